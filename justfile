@@ -1,0 +1,101 @@
+# Every command of the house. `just` lists them; CI calls the same ones.
+
+python := ".venv/bin/python"
+bin := ".venv/bin"
+
+# List the commands
+default:
+    @just --list --unsorted
+
+# Make .venv with everything a developer needs, and build the extension into it
+[group('build')]
+setup:
+    python3 -m venv .venv
+    {{bin}}/pip install --quiet --upgrade pip
+    {{bin}}/pip install --quiet --editable '.[dev]'
+
+# Rebuild the native extension after a change of Rust
+[group('build')]
+build:
+    {{bin}}/maturin develop --release
+
+# Format Python and Rust
+[group('check')]
+fmt:
+    {{bin}}/ruff format python tests bench
+    {{bin}}/ruff check --fix --quiet python tests bench || true
+    cargo fmt --all
+
+# Formatting and lints, nothing changed
+[group('check')]
+lint:
+    {{bin}}/ruff format --check python tests bench
+    {{bin}}/ruff check python tests bench
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --quiet -- -D warnings
+
+# Static types
+[group('check')]
+types:
+    {{bin}}/mypy
+
+# The type stub against the built extension; the allow-list is empty
+[group('check')]
+stubs:
+    {{bin}}/stubtest earhook._core
+
+# The import law
+[group('check')]
+imports:
+    {{bin}}/lint-imports
+
+# Generated pages are what their generators write
+[group('check')]
+docs-check:
+    {{bin}}/earhook config reference --check docs/reference/config.md
+    {{python}} -m earhook.ops.metrics --check docs/reference/metrics.md
+
+# Write the generated pages
+[group('check')]
+docs:
+    {{bin}}/earhook config reference --write docs/reference/config.md
+    {{python}} -m earhook.ops.metrics --write docs/reference/metrics.md
+
+# All static checks
+[group('check')]
+check: lint types stubs imports docs-check
+
+# All tests of Python, against the installed package
+[group('test')]
+test *arguments:
+    {{bin}}/pytest {{arguments}}
+
+# Tests of the Rust crates
+[group('test')]
+test-rust:
+    cargo test --workspace --quiet
+
+# Model-check the ring
+[group('test')]
+test-loom:
+    RUSTFLAGS="--cfg loom" cargo test --package earhook-ring --test loom --release
+
+# Interpret the pure crates under miri (wants a nightly toolchain with the miri component)
+[group('test')]
+test-miri:
+    cargo +nightly miri test --package earhook-ring --package earhook-wire
+
+# The Autobahn suite against the listener that serves calls (wants Python 2.7)
+[group('test')]
+autobahn:
+    {{python}} tests/autobahn/run.py
+
+# A minute of real calls on loopback
+[group('run')]
+demo *arguments:
+    {{bin}}/earhook demo {{arguments}}
+
+# Criterion benches of the Rust crates
+[group('bench')]
+bench-rust:
+    cargo bench --workspace

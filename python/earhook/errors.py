@@ -1,0 +1,127 @@
+"""Every error Earhook raises on purpose. One tree, drawn here.
+
+    EarhookError
+    ├── PeerError               the Genesys side broke a rule
+    │   ├── ProtocolViolation       a message or a move that the protocol forbids
+    │   ├── MalformedFrame          a binary frame that is not whole sample groups
+    │   └── DuplicateSession        a second live session with the same id
+    ├── ConsumerError           a consumer of the PCM stream broke a rule
+    │   └── StreamError             bytes that are not PCM-stream frames
+    ├── CommandRefused          a wish that the session's state forbids now; harmless
+    │   └── UnknownCall             no live call of that id
+    ├── CapacityError           we are full; try later or elsewhere
+    │   ├── BudgetExhausted         no bytes left for another ring
+    │   └── TooManyCalls            the configured number of calls is live
+    ├── OperatorError           the operator must change something
+    │   └── ConfigurationError      one or more faults in the configuration
+    ├── RecordingError          a recording could not be written or read
+    └── CoreFault               a defect in the native core; ends the call it happened in
+
+An error's text says what, where and what to do, and is for operators: it is never sent to a
+peer and holds nothing personal and no secret. The native core raises these very classes.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = [
+    "BudgetExhausted",
+    "CapacityError",
+    "CommandRefused",
+    "ConfigurationError",
+    "ConfigurationFault",
+    "ConsumerError",
+    "CoreFault",
+    "DuplicateSession",
+    "EarhookError",
+    "MalformedFrame",
+    "OperatorError",
+    "PeerError",
+    "ProtocolViolation",
+    "RecordingError",
+    "StreamError",
+    "TooManyCalls",
+    "UnknownCall",
+]
+
+
+class EarhookError(Exception):
+    """Root of the tree; never raised itself."""
+
+
+class PeerError(EarhookError):
+    """The Genesys side broke a rule. Costs its own session, nobody else's."""
+
+
+class ProtocolViolation(PeerError):
+    """A message or a move that the AudioHook protocol forbids."""
+
+
+class MalformedFrame(PeerError):
+    """A binary frame whose length is not a whole number of sample groups."""
+
+
+class DuplicateSession(PeerError):
+    """A live session has this id already; the newcomer is refused."""
+
+
+class ConsumerError(EarhookError):
+    """A consumer of the PCM stream broke a rule. Costs its own connection."""
+
+
+class StreamError(ConsumerError):
+    """Bytes that are not PCM-stream frames; the text names the rule that was broken."""
+
+
+class CommandRefused(EarhookError):
+    """A wish (pause, event, play, …) that the session's state forbids now."""
+
+
+class UnknownCall(CommandRefused):
+    """No live call has that session id."""
+
+
+class CapacityError(EarhookError):
+    """The gateway is full. Calls that run are not affected."""
+
+
+class BudgetExhausted(CapacityError):
+    """The byte budget of all rings has no room for another ring."""
+
+
+class TooManyCalls(CapacityError):
+    """The configured number of calls is live already."""
+
+
+class OperatorError(EarhookError):
+    """Something that the operator must change."""
+
+
+class ConfigurationFault(NamedTuple):
+    """One fault of a configuration: where it is, what is wrong, what to do."""
+
+    where: str
+    what: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        """One line for a terminal."""
+        remedy = f" ({self.remedy})" if self.remedy else ""
+        return f"{self.where}: {self.what}{remedy}"
+
+
+class ConfigurationError(OperatorError):
+    """All faults of a configuration, reported together."""
+
+    def __init__(self, faults: list[ConfigurationFault]) -> None:
+        super().__init__("\n".join(str(fault) for fault in faults))
+        self.faults = tuple(faults)
+
+
+class RecordingError(EarhookError):
+    """A recording could not be written, read or repaired."""
+
+
+class CoreFault(EarhookError):
+    """A panic in the native core, caught at the wall. Ends the call it happened in."""

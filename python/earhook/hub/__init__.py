@@ -1,0 +1,1 @@
+"""The hub: who is live and who reads. It never sees audio."""

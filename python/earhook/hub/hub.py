@@ -1,0 +1,204 @@
+"""Who is live, who reads, and what became of every call."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from earhook.clock import Clock
+from earhook.errors import DuplicateSession, UnknownCall
+from earhook.ids import SessionId
+from earhook.media.pipeline import Budget, Pipeline
+from earhook.ops.logging import get_logger
+from earhook.protocol.commands import Command
+from earhook.sinks.base import CallEvent, CallFacts, CallOutcome, LiveCall, Sink
+
+from .settings import RingSettings
+
+__all__ = ["CallDoor", "Hub", "HubSnapshot"]
+
+SETTLE_SECONDS = 5.0
+"""How long the closing line of a call waits for a sink's books."""
+
+logger = get_logger(__name__)
+
+
+class CallDoor(Protocol):
+    """The one way by which anything reaches a session from inside the house."""
+
+    def submit(self, command: Command) -> None:
+        """Pass a command to the session; raises `CommandRefused`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class HubSnapshot:
+    """The hub's state as plain values."""
+
+    live: tuple[LiveCall, ...]
+    lingering_calls: int
+    opened_calls: int
+    closed_calls: Mapping[str, int]
+    samples_in: int
+    samples_written: int
+    samples_dropped: Mapping[str, int]
+    unbalanced_calls: int
+    ring_bytes: int
+    ring_limit_bytes: int
+
+
+class Hub:
+    """Opens and closes calls, tells sinks, and keeps the books.
+
+    Not thread-safe: everything happens on the loop's thread. It holds no timer; its owner calls
+    `sweep` about once a second.
+    """
+
+    def __init__(self, settings: RingSettings, sinks: Sequence[Sink], clock: Clock) -> None:
+        self._settings = settings
+        self._sinks = tuple(sinks)
+        self._sink_names = frozenset(sink.name for sink in sinks)
+        self._clock = clock
+        self._budget = Budget(settings.budget_mib << 20)
+        self._live: dict[str, tuple[LiveCall, CallDoor]] = {}
+        self._lingering: deque[tuple[float, LiveCall]] = deque()
+        self._unreported: dict[LiveCall, float] = {}
+        self._opened_calls = 0
+        self._closed_calls: Counter[str] = Counter()
+        self._samples_in = 0
+        self._samples_written = 0
+        self._samples_dropped: Counter[str] = Counter()
+        self._unbalanced_calls = 0
+
+    def open(self, facts: CallFacts, door: CallDoor) -> LiveCall:
+        """Make a call live: reserve its ring, tell every sink.
+
+        Raises:
+            DuplicateSession: A live call has this session id.
+            BudgetExhausted: No room for its ring.
+        """
+        key = facts.session_id.lower()
+        if key in self._live:
+            raise DuplicateSession(f"session {facts.session_id} is live already")
+        pipeline = Pipeline(
+            self._budget,
+            codec=facts.media.codec,
+            channels=facts.media.channels,
+            capacity_samples=math.ceil(self._settings.seconds * facts.media.rate),
+        )
+        call = LiveCall(facts, pipeline, self._sink_names, self._report)
+        self._live[key] = (call, door)
+        self._opened_calls += 1
+        for sink in self._sinks:
+            sink.attach(call)
+        logger.info("call.opened", **self._named(call), codec=facts.media.codec)
+        return call
+
+    def publish(self, call: LiveCall, event: CallEvent) -> None:
+        """Tell every sink what happened in a call."""
+        for sink in self._sinks:
+            sink.publish(call, event)
+
+    def close(self, call: LiveCall, outcome: CallOutcome) -> None:
+        """End a call: no audio comes any more. Sinks drain and settle in their own time."""
+        if self._live.pop(call.facts.session_id.lower(), None) is None:
+            return
+        call.pipeline.end()
+        call.outcome = outcome
+        self._closed_calls[outcome.reason] += 1
+        self._samples_in += outcome.samples_in
+        self._samples_written += outcome.written
+        self._samples_dropped.update(outcome.dropped)
+        now = self._clock.monotonic_seconds()
+        self._unreported[call] = now + SETTLE_SECONDS
+        self._lingering.append((now + self._settings.seconds, call))
+        for sink in self._sinks:
+            sink.ended(call)
+        if not call.unsettled:
+            self._report(call)
+
+    def command(self, session_id: SessionId | str, command: Command) -> None:
+        """Pass a consumer's command to a live session.
+
+        Raises:
+            UnknownCall: No live call of that id.
+            CommandRefused: The session's state forbids it now.
+        """
+        found = self._live.get(session_id.lower())
+        if found is None:
+            raise UnknownCall(f"no live call has session id {session_id}")
+        found[1].submit(command)
+
+    def sweep(self) -> None:
+        """Forget calls that can no longer be resumed, and report those a sink never settled."""
+        now = self._clock.monotonic_seconds()
+        while self._lingering and self._lingering[0][0] <= now:
+            _, call = self._lingering.popleft()
+            for sink in self._sinks:
+                sink.forget(call)
+        for call in [call for call, due in self._unreported.items() if due <= now]:
+            self._report(call)
+
+    @property
+    def live_calls(self) -> int:
+        """How many calls are live."""
+        return len(self._live)
+
+    @property
+    def unreported_calls(self) -> int:
+        """Ended calls whose sinks have not all settled."""
+        return len(self._unreported)
+
+    def snapshot(self) -> HubSnapshot:
+        """Plain values; cheap enough for every scrape."""
+        return HubSnapshot(
+            live=tuple(call for call, _ in self._live.values()),
+            lingering_calls=len(self._lingering),
+            opened_calls=self._opened_calls,
+            closed_calls=dict(self._closed_calls),
+            samples_in=self._samples_in,
+            samples_written=self._samples_written,
+            samples_dropped=dict(self._samples_dropped),
+            unbalanced_calls=self._unbalanced_calls,
+            ring_bytes=self._budget.used_bytes,
+            ring_limit_bytes=self._budget.limit_bytes,
+        )
+
+    def _report(self, call: LiveCall) -> None:
+        """Write the one closing line of a call, with the books of every sink."""
+        if self._unreported.pop(call, None) is None or call.outcome is None:
+            return
+        outcome = call.outcome
+        balanced = outcome.balances() and all(
+            books.balances() and books.buffered == 0 for books in call.settled.values()
+        )
+        if not balanced or call.unsettled:
+            self._unbalanced_calls += 1
+        logger.info(
+            "call.closed",
+            **self._named(call),
+            reason=outcome.reason,
+            duration_seconds=round(outcome.duration_seconds, 3),
+            position=outcome.position,
+            frames=outcome.frames,
+            samples_in=outcome.samples_in,
+            written=outcome.written,
+            dropped=dict(outcome.dropped),
+            sinks={name: books.as_json() for name, books in call.settled.items()},
+            unsettled=sorted(call.unsettled),
+            balanced=balanced,
+        )
+
+    @staticmethod
+    def _named(call: LiveCall) -> dict[str, str]:
+        facts = call.facts
+        return {
+            "session": facts.session_id,
+            "conversation": facts.conversation_id,
+            "organization": facts.organization_id,
+            "correlation": facts.correlation_id,
+            "key": facts.key_name,
+        }
