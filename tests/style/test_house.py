@@ -49,7 +49,8 @@ def test_every_file_has_one_subject(path: Path) -> None:
 def test_no_name_is_a_word_that_says_nothing(path: Path) -> None:
     assert not BANNED_WORDS.search(path.stem)
     if path.suffix == ".py":
-        classes = [n.name for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.ClassDef)]
+        nodes = ast.walk(ast.parse(path.read_text()))
+        classes = [node.name for node in nodes if isinstance(node, ast.ClassDef)]
         snake = [re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower() for name in classes]
         assert not [name for name in snake if BANNED_WORDS.search(name)]
 

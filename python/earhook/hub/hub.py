@@ -172,10 +172,12 @@ class Hub:
         if self._unreported.pop(call, None) is None or call.outcome is None:
             return
         outcome = call.outcome
-        balanced = outcome.balances() and all(
-            books.balances() and books.buffered == 0 for books in call.settled.values()
+        balanced = (
+            not call.unsettled
+            and outcome.balances()
+            and all(books.balances() and books.buffered == 0 for books in call.settled.values())
         )
-        if not balanced or call.unsettled:
+        if not balanced:
             self._unbalanced_calls += 1
         logger.info(
             "call.closed",

@@ -79,7 +79,7 @@ class CallFacts:
             "key": self.key_name,
             "codec": self.media.codec,
             "rate": self.media.rate,
-            "channels": [Channel(channel).label for channel in self.media.channels],
+            "channels": [Channel(channel).word for channel in self.media.channels],
             "opened": self.opened_wall_seconds,
             "language": self.language,
         }
@@ -97,7 +97,7 @@ class CallFacts:
 
 @dataclass(frozen=True, slots=True)
 class CallEvent:
-    """Something that happened at a position: paused, resumed, dtmf, language, …
+    """Something that happened at a position: paused, resumed, dtmf, language.
 
     `personal` details go to the PCM stream's consumers only.
     """
@@ -154,7 +154,8 @@ class SinkBooks:
         self.forwarded += forwarded
         self.buffered += buffered
         for reason, samples in dropped.items():
-            self.dropped[reason] = self.dropped.get(reason, 0) + samples
+            if samples:
+                self.dropped[reason] = self.dropped.get(reason, 0) + samples
 
     def merge(self, other: SinkBooks) -> None:
         """Add all of `other`."""
@@ -180,7 +181,15 @@ class LiveCall:
     The pipeline outlives the call for as long as a reader is attached to it.
     """
 
-    __slots__ = ("_on_settled", "_settled", "_sinks", "facts", "outcome", "pipeline", "protocol_log")
+    __slots__ = (
+        "_on_settled",
+        "_settled",
+        "_sinks",
+        "facts",
+        "outcome",
+        "pipeline",
+        "protocol_log",
+    )
 
     def __init__(
         self,

@@ -1,0 +1,302 @@
+"""The native core: decode, rings, feeds and the PCM stream. `earhook.media` is its only importer.
+
+All counts are samples per channel. Channel 0 is external (the customer), 1 is internal (the
+agent). PCM is 16-bit signed, low byte first. A position is the number of samples since the start
+of the stream, paused and discarded time included. Every object may be used from any thread.
+
+Where a `Buffer` is taken, it holds contiguous bytes (format `B`); anything else is a `TypeError`
+or a `BufferError`. It is copied before the call returns: the memory may be reused at once.
+
+A panic in the core is raised as `earhook.errors.CoreFault` and ends the call it happened in.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Self, final
+
+from typing_extensions import Buffer
+
+__all__ = [
+    "Books",
+    "Budget",
+    "Feed",
+    "FrameDecoder",
+    "Pipeline",
+    "decode_g711",
+    "encode_ack",
+    "encode_frame",
+    "encode_g711",
+]
+
+@final
+class Budget:
+    """The byte budget of all rings together."""
+
+    def __new__(cls, limit_bytes: int) -> Self: ...
+    @property
+    def limit_bytes(self) -> int:
+        """Bytes that all rings may hold."""
+
+    @property
+    def used_bytes(self) -> int:
+        """Bytes that all rings hold now; never more than the limit."""
+
+@final
+class Pipeline:
+    """Decode of one call into its ring.
+
+    One thread pushes. The ring's bytes go back to the budget when this object and every
+    attachment to it are gone; when this object goes, the call ends as by `end`.
+    """
+
+    def __new__(
+        cls, budget: Budget, *, codec: str, channels: Sequence[int], capacity_samples: int
+    ) -> Self:
+        """Make an empty ring at position 0.
+
+        Args:
+            budget: What the ring's bytes (2 per sample and channel) are taken from.
+            codec: `PCMU`, `PCMA`, `L16` (low byte first) or `L16BE`.
+            channels: Channel numbers in the order in which the peer interleaves them.
+            capacity_samples: How many samples of each channel stay readable.
+
+        Raises:
+            BudgetExhausted: The ring does not fit; nothing is taken from the budget.
+            ValueError: Unknown codec, channels other than 0 and 1, or no capacity.
+        """
+
+    def push(self, view: Buffer, /) -> int:
+        """Decode one frame into the ring and wake the feeds that waited for it.
+
+        Returns:
+            Samples per channel that were written; 0 after the end.
+
+        Raises:
+            MalformedFrame: Not a whole number of sample groups; nothing has changed.
+            CoreFault: A defect; the call has ended.
+        """
+
+    def gap(self, samples: int, reason: int) -> None:
+        """Advance the position without audio; ignored after the end.
+
+        A gap that follows another of the same reason, with no audio between, joins it.
+
+        Args:
+            samples: How long; 0 changes nothing.
+            reason: A number of `earhook.media.gaps.GapReason`.
+
+        Raises:
+            ValueError: Unknown reason, or the position would pass 2**63 - 1.
+            OverflowError: A negative number.
+        """
+
+    def end(self) -> None:
+        """Say that nothing follows. Doing it again changes nothing."""
+
+    @property
+    def position(self) -> int:
+        """Where the next sample goes: samples written and gaps so far."""
+
+    @property
+    def written_samples(self) -> int:
+        """Samples per channel written so far."""
+
+    @property
+    def frames(self) -> int:
+        """Frames pushed so far, empty ones included, malformed ones not."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether `end` was called, or a fault has ended the call."""
+
+    def gaps(self) -> list[tuple[int, int, int]]:
+        """Position, samples and reason of each gap, oldest first; the most recent 1024."""
+
+    def levels(self) -> list[tuple[int, int, float]]:
+        """Channel, peak (0 to 32768) and RMS of the last pushed frame, per channel."""
+
+@final
+class Books:
+    """The books of one reader: `received = forwarded + buffered + dropped`, at any moment."""
+
+    __hash__: None  # type: ignore[assignment]
+    @property
+    def received(self) -> int:
+        """Samples written to the ring from the reader's start on, before it attached or after."""
+
+    @property
+    def forwarded(self) -> int:
+        """Samples that a drain has handed out."""
+
+    @property
+    def buffered(self) -> int:
+        """Samples that can still be read."""
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Samples never handed out: `overrun`, `detached` and `fault`, all three always there."""
+
+    @property
+    def position(self) -> int:
+        """The next position to be read."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+
+@final
+class Feed:
+    """The readers of one sink or one subscriber, drained together.
+
+    What a drain gives of a call is contiguous: each item starts at the position where the last
+    one ended. A reader that falls behind its ring loses its own oldest audio and gets a gap with
+    reason overrun for exactly those positions.
+    """
+
+    def __new__(cls, on_ready: Callable[[], None] | None = None) -> Self:
+        """Make a feed without calls.
+
+        Args:
+            on_ready: Called without arguments when a feed that had nothing pending becomes
+                pending, in the thread that pushes, ends or attaches, with no lock held. At most
+                once between two drains. What it raises goes to `sys.unraisablehook`.
+        """
+
+    def attach(
+        self,
+        call: int,
+        pipeline: Pipeline,
+        *,
+        channels: Sequence[int] = (0, 1),
+        position: int | None = 0,
+    ) -> None:
+        """Add a reader of a pipeline.
+
+        Args:
+            call: A number of the caller's choice, 0 to 2**32 - 1.
+            pipeline: What to read; it is kept until `detach`.
+            channels: Which channels are wanted, in which order.
+            position: Where to begin; `None` is the end of what is written, and so is a position
+                past it. What the ring holds no more is an overrun.
+
+        Raises:
+            ValueError: The number is attached already, or the channels are not known.
+        """
+
+    def detach(self, call: int) -> Books:
+        """Remove a reader and give its last books; what was unread is dropped as `detached`.
+
+        Raises:
+            KeyError: The number is not attached.
+        """
+
+    def drain(self, max_bytes: int) -> bytes:
+        """Take audio and gap frames of the PCM stream from all calls that have news.
+
+        Calls get turns of at most one second of audio. Only whole frames are given; audio is one
+        frame per wanted channel that the call has. The interpreter is released meanwhile. Drains
+        of one feed wait for each other, but which of two threads writes its bytes first is
+        theirs to settle.
+
+        Args:
+            max_bytes: Where to stop; exceeded by less than one item of one call.
+
+        Returns:
+            Frames, or `b""` if nothing is pending (then `on_ready` is armed again).
+
+        Raises:
+            CoreFault: A defect outside of any call. A defect within a call ends that call, drops
+                its unread audio as `fault` and goes to `sys.unraisablehook`.
+        """
+
+    def drain_blocks(
+        self, max_bytes: int, *, codec: str = "L16"
+    ) -> list[tuple[int, int, int, int, bytes]]:
+        """Take what `drain` would, as tuples instead of frames.
+
+        Args:
+            max_bytes: Where to stop, in bytes of audio plus 32 for each tuple.
+            codec: `L16`, `PCMU` or `PCMA`.
+
+        Returns:
+            Call, position, samples of the gap, reason of the gap, audio. Either the gap is of at
+            least one sample and the audio empty, or the other way round. Audio is interleaved in
+            the order of the wanted channels; a channel that the call does not have is silent.
+
+        Raises:
+            ValueError: Unknown codec.
+            CoreFault: As for `drain`.
+        """
+
+    def finished(self) -> list[int]:
+        """Give the calls that have ended and are read to their end, each once; detach them."""
+
+    def books(self, call: int) -> Books:
+        """Give the books of a call as they are now.
+
+        Raises:
+            KeyError: The number is not attached.
+        """
+
+    def lag_samples(self, call: int) -> int:
+        """Give how many samples of a call wait to be read.
+
+        Raises:
+            KeyError: The number is not attached.
+        """
+
+    @property
+    def pending(self) -> bool:
+        """Whether a drain would find news: audio, a gap or the end of a call."""
+
+@final
+class FrameDecoder:
+    """Turns the bytes of a PCM stream into frames, however they are cut. For one thread."""
+
+    def __new__(cls, max_frame_bytes: int = 1048576) -> Self:
+        """Make a decoder that refuses frames longer than this, their length field included."""
+
+    def feed(self, chunk: Buffer, /) -> list[tuple[int, int, int, int, int, int, bytes]]:
+        """Take in the next bytes and give the frames that they complete.
+
+        Returns:
+            Kind, call, channel, position, samples, reason and body of each frame. The body is the
+            PCM of an audio frame or the text of a JSON frame. What a kind does not have is 0 or
+            empty. Frames of unknown kinds are left out.
+
+        Raises:
+            StreamError: A rule is broken, which the text names; raised again ever after. Frames
+                that ended before the fault are given first, and the error is raised by the next
+                call: see `broken`.
+            ValueError: The decoder is in use by another thread.
+        """
+
+    @property
+    def broken(self) -> str | None:
+        """The rule that the stream has broken, as soon as it has."""
+
+    @property
+    def buffered_bytes(self) -> int:
+        """Bytes of a frame that is not complete; not 0 at the end of a stream: it was cut."""
+
+def encode_frame(kind: int, call: int, body: Buffer) -> bytes:
+    """Encode a frame of one of the JSON kinds; `body` is not checked to be JSON.
+
+    Raises:
+        ValueError: The kind is unknown or has no JSON body, or the frame would exceed 1 MiB.
+    """
+
+def encode_ack(call: int, channel: int, position: int) -> bytes:
+    """Encode a consumer's report of how far it has got; channel 255 means all."""
+
+def decode_g711(codes: Buffer, law: str) -> bytes:
+    """Decode G.711 (`PCMU` or `PCMA`) to PCM, exactly; the interpreter is released meanwhile.
+
+    Raises:
+        ValueError: Unknown law.
+    """
+
+def encode_g711(pcm: Buffer, law: str) -> bytes:
+    """Encode PCM as G.711 (`PCMU` or `PCMA`); the interpreter is released meanwhile.
+
+    Raises:
+        ValueError: Unknown law, or an odd number of bytes.
+    """

@@ -1,0 +1,82 @@
+"""Finds the command, runs it, and says what went wrong without a traceback."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+from typing import Annotated, Final, cast
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from earhook.errors import EarhookError
+
+from .faults import show_error
+
+__all__ = ["main"]
+
+COMMANDS: Final = (*("demo", "serve", "check", "call", "listen", "record", "config", "version"),)
+"""In the order of the help page. `earhook.cli.<name>` defines `app`, a `typer.Typer`."""
+
+
+def main() -> None:
+    """Run the command line. The exit code is 0, 1 for what the operator must change, or 2."""
+    try:
+        app()
+    except EarhookError as error:
+        show_error(error)
+        sys.exit(1)
+    except BrokenPipeError:
+        # Whoever read our output has gone (`earhook listen | head`): end as quietly as he did.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+class _LazyCommands(TyperGroup):
+    """Imports a command's module when it is called, so that `earhook version` stays fast."""
+
+    def list_commands(self, ctx: object) -> list[str]:
+        return [name for name in COMMANDS if _exists(name)]
+
+    def get_command(self, ctx: object, cmd_name: str) -> TyperCommand | TyperGroup | None:
+        if cmd_name not in COMMANDS or not _exists(cmd_name):
+            return None
+        module = importlib.import_module(f"earhook.cli.{cmd_name}")
+        command = cast("TyperCommand | TyperGroup", typer.main.get_command(module.app))
+        command.name = cmd_name
+        return command
+
+
+def _exists(name: str) -> bool:
+    return importlib.util.find_spec(f"earhook.cli.{name}") is not None
+
+
+app = typer.Typer(
+    name="earhook",
+    cls=_LazyCommands,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    # A traceback with local variables would print keys and audio.
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def earhook(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and end.", is_eager=True)
+    ] = False,
+) -> None:
+    """A gateway for Genesys Cloud AudioHook: calls in over WebSocket, raw PCM out.
+
+    New here? [bold]earhook demo[/bold] shows it at work; it needs no file, account or server.
+    """
+    if version:
+        from earhook import __version__
+
+        typer.echo(f"earhook {__version__}")
+        context.exit()

@@ -1,0 +1,69 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from earhook.errors import ConfigurationError, ConfigurationFault
+
+if TYPE_CHECKING:
+    from earhook.config.layers import Flag
+    from earhook.config.schema import Configuration
+
+__all__ = ["ConfigOption", "SetOption", "load", "read_flags"]
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        metavar="FILE",
+        help="The TOML file. Left out: $EARHOOK_CONFIG, or earhook.toml here, or no file.",
+        show_default=False,
+    ),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="SECTION.KEY=VALUE",
+        help="Lay one key over file and environment. May be given again.",
+        show_default=False,
+    ),
+]
+
+
+def load(file: Path | None, assignments: list[str] | None) -> Configuration:
+    """Read the configuration as the command line says.
+
+    Raises:
+        ConfigurationError: With all faults.
+    """
+    from earhook.config.load import configuration_file, load_configuration
+
+    flags = read_flags(assignments)
+    return load_configuration(configuration_file(file, os.environ), os.environ, flags)
+
+
+def read_flags(assignments: list[str] | None) -> list[Flag]:
+    """Read every `--set`.
+
+    Raises:
+        ConfigurationError: With all faults.
+    """
+    from earhook.config.load import flag
+
+    flags: list[Flag] = []
+    faults: list[ConfigurationFault] = []
+    for assignment in assignments or []:
+        try:
+            flags.append(flag(assignment))
+        except ConfigurationError as error:
+            faults.extend(error.faults)
+    if faults:
+        raise ConfigurationError(faults)
+    return flags

@@ -1,0 +1,22 @@
+"""`earhook serve`."""
+
+from __future__ import annotations
+
+import typer
+
+from .options import ConfigOption, SetOption, load
+
+app = typer.Typer()
+
+
+@app.command()
+def serve(config: ConfigOption = None, assignments: SetOption = None) -> None:
+    """Run the gateway until it is told to stop.
+
+    SIGTERM drains: no new calls, live ones go on to their end. A second one ends at once. SIGHUP
+    reads keys and certificates again without touching a call.
+    """
+    from earhook.app import serve as run_gateway
+
+    configuration = load(config, assignments)
+    run_gateway(configuration, reread=lambda: load(config, assignments))

@@ -1,0 +1,1 @@
+"""The configuration: its shape, how it is read, checked, printed and documented."""

@@ -1,0 +1,49 @@
+"""The whole configuration. It only nests what the rooms declare in their `settings.py`."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from earhook.control.settings import (
+    AdminSettings,
+    DrainSettings,
+    KeySettings,
+    SignatureAndReplaySettings,
+    WorkersSettings,
+)
+from earhook.hub.settings import RingSettings
+from earhook.ops.settings import LogSettings
+from earhook.protocol.settings import SessionSettings
+from earhook.settings import Settings
+from earhook.transport.settings import LimitSettings, MediaSettings
+
+__all__ = ["Configuration"]
+
+
+class Configuration(Settings):
+    """Every section of `earhook.toml`. What is left out has the default shown."""
+
+    media: MediaSettings = Field(
+        default_factory=MediaSettings, description="AudioHook over WebSocket."
+    )
+    keys: tuple[KeySettings, ...] = Field(default=(), description="API keys that may open calls.")
+    protocol: SessionSettings = Field(
+        default_factory=SessionSettings, description="What is answered to Genesys Cloud."
+    )
+    signature: SignatureAndReplaySettings = Field(
+        default_factory=SignatureAndReplaySettings, description="When a request signature counts."
+    )
+    limits: LimitSettings = Field(
+        default_factory=LimitSettings, description="What one stranger or one peer may cost."
+    )
+    ring: RingSettings = Field(
+        default_factory=RingSettings, description="Audio kept in memory per call."
+    )
+    admin: AdminSettings = Field(default_factory=AdminSettings, description="Health, metrics, API.")
+    log: LogSettings = Field(default_factory=LogSettings, description="Lines on standard error.")
+    workers: WorkersSettings = Field(
+        default_factory=WorkersSettings, description="Processes that share the port."
+    )
+    drain: DrainSettings = Field(
+        default_factory=DrainSettings, description="How the gateway ends while calls are live."
+    )

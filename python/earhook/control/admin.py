@@ -1,0 +1,229 @@
+"""The admin port. Everything it serves stands here.
+
+- `GET /livez`: 200 while the event loop turns. Restart the process when this fails.
+- `GET /readyz`: 200 while new calls are welcome and every sink works, otherwise 503 with the
+  names of the checks that fail; `?verbose` shows all checks with their details.
+- `GET /metrics`: figures for Prometheus.
+- `GET /api/v1/calls`: live calls as JSON, the oldest first; `?limit=` (100) and `?offset=`.
+- `GET /api/v1/sinks`: the ways out and their books as JSON.
+
+With a token set, all but `/livez` and plain `/readyz` ask for `Authorization: Bearer …`. Without
+one only loopback is listened on, and a `Host` that is not loopback is refused, so that no web page
+in a browser on this machine reads it under a name of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import orjson
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+
+from earhook.errors import ConfigurationError, ConfigurationFault
+from earhook.ops.logging import get_logger
+
+from .settings import AdminSettings, is_loopback
+
+__all__ = ["AdminServer", "AdminView", "Check"]
+
+logger = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that readiness depends on. `detail` says what, where and what to do."""
+
+    name: str
+    passes: bool
+    detail: str = ""
+
+
+class AdminView(Protocol):
+    """What the admin port shows; answered from memory, at once, on the loop's thread."""
+
+    def checks(self) -> Sequence[Check]:
+        """What readiness depends on."""
+        ...
+
+    def calls(self, offset: int, limit: int) -> tuple[int, Sequence[dict[str, Any]]]:
+        """How many calls are live, and some of them as JSON values: nothing personal."""
+        ...
+
+    def sinks(self) -> Sequence[dict[str, Any]]:
+        """The ways out as JSON values."""
+        ...
+
+
+class AdminServer:
+    """Serves an `AdminView` and a registry of metrics over HTTP.
+
+    Args:
+        settings: Where to listen.
+        token: What to ask for; None only on loopback.
+        view: What to show.
+        registry: What `/metrics` exports.
+    """
+
+    def __init__(
+        self,
+        settings: AdminSettings,
+        token: str | None,
+        view: AdminView,
+        registry: CollectorRegistry,
+    ) -> None:
+        self._settings = settings
+        self._guard = _Guard(token)
+        self._view = view
+        self._registry = registry
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def port(self) -> int:
+        """The port listened on. Only after `start`."""
+        if self._runner is None:
+            raise RuntimeError("the admin server has not been started")
+        return int(self._runner.addresses[0][1])
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            ConfigurationError: The address cannot be listened on.
+        """
+        application = web.Application(
+            middlewares=[_plain_errors, self._guard.check], client_max_size=1024
+        )
+        application.router.add_get("/livez", self._live)
+        application.router.add_get("/readyz", self._ready)
+        application.router.add_get("/metrics", self._metrics)
+        application.router.add_get("/api/v1/calls", self._calls)
+        application.router.add_get("/api/v1/sinks", self._sinks)
+        application.on_response_prepare.append(_without_banner)
+        runner = web.AppRunner(
+            application, access_log=None, keepalive_timeout=15.0, shutdown_timeout=0.5
+        )
+        await runner.setup()
+        host, port = self._settings.host, self._settings.port
+        try:
+            await web.TCPSite(runner, host, port, backlog=128).start()
+        except OSError as error:
+            await runner.cleanup()
+            what = f"cannot listen on {host}:{port}: {error.strerror or type(error).__name__}"
+            fault = ConfigurationFault("admin.port", what, "choose another port or address")
+            raise ConfigurationError([fault]) from error
+        self._runner = runner
+        logger.info("admin.listening", host=host, port=self.port)
+
+    async def stop(self) -> None:
+        """Close the listener and what is connected to it."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def _live(self, _request: web.Request) -> web.Response:
+        return web.Response(text="live\n")
+
+    async def _ready(self, request: web.Request) -> web.Response:
+        checks = self._view.checks()
+        failing = [check.name for check in checks if not check.passes]
+        text = f"not ready: {', '.join(failing)}\n" if failing else "ready\n"
+        if "verbose" in request.query:
+            text = "".join(f"{_as_line(check)}\n" for check in checks) + text
+        return web.Response(text=text, status=503 if failing else 200)
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        accept = request.headers.get("Accept", "")
+        encode, content_type = choose_encoder(accept)
+        body = encode(self._registry)
+        return web.Response(body=body, headers={"Content-Type": content_type})
+
+    async def _calls(self, request: web.Request) -> web.Response:
+        limit = _number(request, "limit", 100, 1000)
+        offset = _number(request, "offset", 0, 1_000_000)
+        total, calls = self._view.calls(offset, limit)
+        return _json({"total": total, "calls": calls})
+
+    async def _sinks(self, _request: web.Request) -> web.Response:
+        return _json({"sinks": self._view.sinks()})
+
+
+class _Guard:
+    """Who may ask what."""
+
+    def __init__(self, token: str | None) -> None:
+        # Digests have one length, which a comparison in constant time needs.
+        self._digest = None if token is None else _digest(f"Bearer {token}")
+
+    @web.middleware
+    async def check(self, request: web.Request, handler: _Answer) -> web.StreamResponse:
+        """Refuse what is not allowed (an aiohttp middleware)."""
+        if self._digest is None:
+            if not is_loopback(_hostname(request.headers.get("Host", ""))):
+                raise web.HTTPForbidden
+        elif not _is_open(request):
+            shown = _digest(request.headers.get("Authorization", ""))
+            if not hmac.compare_digest(shown, self._digest):
+                raise web.HTTPUnauthorized(headers={"WWW-Authenticate": "Bearer"})
+        return await handler(request)
+
+
+def _is_open(request: web.Request) -> bool:
+    return request.path == "/livez" or (
+        request.path == "/readyz" and "verbose" not in request.query
+    )
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
+
+
+def _hostname(host: str) -> str:
+    """The name in a `Host` header, without port and brackets."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]
+
+
+def _number(request: web.Request, name: str, default: int, most: int) -> int:
+    text = request.query.get(name, str(default))
+    if not (text.isascii() and text.isdigit()) or len(text) > 7 or int(text) > most:
+        raise web.HTTPBadRequest(text=f"{name} must be a number up to {most}\n")
+    return int(text)
+
+
+def _as_line(check: Check) -> str:
+    detail = f": {check.detail}" if check.detail else ""
+    return f"[{'+' if check.passes else '-'}] {check.name}{detail}"
+
+
+def _json(value: object) -> web.Response:
+    body = orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
+    return web.Response(body=body, content_type="application/json")
+
+
+@web.middleware
+async def _plain_errors(request: web.Request, handler: _Answer) -> web.StreamResponse:
+    """Fixed bodies for whatever goes wrong; no text of an exception leaves the process."""
+    try:
+        return await handler(request)
+    except web.HTTPException as refusal:
+        refusal.content_type = "text/plain"
+        raise
+    except Exception:
+        logger.exception("admin.failed", path=request.path)
+        return web.Response(status=500, text="internal error\n")
+
+
+async def _without_banner(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Server"] = "earhook"
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+
+
+_Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]

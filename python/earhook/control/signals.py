@@ -1,0 +1,59 @@
+"""Unix signals become inputs of the lifecycle.
+
+- SIGTERM: drain. Not ready at once, calls go on to their end; a second one ends.
+- SIGINT: the same, with a short grace at a terminal.
+- SIGHUP: read keys and certificates again.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import TYPE_CHECKING, Final
+
+from earhook.ops.logging import get_logger
+
+from .lifecycle import Input
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+__all__ = ["SignalWatch"]
+
+_LOG: Final = get_logger(__name__)
+
+
+class SignalWatch:
+    """Listens to the process's signals; only in the main thread, one at a time."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        on_stop: Callable[[Input], None],
+        on_reload: Callable[[], None],
+    ) -> None:
+        self._loop = loop
+        self._on_stop = on_stop
+        self._on_reload = on_reload
+
+    def start(self) -> None:
+        """Take the signals over."""
+        at_terminal = sys.stdin is not None and sys.stdin.isatty()
+        interrupt = Input.INTERRUPT if at_terminal else Input.STOP
+        self._loop.add_signal_handler(signal.SIGTERM, self._stop, "SIGTERM", Input.STOP)
+        self._loop.add_signal_handler(signal.SIGINT, self._stop, "SIGINT", interrupt)
+        self._loop.add_signal_handler(signal.SIGHUP, self._reload)
+
+    def stop(self) -> None:
+        """Give the signals back."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            self._loop.remove_signal_handler(number)
+
+    def _stop(self, name: str, meaning: Input) -> None:
+        _LOG.info("signal.received", signal=name)
+        self._on_stop(meaning)
+
+    def _reload(self) -> None:
+        _LOG.info("signal.received", signal="SIGHUP")
+        self._on_reload()

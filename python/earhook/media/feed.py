@@ -1,0 +1,31 @@
+"""Readers of rings. `Feed` and `Books` are the native classes themselves."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from earhook._core import Books, Feed
+
+__all__ = ["BlockTuple", "Books", "Feed", "books_as_json", "in_balance"]
+
+BlockTuple: TypeAlias = tuple[int, int, int, int, bytes]
+"""What `Feed.drain_blocks` gives: call, position, samples of the gap, reason of the gap, audio.
+
+Either the gap is of at least one sample and the audio empty, or the other way round.
+"""
+
+
+def in_balance(books: Books) -> bool:
+    """Whether the law holds: `received = forwarded + buffered + dropped`."""
+    dropped = sum(books.dropped.values())
+    return books.received == books.forwarded + books.buffered + dropped
+
+
+def books_as_json(books: Books) -> dict[str, object]:
+    """The books as they stand in a `close` frame; of `dropped`, what is not zero."""
+    return {
+        "received": books.received,
+        "forwarded": books.forwarded,
+        "buffered": books.buffered,
+        "dropped": {reason: samples for reason, samples in books.dropped.items() if samples},
+    }

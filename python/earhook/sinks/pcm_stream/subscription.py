@@ -1,0 +1,73 @@
+"""What one consumer wants: which calls, which channels, from where. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from earhook.media.format import Channel
+from earhook.sinks.base import CallFacts, LiveCall
+
+__all__ = ["Filter", "Start", "Subscription"]
+
+
+class Start(StrEnum):
+    """Where in a call that runs already a consumer begins."""
+
+    START = "start"
+    """Position 0; what the ring holds no more is a gap."""
+    NOW = "now"
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which calls. An empty set lets every value pass; ids are in lower case."""
+
+    organizations: frozenset[str] = frozenset()
+    conversations: frozenset[str] = frozenset()
+    sessions: frozenset[str] = frozenset()
+    keys: frozenset[str] = frozenset()
+    channels: tuple[int, ...] = (Channel.EXTERNAL, Channel.INTERNAL)
+
+    def channels_of(self, facts: CallFacts) -> tuple[int, ...]:
+        """The channels to send of a call, in canonical order; none if the call is not wanted."""
+        wanted = (
+            _passes(self.sessions, facts.session_id.lower())
+            and _passes(self.conversations, facts.conversation_id.lower())
+            and _passes(self.organizations, facts.organization_id.lower())
+            and _passes(self.keys, facts.key_name)
+        )
+        if not wanted:
+            return ()
+        return tuple(sorted(set(self.channels) & set(facts.media.channels)))
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """One `subscribe`. Session ids are in lower case."""
+
+    filter: Filter = field(default_factory=Filter)
+    start: Start = Start.START
+    resume: Mapping[str, int] = field(default_factory=dict)
+    """Positions from which calls go on that the consumer knew on an earlier connection."""
+    done: frozenset[str] = frozenset()
+    """Sessions that the consumer has had to their end."""
+
+    def wants(self, call: LiveCall) -> bool:
+        """Whether a call that was there before the consumer is opened for it."""
+        session = call.facts.session_id.lower()
+        if session in self.done or not self.filter.channels_of(call.facts):
+            return False
+        return not call.pipeline.ended or session in self.resume or self.start is Start.START
+
+    def position_of(self, call: LiveCall) -> int | None:
+        """Where such a call begins for the consumer; None is at its end."""
+        resumed = self.resume.get(call.facts.session_id.lower())
+        if resumed is not None:
+            return resumed
+        return 0 if self.start is Start.START else None
+
+
+def _passes(wanted: frozenset[str], value: str) -> bool:
+    return not wanted or value in wanted

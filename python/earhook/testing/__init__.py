@@ -1,0 +1,29 @@
+"""Fakes to test with, shipped because others need them too.
+
+`CallPeer` is the Genesys side of a call on a real socket; `PeerSession` is the same without a
+socket. Both know at any time what a receiver must hold, sample for sample.
+"""
+
+from .peer import CallPeer, CallPlan
+from .peer_record import Ladder, PeerRecord, Rung, Span
+from .peer_session import PeerSession, PeerState
+from .peer_setup import CallSetup, MediaChoice, Pace, PeerCredential, PeerManners
+from .sources import Source, Track
+
+__all__ = [
+    "CallPeer",
+    "CallPlan",
+    "CallSetup",
+    "Ladder",
+    "MediaChoice",
+    "Pace",
+    "PeerCredential",
+    "PeerManners",
+    "PeerRecord",
+    "PeerSession",
+    "PeerState",
+    "Rung",
+    "Source",
+    "Span",
+    "Track",
+]

@@ -1,0 +1,237 @@
+"""The first seconds of a connection: read the request, answer it or upgrade.
+
+Nothing here costs more than the request itself: there is no session, no ring and no task until
+a request has been accepted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, cast
+
+from earhook.ops.logging import get_limited_logger
+
+from .handover import hand_over
+from .request import Fault, HeadReader
+from .tally import Broken, Closing
+from .upgrade import Accept, Doors, Respond, answer_fault, decide, server_fault
+
+if TYPE_CHECKING:
+    from earhook.clock import Clock
+
+    from .caps import Place
+    from .request import RequestHead
+    from .settings import ConnectionLimits, MediaSettings
+    from .strict import StrictListener
+    from .tally import TransportTally
+
+__all__ = ["GateHouse", "UpgradeGate"]
+
+
+class GateHouse:
+    """What all gates of a port share.
+
+    Attributes:
+        pending_refusals: Refusals that wait for their time.
+    """
+
+    def __init__(
+        self,
+        settings: MediaSettings,
+        limits: ConnectionLimits,
+        doors: Doors,
+        tally: TransportTally,
+        clock: Clock,
+    ) -> None:
+        self.settings = settings
+        self.limits = limits
+        self.doors = doors
+        self.tally = tally
+        self.clock = clock
+        self.loop = asyncio.get_running_loop()
+        self.on_upgraded: Callable[[StrictListener], None] | None = None
+        self.pending_refusals = 0
+
+
+class UpgradeGate(asyncio.Protocol):
+    """One connection until its request is answered.
+
+    Attributes:
+        connected: Whether the connection got through TLS, so that `connection_lost` follows.
+    """
+
+    __slots__ = (
+        "_answered",
+        "_early",
+        "_house",
+        "_place",
+        "_reader",
+        "_timer",
+        "_transport",
+        "_waiting",
+        "connected",
+    )
+
+    def __init__(self, house: GateHouse, place: Place) -> None:
+        self.connected = False
+        self._house = house
+        self._place = place
+        self._reader: HeadReader | None = None
+        self._transport: asyncio.Transport | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._answered = False
+        self._waiting = False
+        self._early = bytearray()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """TLS is through, or there is none."""
+        house = self._house
+        self.connected = True
+        self._transport = cast("asyncio.Transport", transport)
+        self._reader = HeadReader(house.limits.request_bytes, house.limits.request_headers)
+        self._timer = house.loop.call_later(house.limits.upgrade_seconds, self._be_late)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the request, or behind it."""
+        if self._answered or self._reader is None:
+            self._note_early(data)
+            return
+        try:
+            head = self._reader.feed(data)
+            if head is not None:
+                self._answer(self._decide(head))
+        except Exception:  # noqa: BLE001 - ends this connection only
+            self._house.tally.faults += 1
+            _LOG.error("gate.fault", exc_info=True)
+            self._answer(server_fault())
+
+    def eof_received(self) -> bool:
+        """The peer will send no more; without a whole request that is the end."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is no more, and no listener took it over."""
+        self._stop_timer()
+        if not self._answered:
+            self._house.tally.closed_early[Closing.UNFINISHED] += 1
+        self._transport = None
+        self._place.leave()
+
+    def _decide(self, head: RequestHead | Fault) -> Accept | Respond:
+        house = self._house
+        if isinstance(head, Fault):
+            house.tally.request_faults[head] += 1
+            return answer_fault(head)
+        answer = decide(
+            head,
+            house.settings,
+            house.doors,
+            house.clock.wall_seconds(),
+            house.limits.refusal_seconds,
+        )
+        self._count(answer)
+        return answer
+
+    def _count(self, answer: Accept | Respond) -> None:
+        tally = self._house.tally
+        refused = answer.refused
+        if refused is not None:
+            tally.refusals[refused.reason] += 1
+            _LOG.warning(
+                "upgrade.refused", reason=refused.reason.value, address=self._peer_address()
+            )
+        elif isinstance(answer, Accept) and answer.age_seconds is not None:
+            tally.signature_age.observe(answer.age_seconds)
+
+    def _answer(self, answer: Accept | Respond) -> None:
+        self._answered = True
+        self._stop_timer()
+        if answer.delay_seconds <= 0:
+            self._carry_out(answer)
+            return
+        house = self._house
+        if house.pending_refusals >= house.limits.pending_refusals:
+            house.tally.closed_early[Closing.REFUSALS_FULL] += 1
+            self._cut()
+            return
+        house.pending_refusals += 1
+        self._waiting = True
+        self._timer = house.loop.call_later(answer.delay_seconds, self._carry_out, answer)
+
+    def _carry_out(self, answer: Accept | Respond) -> None:
+        self._stop_timer()
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if isinstance(answer, Accept):
+            self._upgrade(transport, answer)
+            return
+        self._house.tally.responses[answer.status] += 1
+        secure = transport.get_extra_info("ssl_object") is not None
+        transport.write(answer.to_bytes(secure=secure))
+        transport.close()
+        self._timer = self._house.loop.call_later(_LAST_BYTES_SECONDS, transport.abort)
+
+    def _upgrade(self, transport: asyncio.Transport, answer: Accept) -> None:
+        house = self._house
+        assert self._reader is not None
+        try:
+            listener = house.doors.listener(answer.identity)
+        except Exception:  # noqa: BLE001 - ends this connection only
+            house.tally.faults += 1
+            _LOG.error("gate.fault", exc_info=True)
+            self._carry_out(server_fault())
+            return
+        if answer.identity.authorized:
+            self._place.leave()
+        else:
+            # It has proved nothing, so it keeps its place among the strangers to its end.
+            listener.place = self._place
+        self._transport = None
+        try:
+            hand_over(transport, listener, answer.websocket_key, self._reader.rest + self._early)
+        except Exception:  # noqa: BLE001 - ends this connection only
+            house.tally.faults += 1
+            _LOG.error("gate.fault", exc_info=True)
+            self._place.leave()
+            transport.abort()
+            return
+        house.tally.upgrades += 1
+        house.tally.unauthorized_sessions += not answer.identity.authorized
+        if house.on_upgraded is not None:
+            house.on_upgraded(listener)
+
+    def _peer_address(self) -> str:
+        name = self._transport.get_extra_info("peername") if self._transport else None
+        return str(name[0]) if name else ""
+
+    def _note_early(self, data: bytes) -> None:
+        """Bytes behind a request whose answer waits: kept for the listener, a flood is cut."""
+        self._early += data
+        if len(self._early) > _EARLY_BYTES:
+            self._early.clear()
+            self._house.tally.broken[Broken.EARLY_BYTES] += 1
+            self._cut()
+
+    def _be_late(self) -> None:
+        self._house.tally.closed_early[Closing.UPGRADE_TIMEOUT] += 1
+        self._answered = True
+        self._cut()
+
+    def _cut(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._waiting:
+            self._waiting = False
+            self._house.pending_refusals -= 1
+
+
+_LAST_BYTES_SECONDS: Final = 1.0
+_EARLY_BYTES: Final = 65_536
+_LOG: Final = get_limited_logger(__name__)

@@ -1,0 +1,119 @@
+"""What the media port counts: plain ints on the way, plain values when somebody asks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from earhook.ops.histogram import Histogram
+
+__all__ = ["Broken", "Closing", "TransportSnapshot", "TransportTally"]
+
+
+class Broken(StrEnum):
+    """The rule that cost a connection. Fixed words, so that metrics stay few."""
+
+    FRAMING = "framing"
+    """The parser could not read a frame, or a reserved bit was set."""
+    SEQUENCE = "sequence"
+    """Fragments interleaved, or a continuation of nothing."""
+    TEXT = "text"
+    """Text that is not UTF-8."""
+    CLOSE_CODE = "close-code"
+    TOO_LARGE = "too-large"
+    FRAGMENTS = "fragments"
+    FRAME_RATE = "frame-rate"
+    CONTROL_RATE = "control-rate"
+    UNSENT = "unsent"
+    """The peer does not read what it asks for."""
+    EARLY_BYTES = "early-bytes"
+    """A flood behind an upgrade request that was not answered yet."""
+    FAULT = "fault"
+    """A defect of ours; the connection is ended, the others go on."""
+
+
+class Closing(StrEnum):
+    """Why a connection never became a WebSocket."""
+
+    FULL = "full"
+    ADDRESS_FULL = "address-full"
+    UPGRADE_TIMEOUT = "upgrade-timeout"
+    UNFINISHED = "unfinished"
+    """The peer left before its request was complete."""
+    REFUSALS_FULL = "refusals-full"
+
+
+@dataclass(slots=True)
+class TransportTally:
+    """The counters of one media port. Written on the loop's thread only."""
+
+    accepted: int = 0
+    accept_errors: int = 0
+    handshakes_failed: int = 0
+    upgrades: int = 0
+    unauthorized_sessions: int = 0
+    probes: int = 0
+    faults: int = 0
+    closed_early: Counter[str] = field(default_factory=Counter)
+    responses: Counter[int] = field(default_factory=Counter)
+    refusals: Counter[str] = field(default_factory=Counter)
+    broken: Counter[str] = field(default_factory=Counter)
+    request_faults: Counter[str] = field(default_factory=Counter)
+    frames: Counter[str] = field(default_factory=Counter)
+    audio_bytes: Counter[str] = field(default_factory=Counter)
+    signature_age: Histogram = field(default_factory=Histogram)
+    opened_latency: Histogram = field(default_factory=Histogram)
+
+
+@dataclass(frozen=True, slots=True)
+class TransportSnapshot:
+    """The media port as plain values, at one moment.
+
+    Attributes:
+        connections: Open WebSockets, probes and refused sessions included.
+        unproven: Connections that have not shown a valid key yet.
+        accepted: TCP connections accepted so far.
+        accept_errors: Times that accept failed, as it does when file descriptors run out.
+        handshakes_failed: TLS handshakes that failed, health checks that only connect included.
+        upgrades: Requests answered with 101.
+        unauthorized_sessions: Of these, those that are refused in-band.
+        probes: Connection tests answered.
+        faults: Exceptions of ours that ended one connection. Anything but 0 is a defect.
+        closed_early: Connections that never became a WebSocket, by `Closing`.
+        responses: Answers other than 101, by status.
+        refusals: Failed authentications by reason; never shown to a peer.
+        broken: Connections ended because a frame rule was broken, by `Broken`.
+        request_faults: Malformed requests by rule.
+        frames: Audio frames by codec.
+        audio_bytes: Audio bytes by codec.
+        signature_age: `now - created` of signatures, in seconds.
+        opened_latency: From `open` read to `opened` written, in seconds.
+    """
+
+    connections: int
+    unproven: int
+    accepted: int
+    accept_errors: int
+    handshakes_failed: int
+    upgrades: int
+    unauthorized_sessions: int
+    probes: int
+    faults: int
+    closed_early: Mapping[str, int]
+    responses: Mapping[int, int]
+    refusals: Mapping[str, int]
+    broken: Mapping[str, int]
+    request_faults: Mapping[str, int]
+    frames: Mapping[str, int]
+    audio_bytes: Mapping[str, int]
+    signature_age: Histogram
+    opened_latency: Histogram
+
+    @property
+    def refused(self) -> Mapping[str, int]:
+        """Connections closed before or at the upgrade, by one word each."""
+        words = Counter(self.closed_early)
+        words.update({str(status): n for status, n in self.responses.items() if status != 200})
+        return words

@@ -1,0 +1,237 @@
+"""What a request gets: the upgrade, or one of a few fixed answers. Pure.
+
+Answers hold nothing of the request and nothing of the reason: what a stranger learns is a
+status. In the order of the questions: is it for us, is it an upgrade, have we room, is the
+peer who it says it is.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+
+from earhook.ids import CorrelationId, KeyName, OrganizationId, SessionId, is_uuid
+from earhook.protocol.signature import Accepted, Refused, SignedRequest
+
+from .request import Fault, RequestHead
+from .settings import MediaSettings
+
+if TYPE_CHECKING:
+    from .strict import StrictListener
+
+__all__ = [
+    "Accept",
+    "Admission",
+    "Admit",
+    "Answer",
+    "Authenticate",
+    "Doors",
+    "ListenerFactory",
+    "PeerIdentity",
+    "Respond",
+    "answer_fault",
+    "decide",
+    "server_fault",
+]
+
+
+class Admission(NamedTuple):
+    """Whether there is room for one more call; if not, when to come again."""
+
+    admitted: bool
+    retry_after_seconds: int = 10
+
+
+Authenticate: TypeAlias = Callable[[SignedRequest, float], Accepted | Refused]
+"""Judges a request at a wall-clock time. Called once a request; never raises."""
+Admit: TypeAlias = Callable[[], Admission]
+"""Asked once for each upgrade that is otherwise in order; reserves nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerIdentity:
+    """Who an accepted request says it is.
+
+    `authorized` False: authentication failed, and the session shall say so in-band.
+    """
+
+    session_id: SessionId
+    organization_id: OrganizationId
+    correlation_id: CorrelationId
+    key_name: KeyName
+    authorized: bool = True
+
+
+ListenerFactory: TypeAlias = "Callable[[PeerIdentity], StrictListener]"
+"""Makes the listener of an accepted request, at once and without asking anybody."""
+
+
+class Doors(NamedTuple):
+    """What the media port asks the rest of the house."""
+
+    authenticate: Authenticate
+    admit: Admit
+    listener: ListenerFactory
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """Upgrade, after `delay_seconds`."""
+
+    websocket_key: str = field(repr=False)
+    identity: PeerIdentity
+    delay_seconds: float = 0.0
+    age_seconds: float | None = None
+    """`now - created` of the signature, where it was signed."""
+    refused: Refused | None = None
+    """Set where authentication failed and the session shall say so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Respond:
+    """Answer with a fixed body and close, after `delay_seconds`."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...] = ()
+    delay_seconds: float = 0.0
+    with_body: bool = True
+    refused: Refused | None = None
+    """Why authentication failed: for our counters, not for the peer."""
+
+    def to_bytes(self, *, secure: bool) -> bytes:
+        """The response as it goes out. `secure`: it goes out over TLS."""
+        phrase, body = _BODIES[self.status]
+        lines = [f"HTTP/1.1 {self.status} {phrase}"]
+        lines += [f"{name}: {value}" for name, value in self.headers]
+        if "Connection" not in dict(self.headers):
+            lines.append("Connection: close")
+        if secure:
+            lines.append("Strict-Transport-Security: max-age=31536000")
+        lines += [
+            "Content-Type: text/plain; charset=utf-8",
+            "X-Content-Type-Options: nosniff",
+            "Cache-Control: no-store",
+            f"Content-Length: {len(body)}",
+        ]
+        head = "\r\n".join(lines) + "\r\n\r\n"
+        return head.encode("ascii") + (body if self.with_body else b"")
+
+
+Answer: TypeAlias = Accept | Respond
+
+
+def decide(
+    request: RequestHead,
+    settings: MediaSettings,
+    doors: Doors,
+    wall_seconds: float,
+    refusal_seconds: float,
+) -> Answer:
+    """Decide what a well-formed request gets.
+
+    Args:
+        request: The request.
+        settings: The path that is served, and how authentication failures are told.
+        doors: Asked in the order admit, authenticate, and only for upgrades.
+        wall_seconds: Now, for the signature.
+        refusal_seconds: How long a failed authentication waits for its answer.
+    """
+    plain = _answer_plain(request, settings.path)
+    if plain is not None:
+        return plain
+    websocket_key = _websocket_key(request)
+    if isinstance(websocket_key, Respond):
+        return websocket_key
+    admission = doors.admit()
+    if not admission.admitted:
+        return Respond(503, (("Retry-After", str(admission.retry_after_seconds)),))
+    ids = [request.value(name) for name in _ID_HEADERS]
+    if not all(value is not None and is_uuid(value) for value in ids):
+        return Respond(400)
+    session_id, organization_id, correlation_id = (value or "" for value in ids)
+    verdict = doors.authenticate(SignedRequest(request.target, request.headers), wall_seconds)
+    names = SessionId(session_id), OrganizationId(organization_id), CorrelationId(correlation_id)
+    if isinstance(verdict, Accepted):
+        identity = PeerIdentity(*names, verdict.credential.name)
+        return Accept(websocket_key, identity, age_seconds=verdict.age_seconds)
+    if settings.refusal == "http":
+        return Respond(401, _CHALLENGE, delay_seconds=refusal_seconds, refused=verdict)
+    stranger = PeerIdentity(*names, KeyName("refused"), authorized=False)
+    return Accept(websocket_key, stranger, delay_seconds=refusal_seconds, refused=verdict)
+
+
+def answer_fault(fault: Fault) -> Respond:
+    """What a request gets that is not well-formed."""
+    return Respond(fault.status)
+
+
+def server_fault() -> Respond:
+    """What a request gets when something of ours failed while answering it."""
+    return Respond(500)
+
+
+def _answer_plain(request: RequestHead, media_path: str) -> Respond | None:
+    """Answer what is not an upgrade on the media path; None if it may be one."""
+    path = request.path
+    with_body = request.method != "HEAD"
+    if path == LIVENESS_PATH:
+        if request.method in {"GET", "HEAD"}:
+            return Respond(200, with_body=with_body)
+        return Respond(405, (("Allow", "GET, HEAD"),))
+    if not is_below(path, media_path):
+        return Respond(404, with_body=with_body)
+    if request.method != "GET":
+        return Respond(405, (("Allow", "GET"),), with_body=with_body)
+    if not request.lists("upgrade", "websocket"):
+        return _UPGRADE_REQUIRED
+    return None
+
+
+def is_below(path: str, root: str) -> bool:
+    """Whether `path` is `root` or lies below it, compared as raw text."""
+    return path == root or path.startswith(root if root == "/" else root + "/")
+
+
+def _websocket_key(request: RequestHead) -> str | Respond:
+    """The key of a well-formed WebSocket request (RFC 6455 §4.2.1)."""
+    if request.minor_version < 1 or not request.lists("connection", "upgrade"):
+        return Respond(400)
+    if request.value("sec-websocket-version") != "13":
+        return _UPGRADE_REQUIRED
+    key = request.value("sec-websocket-key") or ""
+    try:
+        decoded = base64.b64decode(key, validate=True)
+    except (binascii.Error, ValueError):
+        return Respond(400)
+    return key if len(decoded) == 16 else Respond(400)
+
+
+LIVENESS_PATH: Final = "/livez"
+_ID_HEADERS: Final = (
+    "audiohook-session-id",
+    "audiohook-organization-id",
+    "audiohook-correlation-id",
+)
+_CHALLENGE: Final = (("WWW-Authenticate", "Signature"),)
+_UPGRADE_REQUIRED: Final = Respond(
+    426,
+    (
+        ("Upgrade", "websocket"),
+        ("Connection", "Upgrade, close"),
+        ("Sec-WebSocket-Version", "13"),
+    ),
+)
+_BODIES: Final[dict[int, tuple[str, bytes]]] = {
+    200: ("OK", b"ok"),
+    400: ("Bad Request", b"malformed request\n"),
+    401: ("Unauthorized", b"unauthorized\n"),
+    404: ("Not Found", b"not found\n"),
+    405: ("Method Not Allowed", b"method not allowed\n"),
+    426: ("Upgrade Required", b"this is a WebSocket\n"),
+    431: ("Request Header Fields Too Large", b"request too large\n"),
+    500: ("Internal Server Error", b"internal error\n"),
+    503: ("Service Unavailable", b"no room now\n"),
+}

@@ -1,0 +1,244 @@
+//! What happened in a call, in order: samples in lanes, and gaps between them. No locks here.
+
+use crate::cursor::{Books, Cursor};
+use crate::gaps::{Gap, Gaps};
+use crate::{GapReason, RingError};
+
+/// The last position. A sum of two positions cannot overflow.
+pub const MAX_POSITION: u64 = i64::MAX as u64;
+
+/// What a reader gets: every item starts where the last one ended.
+#[derive(Debug)]
+pub enum Item<'ring> {
+    /// Samples.
+    Audio(Audio<'ring>),
+    /// Positions without samples.
+    Gap(Gap),
+}
+
+/// A span of samples, borrowed from the ring.
+#[derive(Debug, Clone, Copy)]
+pub struct Audio<'ring> {
+    channels: &'ring [u8],
+    lanes: &'ring [Vec<i16>],
+    first_index: usize,
+    /// The position of the first sample.
+    pub position: u64,
+    /// Samples per channel; at least one.
+    pub samples: usize,
+}
+
+impl<'ring> Audio<'ring> {
+    /// One channel's samples in two pieces (the second is empty unless the ring wraps here);
+    /// `None` if the call does not have the channel.
+    #[must_use]
+    pub fn channel(&self, channel: u8) -> Option<(&'ring [i16], &'ring [i16])> {
+        let lane = self.channels.iter().position(|have| *have == channel)?;
+        let lane = self.lanes.get(lane)?;
+        let first = self.samples.min(lane.len() - self.first_index);
+        Some((&lane[self.first_index..self.first_index + first], &lane[..self.samples - first]))
+    }
+}
+
+/// The samples and gaps of one call.
+#[derive(Debug)]
+pub(crate) struct Timeline {
+    channels: Vec<u8>,
+    lanes: Vec<Vec<i16>>,
+    capacity: usize,
+    stored: u64,
+    last_write: usize,
+    gaps: Gaps,
+}
+
+impl Timeline {
+    pub(crate) fn new(channels: &[u8], capacity: usize) -> Self {
+        Self {
+            channels: channels.to_vec(),
+            lanes: channels.iter().map(|_| vec![0; capacity]).collect(),
+            capacity,
+            stored: 0,
+            last_write: 0,
+            gaps: Gaps::default(),
+        }
+    }
+
+    pub(crate) fn channels(&self) -> &[u8] {
+        &self.channels
+    }
+
+    /// Samples per channel written so far.
+    pub(crate) fn stored(&self) -> u64 {
+        self.stored
+    }
+
+    /// Where the next sample goes: samples and gaps so far.
+    pub(crate) fn position(&self) -> u64 {
+        self.stored + self.gaps.total_samples()
+    }
+
+    pub(crate) fn gaps(&self) -> &Gaps {
+        &self.gaps
+    }
+
+    /// Appends samples, one slice per channel; overwrites the oldest.
+    pub(crate) fn write<L: AsRef<[i16]>>(&mut self, planar: &[L]) -> Result<usize, RingError> {
+        let samples = planar.first().map_or(0, |lane| lane.as_ref().len());
+        let same_length = planar.iter().all(|lane| lane.as_ref().len() == samples);
+        if planar.len() != self.lanes.len() || !same_length {
+            return Err(RingError::Lanes);
+        }
+        if samples == 0 {
+            return Ok(0);
+        }
+        // Of a write longer than the ring only the end can stay.
+        let skipped = samples.saturating_sub(self.capacity);
+        let start = self.index(self.stored + skipped as u64);
+        for (lane, written) in self.lanes.iter_mut().zip(planar) {
+            let kept = &written.as_ref()[skipped..];
+            let (first, second) = kept.split_at(kept.len().min(lane.len() - start));
+            lane[start..start + first.len()].copy_from_slice(first);
+            lane[..second.len()].copy_from_slice(second);
+        }
+        self.stored += samples as u64;
+        self.last_write = samples - skipped;
+        Ok(samples)
+    }
+
+    /// Appends positions without samples.
+    pub(crate) fn gap(&mut self, samples: u64, reason: GapReason) -> Result<(), RingError> {
+        let position = self.position();
+        match position.checked_add(samples) {
+            Some(end) if end <= MAX_POSITION => {}
+            _ => return Err(RingError::PositionLimit { position, samples }),
+        }
+        if samples > 0 {
+            let gap = Gap { position, samples, reason };
+            self.gaps.push(self.stored, gap);
+        }
+        Ok(())
+    }
+
+    /// The samples of the last write, as far as the ring holds them.
+    pub(crate) fn last_write(&self) -> Audio<'_> {
+        let stored = self.stored - self.last_write as u64;
+        self.audio(0, stored, self.last_write)
+    }
+
+    /// A cursor at a position, or at the end. A position past the end is the end.
+    ///
+    /// Before the floor the number of samples is not known any more; there, positions are taken
+    /// for samples, so that position 0 stays exact.
+    pub(crate) fn cursor(&self, position: Option<u64>) -> Cursor {
+        let end = self.position();
+        let position = position.map_or(end, |wanted| wanted.min(end));
+        let floor = self.gaps.floor();
+        let stored = if position < floor.position {
+            position.min(floor.stored)
+        } else {
+            self.gaps.stored_before(position)
+        };
+        Cursor { position, stored, start: stored, ..Cursor::default() }
+    }
+
+    /// Whether a cursor has everything there is.
+    pub(crate) fn is_read(&self, cursor: &Cursor) -> bool {
+        cursor.position == self.position()
+    }
+
+    /// The next item, of at most `max_samples` if it is audio; moves the cursor past it.
+    pub(crate) fn next(&self, cursor: &mut Cursor, max_samples: usize) -> Option<Item<'_>> {
+        if let Some(gap) = self.skip_lost(cursor) {
+            return Some(Item::Gap(gap));
+        }
+        let ahead = self.gaps.first_ending_after(cursor.position);
+        let until = match ahead {
+            Some(placed) if placed.gap.position <= cursor.position => {
+                let gap = Gap {
+                    position: cursor.position,
+                    samples: placed.gap.end() - cursor.position,
+                    reason: placed.gap.reason,
+                };
+                cursor.position = gap.end();
+                return Some(Item::Gap(gap));
+            }
+            Some(placed) => placed.stored,
+            None => self.stored,
+        };
+        let samples = usize::try_from(until - cursor.stored).unwrap_or(usize::MAX).min(max_samples);
+        if samples == 0 {
+            return None;
+        }
+        let audio = self.audio(cursor.position, cursor.stored, samples);
+        cursor.position += samples as u64;
+        cursor.stored += samples as u64;
+        cursor.forwarded += samples as u64;
+        Some(Item::Audio(audio))
+    }
+
+    /// The books of a cursor. What is overwritten but not yet skipped is dropped already.
+    pub(crate) fn books(&self, cursor: &Cursor) -> Books {
+        let lost = self.oldest().saturating_sub(cursor.stored);
+        let mut dropped = cursor.dropped;
+        dropped.overrun += lost;
+        Books {
+            received: self.stored - cursor.start,
+            forwarded: cursor.forwarded,
+            buffered: self.stored - cursor.stored - lost,
+            dropped,
+            position: cursor.position,
+        }
+    }
+
+    /// Moves a cursor to the end; what it has not read is dropped as a fault.
+    pub(crate) fn abandon(&self, cursor: &mut Cursor) {
+        let books = self.books(cursor);
+        cursor.dropped = books.dropped;
+        cursor.dropped.fault += books.buffered;
+        cursor.stored = self.stored;
+        cursor.position = self.position();
+    }
+
+    /// Steps over audio that is gone, up to the next gap that is still known.
+    fn skip_lost(&self, cursor: &mut Cursor) -> Option<Gap> {
+        let began = *cursor;
+        let floor = self.gaps.floor();
+        if cursor.position < floor.position {
+            cursor.position = floor.position;
+            cursor.stored = floor.stored;
+        }
+        let ahead = self.gaps.first_ending_after(cursor.position);
+        let until = ahead.map_or(self.oldest(), |placed| placed.stored.min(self.oldest()));
+        let lost = until.saturating_sub(cursor.stored);
+        cursor.stored += lost;
+        cursor.position += lost;
+        cursor.dropped.overrun += cursor.stored - began.stored;
+        let samples = cursor.position - began.position;
+        (samples > 0).then_some(Gap {
+            position: began.position,
+            samples,
+            reason: GapReason::Overrun,
+        })
+    }
+
+    /// The number of samples stored before the oldest that can be read.
+    fn oldest(&self) -> u64 {
+        let overwritten = self.stored.saturating_sub(self.capacity as u64);
+        overwritten.max(self.gaps.floor().stored)
+    }
+
+    fn audio(&self, position: u64, stored: u64, samples: usize) -> Audio<'_> {
+        Audio {
+            channels: &self.channels,
+            lanes: &self.lanes,
+            first_index: self.index(stored),
+            position,
+            samples,
+        }
+    }
+
+    fn index(&self, stored: u64) -> usize {
+        // Less than the capacity, so it always fits.
+        usize::try_from(stored % self.capacity as u64).unwrap_or(0)
+    }
+}

@@ -1,0 +1,217 @@
+"""The hub: calls open and close, sinks are told in order, and the books come out."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+
+from earhook.errors import BudgetExhausted, CommandRefused, DuplicateSession, UnknownCall
+from earhook.hub.hub import Hub
+from earhook.hub.settings import RingSettings
+from earhook.ids import ConversationId, CorrelationId, KeyName, OrganizationId, SessionId
+from earhook.media.feed import Feed
+from earhook.media.format import MediaFormat
+from earhook.protocol.commands import Command, Pause
+from earhook.sinks.base import CallEvent, CallFacts, CallOutcome, LiveCall, SinkBooks, SinkSnapshot
+
+SESSION = SessionId("0d9f5c52-7f3e-4b7a-9c43-5b8c1d2e3f40")
+
+
+class StillClock:
+    """A clock moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic_seconds(self) -> float:
+        return self.now
+
+    def wall_seconds(self) -> float:
+        return 1_767_225_600.0 + self.now
+
+
+class NotingSink:
+    """Reads what it is given at the end, and notes what it was told."""
+
+    kind = "noting"
+
+    def __init__(self, name: str = "noting", *, settles: bool = True) -> None:
+        self.name = name
+        self.settles = settles
+        self.told: list[str] = []
+        self.feed = Feed()
+
+    async def start(self) -> None: ...
+
+    def attach(self, call: LiveCall) -> None:
+        self.told.append("attach")
+        self.feed.attach(1, call.pipeline)
+
+    def publish(self, call: LiveCall, event: CallEvent) -> None:
+        self.told.append(event.kind)
+
+    def ended(self, call: LiveCall) -> None:
+        self.told.append("ended")
+        if self.settles:
+            self.feed.drain(1 << 20)
+            books = SinkBooks()
+            final = self.feed.detach(1)
+            books.add(final.received, final.forwarded, final.buffered, final.dropped)
+            call.settle(self.name, books)
+
+    def forget(self, call: LiveCall) -> None:
+        self.told.append("forget")
+
+    async def stop(self, deadline_seconds: float) -> None: ...
+
+    def snapshot(self) -> SinkSnapshot:
+        return SinkSnapshot(self.name, self.kind, True, "", SinkBooks(), 0)
+
+
+class Door:
+    """A session's door that notes commands."""
+
+    def __init__(self) -> None:
+        self.commands: list[Command] = []
+
+    def submit(self, command: Command) -> None:
+        if self.commands:
+            raise CommandRefused("one is enough")
+        self.commands.append(command)
+
+
+def facts(session: SessionId = SESSION) -> CallFacts:
+    return CallFacts(
+        session_id=session,
+        organization_id=OrganizationId("6f1c1f0e-9a5b-4c1d-8e2f-0a1b2c3d4e5f"),
+        conversation_id=ConversationId("3c9a4b1e-5d27-4c66-9f10-6f0f2b7c1a55"),
+        correlation_id=CorrelationId("b7a9c1d2-3e4f-4051-8263-748596a7b8c9"),
+        key_name=KeyName("test"),
+        media=MediaFormat("PCMU", (0, 1)),
+        opened_wall_seconds=1_767_225_600.0,
+    )
+
+
+def outcome(samples: int, *, written: int | None = None, reason: str = "end") -> CallOutcome:
+    return CallOutcome(
+        reason=reason,
+        position=samples,
+        samples_in=samples,
+        written=samples if written is None else written,
+        dropped={},
+        frames=1,
+        duration_seconds=0.2,
+    )
+
+
+@pytest.fixture
+def clock() -> StillClock:
+    return StillClock()
+
+
+@pytest.fixture
+def logs(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.INFO, "earhook")
+    return caplog
+
+
+def closing_lines(logs: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
+    lines = [record.msg for record in logs.records if isinstance(record.msg, dict)]
+    return [line for line in lines if line["event"] == "call.closed"]
+
+
+def test_a_call_is_told_in_order_and_its_books_come_out_balanced(
+    clock: StillClock, logs: pytest.LogCaptureFixture
+) -> None:
+    sink = NotingSink()
+    hub = Hub(RingSettings(), [sink], clock)
+    call = hub.open(facts(), Door())
+    call.pipeline.push(bytes(3200))
+    hub.publish(call, CallEvent("paused", 1600))
+    hub.close(call, outcome(1600))
+    assert sink.told == ["attach", "paused", "ended"]
+    (line,) = closing_lines(logs)
+    assert line["balanced"]
+    assert line["sinks"]["noting"]["forwarded"] == 1600
+    assert hub.snapshot().unbalanced_calls == 0
+    assert hub.live_calls == 0
+
+
+def test_samples_that_vanish_are_reported_as_unbalanced(
+    clock: StillClock, logs: pytest.LogCaptureFixture
+) -> None:
+    hub = Hub(RingSettings(), [NotingSink()], clock)
+    call = hub.open(facts(), Door())
+    hub.close(call, outcome(1600, written=1599))
+    assert not closing_lines(logs)[0]["balanced"]
+    assert hub.snapshot().unbalanced_calls == 1
+
+
+def test_a_second_live_session_of_the_same_id_is_refused_and_a_later_one_is_not(
+    clock: StillClock,
+) -> None:
+    hub = Hub(RingSettings(), [NotingSink()], clock)
+    call = hub.open(facts(), Door())
+    with pytest.raises(DuplicateSession):
+        hub.open(facts(SessionId(SESSION.upper())), Door())
+    hub.close(call, outcome(0))
+    assert hub.open(facts(), Door()) is not call
+
+
+def test_a_call_without_room_for_its_ring_is_refused_and_leaves_nothing(clock: StillClock) -> None:
+    hub = Hub(RingSettings(seconds=600, budget_mib=1), [NotingSink()], clock)
+    with pytest.raises(BudgetExhausted):
+        hub.open(facts(), Door())
+    assert hub.live_calls == 0
+    assert hub.snapshot().ring_bytes == 0
+
+
+def test_a_sink_that_never_settles_is_named_in_the_closing_line(
+    clock: StillClock, logs: pytest.LogCaptureFixture
+) -> None:
+    hub = Hub(RingSettings(), [NotingSink(), NotingSink("stuck", settles=False)], clock)
+    hub.close(hub.open(facts(), Door()), outcome(0))
+    hub.sweep()
+    assert not closing_lines(logs)
+    clock.now += 5.0
+    hub.sweep()
+    hub.sweep()
+    (line,) = closing_lines(logs)
+    assert line["unsettled"] == ["stuck"]
+    assert not line["balanced"]
+
+
+def test_an_ended_call_can_be_resumed_for_as_long_as_its_ring_lasts(clock: StillClock) -> None:
+    sink = NotingSink()
+    hub = Hub(RingSettings(seconds=2.0), [sink], clock)
+    hub.close(hub.open(facts(), Door()), outcome(0))
+    clock.now += 1.9
+    hub.sweep()
+    assert "forget" not in sink.told
+    clock.now += 0.2
+    hub.sweep()
+    assert sink.told[-1] == "forget"
+    assert hub.snapshot().lingering_calls == 0
+
+
+def test_closing_twice_counts_once(clock: StillClock) -> None:
+    hub = Hub(RingSettings(), [NotingSink()], clock)
+    call = hub.open(facts(), Door())
+    hub.close(call, outcome(10))
+    hub.close(call, outcome(10))
+    assert hub.snapshot().closed_calls == {"end": 1}
+    assert hub.snapshot().samples_in == 10
+
+
+def test_commands_reach_the_session_through_its_door(clock: StillClock) -> None:
+    hub = Hub(RingSettings(), [NotingSink()], clock)
+    door = Door()
+    hub.open(facts(), door)
+    hub.command(SESSION.upper(), Pause())
+    assert door.commands == [Pause()]
+    with pytest.raises(CommandRefused):
+        hub.command(SESSION, Pause())
+    with pytest.raises(UnknownCall):
+        hub.command("00000000-0000-0000-0000-000000000000", Pause())
