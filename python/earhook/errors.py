@@ -6,7 +6,8 @@
     │   ├── MalformedFrame          a binary frame that is not whole sample groups
     │   └── DuplicateSession        a second live session with the same id
     ├── ConsumerError           a consumer of the PCM stream broke a rule
-    │   └── StreamError             bytes that are not PCM-stream frames
+    │   ├── StreamError             bytes that are not PCM-stream frames
+    │   └── StreamRefused           the gateway ended the stream and said why
     ├── CommandRefused          a wish that the session's state forbids now; harmless
     │   └── UnknownCall             no live call of that id
     ├── CapacityError           we are full; try later or elsewhere
@@ -41,6 +42,7 @@ __all__ = [
     "ProtocolViolation",
     "RecordingError",
     "StreamError",
+    "StreamRefused",
     "TooManyCalls",
     "UnknownCall",
 ]
@@ -72,6 +74,14 @@ class ConsumerError(EarhookError):
 
 class StreamError(ConsumerError):
     """Bytes that are not PCM-stream frames; the text names the rule that was broken."""
+
+
+class StreamRefused(ConsumerError):
+    """The gateway ended a PCM stream; `code` is of docs/reference/pcm-stream.md, the text its."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(f"{code}: {text}")
+        self.code = code
 
 
 class CommandRefused(EarhookError):

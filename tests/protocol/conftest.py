@@ -35,9 +35,7 @@ class Talk:
     SESSION = SESSION
     STEREO, EXTERNAL, INTERNAL = STEREO, EXTERNAL, INTERNAL
 
-    def __init__(
-        self, settings: SessionSettings | None = None, *, authorized: bool = True
-    ) -> None:
+    def __init__(self, settings: SessionSettings | None = None, *, authorized: bool = True) -> None:
         self.now = 1000.0
         identity = Identity(
             SessionId(SESSION), OrganizationId(ORGANIZATION), CorrelationId(SESSION), authorized

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from earhook.errors import ConfigurationError, ConfigurationFault
+
 from .places import Path
 from .schema import Configuration
 
-__all__ = ["BrokenRule", "broken_rules"]
+__all__ = ["BrokenRule", "broken_rules", "require_servable"]
 
 
 class BrokenRule(NamedTuple):
@@ -23,6 +25,20 @@ def broken_rules(configuration: Configuration) -> Iterator[BrokenRule]:
     """Everything that each section allows by itself and the whole does not."""
     yield from _repeated_names("keys", [key.name for key in configuration.keys])
     yield from _repeated_keys(configuration)
+    yield from _repeated_names("sinks", [sink.name for sink in configuration.sinks])
+    yield from _same_port(configuration)
+
+
+def require_servable(configuration: Configuration) -> None:
+    """What is fine to print and no use to serve.
+
+    Raises:
+        ConfigurationError: Nobody could call.
+    """
+    if not configuration.keys:
+        what = "there is no [[keys]] table, so nobody could call"
+        fault = ConfigurationFault("keys", what, "`earhook config init` writes a key and a secret")
+        raise ConfigurationError([fault])
 
 
 def _repeated_names(section: str, names: Sequence[str]) -> Iterator[BrokenRule]:
@@ -45,3 +61,10 @@ def _repeated_keys(configuration: Configuration) -> Iterator[BrokenRule]:
             what = "another table of [[keys]] has the same API key"
             yield BrokenRule(("keys", number, "api_key"), what, "two secrets fit into one table")
         seen.add(text)
+
+
+def _same_port(configuration: Configuration) -> Iterator[BrokenRule]:
+    media, admin = configuration.media, configuration.admin
+    if media.port == admin.port != 0:
+        what = f"media and admin both listen on port {media.port}"
+        yield BrokenRule(("admin", "port"), what, "choose another port for one of them")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from pydantic import Field
 
 from earhook.control.settings import (
@@ -15,9 +17,13 @@ from earhook.hub.settings import RingSettings
 from earhook.ops.settings import LogSettings
 from earhook.protocol.settings import SessionSettings
 from earhook.settings import Settings
+from earhook.sinks.pcm_stream.settings import PcmStreamSettings
 from earhook.transport.settings import LimitSettings, MediaSettings
 
-__all__ = ["Configuration"]
+__all__ = ["Configuration", "SinkSettings"]
+
+SinkSettings: TypeAlias = PcmStreamSettings
+"""Every kind of `[[sinks]]` table."""
 
 
 class Configuration(Settings):
@@ -38,6 +44,9 @@ class Configuration(Settings):
     )
     ring: RingSettings = Field(
         default_factory=RingSettings, description="Audio kept in memory per call."
+    )
+    sinks: tuple[SinkSettings, ...] = Field(
+        default=(), description="Ways out; one table each, told apart by `kind`."
     )
     admin: AdminSettings = Field(default_factory=AdminSettings, description="Health, metrics, API.")
     log: LogSettings = Field(default_factory=LogSettings, description="Lines on standard error.")

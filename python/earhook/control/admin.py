@@ -55,7 +55,7 @@ class AdminView(Protocol):
         """How many calls are live, and some of them as JSON values: nothing personal."""
         ...
 
-    def sinks(self) -> Sequence[dict[str, Any]]:
+    def sinks_as_json(self) -> Sequence[dict[str, Any]]:
         """The ways out as JSON values."""
         ...
 
@@ -150,7 +150,7 @@ class AdminServer:
         return _json({"total": total, "calls": calls})
 
     async def _sinks(self, _request: web.Request) -> web.Response:
-        return _json({"sinks": self._view.sinks()})
+        return _json({"sinks": self._view.sinks_as_json()})
 
 
 class _Guard:

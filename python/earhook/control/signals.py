@@ -31,7 +31,7 @@ class SignalWatch:
         self,
         loop: asyncio.AbstractEventLoop,
         on_stop: Callable[[Input], None],
-        on_reload: Callable[[], None],
+        on_reload: Callable[[], object],
     ) -> None:
         self._loop = loop
         self._on_stop = on_stop

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from earhook.clock import Clock
 
+    from .background import BackgroundStream
     from .settings import LogSettings
 
 __all__ = [
@@ -62,7 +63,9 @@ def get_limited_logger(name: str) -> LimitedLogger:
     return LimitedLogger(get_logger(name), PEER_LINES)
 
 
-def configure_logging(settings: LogSettings, stream: TextIO | None = None) -> None:
+def configure_logging(
+    settings: LogSettings, stream: TextIO | BackgroundStream | None = None
+) -> None:
     """Send every line of the process to `stream` (standard error), in the configured form.
 
     Lines of libraries pass from level WARNING up and share the limit of peer-caused lines,
@@ -96,6 +99,7 @@ class LineLimiter:
         self._tokens = float(burst)
         self._refilled_at = clock.monotonic_seconds()
         self._suppressed: Counter[str] = Counter()
+        self.suppressed_total = 0
 
     def admit(self, event: str) -> bool:
         """Whether a line may be written now. If not, it is counted under `event`."""
@@ -107,6 +111,7 @@ class LineLimiter:
             self._tokens -= 1.0
             return True
         self._suppressed[event] += 1
+        self.suppressed_total += 1
         return False
 
     def take_suppressed(self) -> dict[str, int]:

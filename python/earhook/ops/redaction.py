@@ -90,7 +90,7 @@ FORBIDDEN_KEYS: Final = frozenset(
         # personal: who called whom, and what was said
         *("ani", "aniname", "dnis", "dnisname", "name", "caller", "callername", "phonenumber"),
         *("participant", "transcript", "text", "utterance", "digit", "digits", "dtmf"),
-        *("inputvariables", "outputvariables", "customconfig", "audio", "samples"),
+        *("inputvariables", "outputvariables", "customconfig", "audio"),
         # secrets: what opens the door
         *("apikey", "xapikey", "secret", "secrets", "clientsecret", "password", "token"),
         *("authorization", "bearer", "signature", "cookie", "privatekey"),

@@ -56,7 +56,8 @@ class Machine:
         self._is_probe = False
         self._is_open = False
         self._results_due = False
-        self._cause: tuple[Ending, str] | None = None
+        self._cause = (Ending.LOST, "the socket was lost")
+        self._is_blamed = False
         self._has_ended = False
         self._started_at = now
         self._entered_at = now
@@ -127,9 +128,12 @@ class Machine:
     def _enter(self, state: State, now: float) -> None:
         self.state = state
         self._entered_at = now
-        keeps_audio = MOVES[Input.AUDIO][state].act is Act.KEEP
-        self.stream.flowing = keeps_audio and self.stream.has_media
+        self._set_flowing()
         self.stream.tally.events_dropped += self.outbox.restrict(SENDS[state])
+
+    def _set_flowing(self) -> None:
+        keeps_audio = MOVES[Input.AUDIO][self.state].act is Act.KEEP
+        self.stream.flowing = keeps_audio and self.stream.has_media
 
     def _stamp(self) -> Stamp:
         return Stamp(self._session_id, self.clientseq)
@@ -148,20 +152,21 @@ class Machine:
 
     def _emit(self, event: Event) -> None:
         # A connection test leaves no trace but the one that says so (§10).
-        if not self._is_probe or isinstance(event, events.ProbeAnswered):
+        is_hidden = self._is_probe and not isinstance(event, events.ProbeAnswered)
+        if not self._has_ended and not is_hidden:
             self._events.append(event)
 
     def _blame(self, ending: Ending, detail: str) -> None:
         """Remember why the session ends; the first cause is the cause."""
-        if self._cause is None:
+        if not self._is_blamed:
+            self._is_blamed = True
             self._cause = (ending, detail)
 
     def _report_end(self) -> None:
-        if not self._has_ended:
-            self._has_ended = True
-            ending, detail = self._cause or (Ending.LOST, "the socket was lost")
-            outcome = Outcome(ending, detail, self.stream.position, self._is_open)
-            self._emit(events.SessionEnded(outcome))
+        ending, detail = self._cause
+        outcome = Outcome(ending, detail, self.stream.position, self._is_open)
+        self._emit(events.SessionEnded(outcome))
+        self._has_ended = True
 
     def _close_if_flushed(self, now: float) -> None:
         if not self._results_due and not self.outbox.events_wait:
@@ -191,6 +196,7 @@ class Machine:
         if facts.media is not None:
             self.channels = facts.media.channels
             self.stream.choose(facts.media)
+            self._set_flowing()
             self.outbox.playback.start(facts.media.group_bytes)
         self._emit(events.SessionOpened(facts))
 
@@ -311,7 +317,6 @@ class Machine:
         self._report_end()
 
     def _end(self, _subject: object, _now: float) -> None:
-        self._blame(Ending.LOST, "the socket was lost")
         self._report_end()
 
     # Every act takes the subject that its inputs bring along, hence the Any.

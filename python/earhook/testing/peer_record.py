@@ -44,14 +44,14 @@ class Rung:
 class Ladder:
     """The conversation in order, runs of frames folded into one rung each."""
 
-    __slots__ = ("_audio", "_rungs", "_started", "skipped")
+    __slots__ = ("_audio", "_rungs", "_started", "added")
 
     def __init__(self, started: float, entries: int) -> None:
         self._started = started
         self._rungs: deque[Rung] = deque(maxlen=entries)
         self._audio: Rung | None = None
-        self.skipped = 0
-        """Oldest rungs that had to make room."""
+        self.added = 0
+        """Rungs so far, also those that had to make room."""
 
     def begin(self, now: float) -> None:
         """Count time from here."""
@@ -79,8 +79,7 @@ class Ladder:
         audio.payload_bytes += payload_bytes
 
     def _add(self, rung: Rung) -> None:
-        if len(self._rungs) == self._rungs.maxlen:
-            self.skipped += 1
+        self.added += 1
         self._rungs.append(rung)
 
 

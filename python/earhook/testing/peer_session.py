@@ -106,7 +106,7 @@ class PeerSession:
     @property
     def finished(self) -> bool:
         """Whether the peer is done and its socket is to be closed."""
-        return self.state in {PeerState.CLOSED, PeerState.DISCONNECTED}
+        return self.state is PeerState.CLOSED or self.state is PeerState.DISCONNECTED
 
     @property
     def deadline(self) -> float | None:

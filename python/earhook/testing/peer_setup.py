@@ -6,16 +6,24 @@ import base64
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 from earhook.ids import NIL_UUID
 
-__all__ = ["CHANNEL_LABELS", "CallSetup", "MediaChoice", "Pace", "PeerCredential", "PeerManners"]
+__all__ = [
+    "CHANNEL_LABELS",
+    "CallSetup",
+    "MediaChoice",
+    "Pace",
+    "PeerCredential",
+    "PeerManners",
+    "Product",
+]
 
 CHANNEL_LABELS: Final = ("external", "internal")
 """By canonical channel number."""
 
-Product = Literal["monitor", "transcription", "audio-connector"]
+Product: TypeAlias = Literal["monitor", "transcription", "audio-connector"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,7 +137,11 @@ async def dial(
     except (OSError, WSError, ValueError) as error:
         raise _explained(url, error) from error
     if bridge.socket is None:
-        raise DialError("http", f"{url}: the server closed the connection before answering")
+        raise DialError(
+            "http",
+            f"{url}: the server closed the connection without an answer; "
+            f"does it speak {'ws' if url.startswith('wss') else 'wss'}:// there?",
+        )
     del transport
     return bridge.socket
 
@@ -201,8 +205,6 @@ _DATA: Final = (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION)
 def _explained(url: str, error: Exception) -> DialError:
     if isinstance(error, WSHandshakeError):
         return _refused(url, error)
-    if isinstance(error, (WSError, ValueError)):
-        return DialError("url", f"{url}: {error}; give ws://host:port/path or wss://…")
     if isinstance(error, sockets.gaierror):
         return DialError("name", f"{url}: no address is known for that host; check the name")
     if isinstance(error, ssl.SSLCertVerificationError):
@@ -215,7 +217,12 @@ def _explained(url: str, error: Exception) -> DialError:
         return DialError("timeout", f"{url}: no answer in {UPGRADE_SECONDS:g} s")
     if isinstance(error, ConnectionRefusedError):
         return DialError("connect", f"{url}: connection refused; nothing listens on that port")
-    return DialError("connect", f"{url}: {error.strerror if isinstance(error, OSError) else error}")
+    if isinstance(error, ConnectionError) and url.startswith("wss"):
+        what = "the server ended the connection during the TLS handshake"
+        return DialError("tls", f"{url}: {what}; does it speak ws:// there?")
+    if isinstance(error, OSError):
+        return DialError("connect", f"{url}: {error.strerror or error}")
+    return DialError("url", f"{error}; give ws://host:port/path or wss://…")
 
 
 def _refused(url: str, error: WSHandshakeError) -> DialError:

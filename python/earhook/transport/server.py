@@ -13,7 +13,7 @@ from earhook.ops.logging import get_limited_logger, get_logger
 from .accept import AcceptLoop, listen
 from .caps import Place, Strangers
 from .gate import GateHouse, UpgradeGate
-from .tally import Closing, TransportSnapshot, TransportTally
+from .tally import Closing, LiveBooks, TransportSnapshot, TransportTally
 from .upgrade import Admission, Doors
 
 if TYPE_CHECKING:
@@ -173,7 +173,9 @@ class MediaServer:
 
     def snapshot(self) -> TransportSnapshot:
         """Plain values; cheap enough for every scrape."""
-        tally = self.tally
+        tally, live = self.tally, LiveBooks()
+        for listener in self._open:
+            listener.add_up(live)
         return TransportSnapshot(
             connections=len(self._open),
             unproven=self._strangers.count,
@@ -189,8 +191,10 @@ class MediaServer:
             refusals=dict(tally.refusals),
             broken=dict(tally.broken),
             request_faults=dict(tally.request_faults),
-            frames=dict(tally.frames),
-            audio_bytes=dict(tally.audio_bytes),
+            calls_refused=dict(tally.calls_refused),
+            frames=tally.frames + live.frames,
+            audio_bytes=tally.audio_bytes + live.audio_bytes,
+            live=live,
             signature_age=tally.signature_age,
             opened_latency=tally.opened_latency,
         )

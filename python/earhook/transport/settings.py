@@ -131,7 +131,7 @@ class FrameLimits(Settings):
         default=200, ge=20, description="Frames of all kinds in any second."
     )
     control_frames_per_second: int = Field(
-        default=10, ge=1, description="WebSocket pings, pongs and closes in any second."
+        default=10, ge=1, description="WebSocket pings and pongs in any second."
     )
     unsent_bytes: int = Field(
         default=65_536, ge=1024, description="Bytes waiting because the peer does not read."

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from .caps import Place
     from .settings import FrameLimits
-    from .tally import TransportTally
+    from .tally import LiveBooks, TransportTally
 
 __all__ = ["StrictListener"]
 
@@ -54,6 +54,7 @@ class StrictListener(WSListener):
         "_ending",
         "_fragments",
         "_frames_left",
+        "_has_failed",
         "_loop",
         "_marks",
         "_mode",
@@ -75,6 +76,7 @@ class StrictListener(WSListener):
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._mode = _OPEN
+        self._has_failed = False
         self._transport: WSTransport | None = None
         self._protocol: asyncio.BaseProtocol | None = None
         self._complaints: Any = None
@@ -99,8 +101,9 @@ class StrictListener(WSListener):
     def on_audio(self, view: memoryview) -> None:
         """A binary message. `view` is void as soon as this returns."""
 
-    def on_failure(self) -> None:
-        """An exception was raised in here; say goodbye. The connection is closed afterwards."""
+    def on_failure(self) -> bool:
+        """An exception was raised in here. True: the connection ends in a way of its own."""
+        return False
 
     def on_closed(self) -> None:
         """The connection is no more. Called once, after `on_open`."""
@@ -112,20 +115,12 @@ class StrictListener(WSListener):
         """Whether messages can still be sent."""
         return self._mode == _OPEN
 
-    @property
-    def unsent_bytes(self) -> int:
-        """Bytes that the peer has not taken yet and the kernel neither."""
-        transport = self._transport
-        if transport is None:
-            return 0
-        return transport.underlying_transport.get_write_buffer_size()
-
     def send_text(self, payload: bytes) -> None:
-        """Send a text message at once. Cuts the connection if the peer does not read."""
+        """Send a text message at once. Cuts a peer that has not read what came before."""
         self._send(WSMsgType.TEXT, payload)
 
     def send_audio(self, payload: bytes) -> None:
-        """Send a binary message at once. Cuts the connection if the peer does not read."""
+        """Send a binary message at once. Cuts a peer that has not read what came before."""
         self._send(WSMsgType.BINARY, payload)
 
     def close(self, code: int = 1000) -> None:
@@ -134,6 +129,9 @@ class StrictListener(WSListener):
             self._transport.send_close(_close_code(code))
             self._mode = _CLOSING
             self._end_after(_ANSWER_SECONDS, _CUT_SECONDS)
+
+    def add_up(self, books: LiveBooks) -> None:
+        """Add what is going on here to the books of everything that is going on."""
 
     def part(self) -> None:
         """The gateway stops: bring what is going on to an end. Calls do it in-band."""
@@ -168,6 +166,7 @@ class StrictListener(WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         """The upgrade is answered; frames follow."""
         self._transport = transport
+        transport.underlying_transport.set_write_buffer_limits(high=_SLOW_BYTES)
         try:
             self.on_open()
         except Exception:  # noqa: BLE001 - ends this connection only
@@ -230,10 +229,10 @@ class StrictListener(WSListener):
         self._survive()
 
     def pause_writing(self) -> None:
-        """The peer reads slowly; `unsent_bytes` says how slowly, and sending checks it."""
+        """The peer reads more slowly than we send."""
 
     def resume_writing(self) -> None:
-        """The peer reads again."""
+        """The peer has caught up."""
 
     # Frames that are not a whole binary message.
 
@@ -282,6 +281,9 @@ class StrictListener(WSListener):
             self.on_audio(view)
 
     def _receive_control(self, kind: WSMsgType, frame: WSFrame) -> None:
+        if kind is WSMsgType.CLOSE:
+            self._receive_close(frame)
+            return
         now = self._clock.monotonic_seconds()
         if self._control_marks is None:
             self._control_marks = deque(maxlen=self.limits.control_frames_per_second)
@@ -290,11 +292,8 @@ class StrictListener(WSListener):
             self.abort(Broken.CONTROL_RATE)
             return
         marks.append(now)
-        if kind is WSMsgType.PING and self._transport is not None:
-            self._transport.send_pong(frame.get_payload_as_bytes())
-            self._check_unsent()
-        elif kind is WSMsgType.CLOSE:
-            self._receive_close(frame)
+        if kind is WSMsgType.PING:
+            self._send(WSMsgType.PONG, frame.get_payload_as_bytes())
 
     def _receive_close(self, frame: WSFrame) -> None:
         code = _number(frame.get_close_code())
@@ -334,28 +333,26 @@ class StrictListener(WSListener):
         transport = self._transport
         if self._mode != _OPEN or transport is None:
             return
-        if len(payload) <= _COPIED_BYTES:
+        if transport.underlying_transport.get_write_buffer_size() > self.limits.unsent_bytes:
+            self.abort(Broken.UNSENT)
+        elif len(payload) <= _COPIED_BYTES:
             transport.send(kind, payload)
         else:
             # Above this size `send` queues a view of a header buffer that it uses again for
             # the next frame, whether or not the kernel took this one.
             buffer = bytearray(_HEADER_ROOM) + payload
             transport.send_reuse_external_bytearray(kind, buffer, _HEADER_ROOM)
-        self._check_unsent()
-
-    def _check_unsent(self) -> None:
-        if self.unsent_bytes > self.limits.unsent_bytes:
-            self.abort(Broken.UNSENT)
 
     def _survive(self) -> None:
         """An exception reached the border of this connection: it ends, the others go on."""
         self._count_fault()
+        first, self._has_failed = not self._has_failed, True
         try:
-            self.on_failure()
+            if first and self.on_failure():
+                return
         except Exception:  # noqa: BLE001 - ends this connection only
             self._count_fault()
-        if self._mode == _OPEN:
-            self.close(1011)
+        self.close(1011)
 
     def _count_fault(self) -> None:
         self.tally.faults += 1
@@ -439,6 +436,8 @@ _CUT_SECONDS: Final = 2.0
 """What the peer then gets to take the last bytes and to end TLS."""
 _LINGER_SECONDS: Final = 0.045
 """Both of these for a peer that broke a rule; together they stay below 100 ms."""
+_SLOW_BYTES: Final = 16_384
+"""Unsent bytes from which a peer counts as slow."""
 _COPIED_BYTES: Final = 8192
 _HEADER_ROOM: Final = 16
 

@@ -6,10 +6,16 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from earhook.ops.histogram import Histogram
 
-__all__ = ["Broken", "Closing", "TransportSnapshot", "TransportTally"]
+if TYPE_CHECKING:
+    from earhook.media.format import MediaFormat
+    from earhook.media.pipeline import Pipeline
+    from earhook.protocol.stream import Tally
+
+__all__ = ["Broken", "Closing", "LiveBooks", "TransportSnapshot", "TransportTally"]
 
 
 class Broken(StrEnum):
@@ -63,8 +69,40 @@ class TransportTally:
     request_faults: Counter[str] = field(default_factory=Counter)
     frames: Counter[str] = field(default_factory=Counter)
     audio_bytes: Counter[str] = field(default_factory=Counter)
+    calls_refused: Counter[str] = field(default_factory=Counter)
     signature_age: Histogram = field(default_factory=Histogram)
     opened_latency: Histogram = field(default_factory=Histogram)
+
+    def count_closed(self, media: MediaFormat, pipeline: Pipeline, tally: Tally) -> None:
+        """Take over the frames of a call that ends."""
+        self.frames[media.codec] += pipeline.frames
+        self.audio_bytes[media.codec] += tally.samples_in * media.bytes_per_group
+
+
+@dataclass(slots=True)
+class LiveBooks:
+    """Frames and samples of the calls that are live now, added up when somebody asks.
+
+    `samples_in = written + sum(dropped.values())`, as for each call.
+    """
+
+    frames: Counter[str] = field(default_factory=Counter)
+    audio_bytes: Counter[str] = field(default_factory=Counter)
+    samples_in: int = 0
+    written: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+
+    def add(self, media: MediaFormat, pipeline: Pipeline, tally: Tally) -> None:
+        """Add one call."""
+        self.frames[media.codec] += pipeline.frames
+        self.audio_bytes[media.codec] += tally.samples_in * media.bytes_per_group
+        self.samples_in += tally.samples_in
+        self.written += pipeline.written_samples
+        for reason, samples in tally.samples_dropped.items():
+            if samples:
+                self.dropped[reason.value] += samples
+        if tally.samples_kept > pipeline.written_samples:
+            self.dropped["fault"] += tally.samples_kept - pipeline.written_samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +124,10 @@ class TransportSnapshot:
         refusals: Failed authentications by reason; never shown to a peer.
         broken: Connections ended because a frame rule was broken, by `Broken`.
         request_faults: Malformed requests by rule.
-        frames: Audio frames by codec.
-        audio_bytes: Audio bytes by codec.
+        calls_refused: Calls that the hub had no room for, by the class of its error.
+        frames: Audio frames that reached a ring, by codec.
+        audio_bytes: Audio bytes received in calls, by codec.
+        live: The books of the calls that are live.
         signature_age: `now - created` of signatures, in seconds.
         opened_latency: From `open` read to `opened` written, in seconds.
     """
@@ -106,8 +146,10 @@ class TransportSnapshot:
     refusals: Mapping[str, int]
     broken: Mapping[str, int]
     request_faults: Mapping[str, int]
+    calls_refused: Mapping[str, int]
     frames: Mapping[str, int]
     audio_bytes: Mapping[str, int]
+    live: LiveBooks
     signature_age: Histogram
     opened_latency: Histogram
 

@@ -31,8 +31,10 @@ __all__ = [
     "Doors",
     "ListenerFactory",
     "PeerIdentity",
+    "PeerIds",
     "Respond",
     "answer_fault",
+    "audiohook_ids",
     "decide",
     "server_fault",
 ]
@@ -69,12 +71,32 @@ ListenerFactory: TypeAlias = "Callable[[PeerIdentity], StrictListener]"
 """Makes the listener of an accepted request, at once and without asking anybody."""
 
 
+class PeerIds(NamedTuple):
+    """The three identifiers of an AudioHook request (AudioHook protocol §2)."""
+
+    session_id: SessionId
+    organization_id: OrganizationId
+    correlation_id: CorrelationId
+
+
+def audiohook_ids(request: RequestHead) -> PeerIds | None:
+    """Read the identifiers; None if one is missing or is no UUID."""
+    values = [request.value(name) for name in _ID_HEADERS]
+    session_id, organization_id, correlation_id = (value or "" for value in values)
+    if not all(is_uuid(value or "") for value in values):
+        return None
+    return PeerIds(
+        SessionId(session_id), OrganizationId(organization_id), CorrelationId(correlation_id)
+    )
+
+
 class Doors(NamedTuple):
     """What the media port asks the rest of the house."""
 
     authenticate: Authenticate
     admit: Admit
     listener: ListenerFactory
+    identify: Callable[[RequestHead], PeerIds | None] = audiohook_ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,18 +170,16 @@ def decide(
     admission = doors.admit()
     if not admission.admitted:
         return Respond(503, (("Retry-After", str(admission.retry_after_seconds)),))
-    ids = [request.value(name) for name in _ID_HEADERS]
-    if not all(value is not None and is_uuid(value) for value in ids):
+    ids = doors.identify(request)
+    if ids is None:
         return Respond(400)
-    session_id, organization_id, correlation_id = (value or "" for value in ids)
     verdict = doors.authenticate(SignedRequest(request.target, request.headers), wall_seconds)
-    names = SessionId(session_id), OrganizationId(organization_id), CorrelationId(correlation_id)
     if isinstance(verdict, Accepted):
-        identity = PeerIdentity(*names, verdict.credential.name)
+        identity = PeerIdentity(*ids, verdict.credential.name)
         return Accept(websocket_key, identity, age_seconds=verdict.age_seconds)
     if settings.refusal == "http":
         return Respond(401, _CHALLENGE, delay_seconds=refusal_seconds, refused=verdict)
-    stranger = PeerIdentity(*names, KeyName("refused"), authorized=False)
+    stranger = PeerIdentity(*ids, KeyName("refused"), authorized=False)
     return Accept(websocket_key, stranger, delay_seconds=refusal_seconds, refused=verdict)
 
 

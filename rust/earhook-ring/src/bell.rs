@@ -34,8 +34,11 @@ impl Bell {
 
     /// To be called after taking the ticket and *before* looking into the ring: what is written
     /// after the look then queues the call again.
+    ///
+    /// A swap and not a store, so that it comes after every `ring` that found the call queued,
+    /// and the look sees what was written before those.
     pub(crate) fn reset(&self) {
-        self.queued.store(false, Ordering::Release);
+        self.queued.swap(false, Ordering::AcqRel);
     }
 }
 

@@ -44,12 +44,7 @@ pub fn write_gap(out: &mut Vec<u8>, call: u32, position: u64, samples: u64, reas
 /// # Errors
 /// [`WireError::NotJson`] if the kind has no JSON body, [`WireError::FrameTooLong`] if the body
 /// does not fit into [`MAX_GATEWAY_FRAME_BYTES`]; then nothing has been appended.
-pub fn write_json(
-    out: &mut Vec<u8>,
-    kind: Kind,
-    call: u32,
-    body: &[u8],
-) -> Result<(), WireError> {
+pub fn write_json(out: &mut Vec<u8>, kind: Kind, call: u32, body: &[u8]) -> Result<(), WireError> {
     if !kind.is_json() {
         return Err(WireError::NotJson { kind });
     }

@@ -20,7 +20,7 @@ from .subscription import Filter, Start, Subscription
 
 __all__ = [
     "CloseCode",
-    "Objection",
+    "ObjectionError",
     "call_close_frame",
     "connection_close_frame",
     "event_body",
@@ -30,6 +30,7 @@ __all__ = [
     "read_consumer_hello",
     "read_object",
     "read_subscribe",
+    "subscribed_frame",
 ]
 
 STREAM_NAME: Final = "earhook-pcm"
@@ -61,7 +62,7 @@ class CloseCode(StrEnum):
     """The gateway ends. Nothing is wrong with the consumer."""
 
 
-class Objection(StreamError):
+class ObjectionError(StreamError):
     """A consumer broke a rule; `code` and text go into the `close` that ends its connection."""
 
     def __init__(self, code: CloseCode, text: str) -> None:
@@ -118,18 +119,23 @@ def event_body(event: CallEvent) -> bytes:
     return orjson.dumps(body, default=_plain)
 
 
+def subscribed_frame(calls: int) -> bytes:
+    """Say that `subscribe` has been carried out: all calls that there were have been opened."""
+    return json_frame(FrameKind.EVENT, CONNECTION, {"type": "subscribed", "calls": calls})
+
+
 def read_object(body: bytes, what: str) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        Objection: It is none.
+        ObjectionError: It is none.
     """
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
-        raise Objection(CloseCode.BAD_MESSAGE, f"the body of {what} is not JSON") from None
+        raise ObjectionError(CloseCode.BAD_MESSAGE, f"the body of {what} is not JSON") from None
     if not isinstance(value, dict):
-        raise Objection(CloseCode.BAD_MESSAGE, f"the body of {what} is no JSON object")
+        raise ObjectionError(CloseCode.BAD_MESSAGE, f"the body of {what} is no JSON object")
     return value
 
 
@@ -140,20 +146,20 @@ def read_consumer_hello(body: bytes) -> tuple[str, str | None]:
         The consumer's name as it may be printed, and its token, if it shows one.
 
     Raises:
-        Objection: It is no hello of a consumer, or of no version that we speak.
+        ObjectionError: It is no hello of a consumer, or of no version that we speak.
     """
     hello = read_object(body, "hello")
     if hello.get("stream") != STREAM_NAME or hello.get("role") != "consumer":
         text = f'hello needs "stream": "{STREAM_NAME}" and "role": "consumer"'
-        raise Objection(CloseCode.BAD_MESSAGE, text)
+        raise ObjectionError(CloseCode.BAD_MESSAGE, text)
     version = hello.get("version")
     if type(version) is not int or version < STREAM_VERSION:
         # A later consumer sees our version in our hello and speaks it, or leaves.
         text = f"this gateway speaks version {STREAM_VERSION}"
-        raise Objection(CloseCode.UNSUPPORTED_VERSION, text)
+        raise ObjectionError(CloseCode.UNSUPPORTED_VERSION, text)
     name, token = hello.get("name", ""), hello.get("token")
     if not isinstance(name, str) or not isinstance(token, str | None):
-        raise Objection(CloseCode.BAD_MESSAGE, "name and token of hello are texts")
+        raise ObjectionError(CloseCode.BAD_MESSAGE, "name and token of hello are texts")
     return printable(name, 64), token
 
 
@@ -161,13 +167,13 @@ def read_subscribe(body: bytes) -> Subscription:
     """Read a consumer's `subscribe`.
 
     Raises:
-        Objection: It breaks a rule. An unknown key of the filter does too: left out of account,
+        ObjectionError: It breaks a rule. An unknown key of the filter does too: left out of account,
             it would let more calls through than the consumer asked for.
     """
     subscribe = read_object(body, "subscribe")
     start = subscribe.get("start", Start.START.value)
     if start not in tuple(Start):
-        raise Objection(CloseCode.BAD_MESSAGE, 'start is "start" or "now"')
+        raise ObjectionError(CloseCode.BAD_MESSAGE, 'start is "start" or "now"')
     return Subscription(
         filter=_read_filter(subscribe.get("filter", {})),
         start=Start(start),
@@ -178,11 +184,11 @@ def read_subscribe(body: bytes) -> Subscription:
 
 def _read_filter(value: object) -> Filter:
     if not isinstance(value, dict):
-        raise Objection(CloseCode.BAD_MESSAGE, "filter is no object")
+        raise ObjectionError(CloseCode.BAD_MESSAGE, "filter is no object")
     unknown = value.keys() - {"organizations", "conversations", "sessions", "keys", "channels"}
     if unknown:
         names = printable(", ".join(sorted(unknown)))
-        raise Objection(CloseCode.BAD_MESSAGE, f"filter has no key {names}")
+        raise ObjectionError(CloseCode.BAD_MESSAGE, f"filter has no key {names}")
     lowered = {
         name: _read_words(value.get(name, []), f"filter.{name}")
         for name in ("organizations", "conversations", "sessions")
@@ -200,17 +206,17 @@ def _read_channels(value: object) -> tuple[int, ...]:
         channels = sorted(Channel.from_word(word) for word in words)
     except ValueError:
         text = 'filter.channels holds "external" and "internal" only'
-        raise Objection(CloseCode.BAD_MESSAGE, text) from None
+        raise ObjectionError(CloseCode.BAD_MESSAGE, text) from None
     return tuple(channels) or tuple(Channel)
 
 
 def _read_resume(value: object) -> dict[str, int]:
     if not isinstance(value, dict):
-        raise Objection(CloseCode.BAD_MESSAGE, "resume is no object")
+        raise ObjectionError(CloseCode.BAD_MESSAGE, "resume is no object")
     for position in value.values():
         if type(position) is not int or not 0 <= position <= MAX_POSITION:
             text = f"positions in resume are whole numbers from 0 to {MAX_POSITION}"
-            raise Objection(CloseCode.BAD_MESSAGE, text)
+            raise ObjectionError(CloseCode.BAD_MESSAGE, text)
     return {session.lower(): position for session, position in value.items()}
 
 
@@ -218,11 +224,11 @@ def _read_words(
     value: object, where: str, *, most: int = MAX_FILTER_VALUES, fold: bool = True
 ) -> frozenset[str]:
     if not isinstance(value, list) or len(value) > most:
-        raise Objection(CloseCode.BAD_MESSAGE, f"{where} is no list of at most {most} texts")
+        raise ObjectionError(CloseCode.BAD_MESSAGE, f"{where} is no list of at most {most} texts")
     for word in value:
         if not isinstance(word, str) or not 0 < len(word) <= MAX_FILTER_VALUE_CHARACTERS:
             text = f"{where} holds texts of 1 to {MAX_FILTER_VALUE_CHARACTERS} characters"
-            raise Objection(CloseCode.BAD_MESSAGE, text)
+            raise ObjectionError(CloseCode.BAD_MESSAGE, text)
     return frozenset(word.lower() if fold else word for word in value)
 
 

@@ -34,7 +34,7 @@ class Enrolment:
     is_open: bool = False
     held: deque[tuple[int, bytes]] = field(default_factory=deque)
     """Events that wait for audio before their position."""
-    acked_position: int = 0
+    acked_position: int | None = None
 
     @property
     def session(self) -> str:
@@ -48,12 +48,12 @@ class Outbox:
     Args:
         on_ready: Called when there is something to take that was not there after the last `take`;
             possibly once too often.
-        on_left: Called for each call that the consumer has had to its end, with the last books
-            of its reader.
+        on_left: Called once for each call, when it is closed for the consumer or abandoned, with
+            the last books of its reader; None if the call was still in line.
     """
 
     def __init__(
-        self, on_ready: Callable[[], None], on_left: Callable[[Enrolment, Books], None]
+        self, on_ready: Callable[[], None], on_left: Callable[[Enrolment, Books | None], None]
     ) -> None:
         self._on_ready = on_ready
         self._on_left = on_left
@@ -112,6 +112,15 @@ class Outbox:
         """The books of a call's reader now; None while the call is in line."""
         return self._feed.books(enrolment.number) if enrolment.is_open else None
 
+    def unacked_samples(self) -> int:
+        """Samples sent of all calls that the consumer has not acked; of calls it acks at all."""
+        unacked = 0
+        for enrolment in self._enrolments.values():
+            if enrolment.is_open and enrolment.acked_position is not None:
+                sent = self._feed.books(enrolment.number).position
+                unacked += max(0, sent - enrolment.acked_position)
+        return unacked
+
     def take(self, max_bytes: int) -> list[bytes]:
         """Everything that may go out next, in order; about `max_bytes`, unless events abound.
 
@@ -145,10 +154,12 @@ class Outbox:
             self.say(frame)
 
     def abandon(self) -> None:
-        """Leave all calls; nothing is sent any more. Calls in line leave without books."""
+        """Leave all calls; nothing is sent any more."""
         for enrolment in list(self._enrolments.values()):
             if enrolment.is_open:
                 self._leave(enrolment)
+            else:
+                self._on_left(enrolment, None)
         self._enrolments.clear()
         self._line.clear()
         self._control.clear()
@@ -164,7 +175,7 @@ class Outbox:
             number, call.pipeline, channels=waiting.channels, position=waiting.position
         )
         waiting.is_open = True
-        waiting.acked_position = position = self._feed.books(number).position
+        position = self._feed.books(number).position
         return open_frame(number, call, waiting.channels, position)
 
     def _due_events(self) -> Iterator[bytes]:

@@ -94,7 +94,7 @@ class PcmStreamSettings(Settings):
         default=0o660,
         ge=0,
         le=0o777,
-        description="Mode of the socket file, in octal: `0o660` or `\"0660\"`. Whoever may write "
+        description='Mode of the socket file, in octal: `0o660` or `"0660"`. Whoever may write '
         "to the file may hear calls.",
     )
     max_subscribers: int = Field(default=64, ge=1, description="Consumers at the same time.")
@@ -164,7 +164,8 @@ class PcmStreamSettings(Settings):
 
     def _check_tls(self, tls: PcmTlsSettings) -> None:
         if isinstance(self.address, UnixAddress):
-            raise ValueError("tls is for tcp addresses; a Unix socket is guarded by its file mode")
+            text = "tls is for tcp addresses; a Unix socket is guarded by its file mode"
+            raise ValueError(text)  # noqa: TRY004 - a wrong value, not a wrong type
         if self.listen is not None and tls.certificate is None:
             raise ValueError("tls with listen needs certificate and private_key")
         if self.listen is not None and tls.server_ca is not None:

@@ -1,0 +1,318 @@
+"""Composition: the only file that knows every room. Read it from the top.
+
+A gateway is built in the direction in which audio flows, the last room first: sinks, the hub that
+feeds them, the media port that feeds the hub; and beside them the control plane. It runs until
+its lifecycle has come to its end, and carries out what the lifecycle says on the way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, Self
+
+import uvloop
+
+from earhook import __version__
+from earhook.clock import Clock, SystemClock
+from earhook.config.rules import require_servable
+from earhook.config.schema import Configuration, SinkSettings
+from earhook.control.admin import AdminServer
+from earhook.control.admission import Admissions
+from earhook.control.authentication import Authenticator
+from earhook.control.credentials import exposed_files, read_keyring, read_token
+from earhook.control.lifecycle import Action, Input, Lifecycle, Stage
+from earhook.control.process import harden, raise_open_files
+from earhook.control.reload import Reloader
+from earhook.control.signals import SignalWatch
+from earhook.control.view import GatewayView
+from earhook.errors import ConfigurationError, ConfigurationFault
+from earhook.hub.hub import Hub
+from earhook.ops.background import BackgroundStream
+from earhook.ops.logging import configure_logging, get_logger
+from earhook.ops.metrics import metrics_registry
+from earhook.ops.watchdog import LoopWatch
+from earhook.protocol.commands import Command
+from earhook.sinks.base import Sink
+from earhook.sinks.pcm_stream.settings import PcmStreamSettings
+from earhook.sinks.pcm_stream.sink import PcmStreamSink
+from earhook.transport.connection import CallListeners
+from earhook.transport.server import MediaServer
+from earhook.transport.tally import TransportTally
+from earhook.transport.tls import ServerCertificate
+from earhook.transport.upgrade import Admission, Doors
+
+__all__ = ["Gateway", "serve"]
+
+SWEEP_SECONDS: Final = 1.0
+CUT_SECONDS: Final = 0.5
+"""What a cut connection gets to close in, before its socket is taken away."""
+LAST_LINES_SECONDS: Final = 0.1
+"""What a reader of our log that has fallen behind gets to take the last lines in."""
+SETTLE_SECONDS: Final = 0.1
+"""What is left of a deadline for this file itself."""
+
+_LOG: Final = get_logger(__name__)
+
+
+def serve(configuration: Configuration, reread: Callable[[], Configuration]) -> None:
+    """Run a gateway in this process until it is told to stop, or cannot start.
+
+    Args:
+        configuration: What to run.
+        reread: Reads the configuration again when the process gets SIGHUP.
+
+    Raises:
+        ConfigurationError: It cannot start; with every fault that was found.
+    """
+    require_servable(configuration)
+    lines = BackgroundStream(sys.stderr)
+    configure_logging(configuration.log, lines)
+    harden()
+    raise_open_files()
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(configuration, reread))
+    finally:
+        lines.end(LAST_LINES_SECONDS)
+
+
+async def _serve(configuration: Configuration, reread: Callable[[], Configuration]) -> None:
+    gateway = Gateway(configuration, reread=reread)
+    signals = SignalWatch(asyncio.get_running_loop(), gateway.receive, gateway.reload)
+    signals.start()
+    try:
+        async with gateway:
+            await gateway.run()
+    finally:
+        signals.stop()
+
+
+class Gateway:
+    """A whole gateway on the running loop.
+
+    `async with Gateway(configuration) as gateway:` starts it and, at the end of the block, cuts
+    what is live and flushes every sink. `await gateway.run()` waits until it has been told to
+    stop, by `receive`.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        *,
+        clock: Clock | None = None,
+        reread: Callable[[], Configuration] | None = None,
+    ) -> None:
+        self._configuration = configuration
+        self._clock = clock or SystemClock()
+        self._lifecycle = Lifecycle(configuration.drain)
+        self._changed = asyncio.Event()
+        self._conducting: asyncio.Task[None] | None = None
+        self._work: list[asyncio.Task[None]] = []
+        self._build(reread or (lambda: configuration))
+
+    def _build(self, reread: Callable[[], Configuration]) -> None:
+        """Make every room and tie them together; nothing listens yet."""
+        configuration, clock = self._configuration, self._clock
+        media = configuration.media
+        certificate = ServerCertificate(media.tls, clock) if media.tls is not None else None
+        tally = TransportTally()
+
+        self.sinks = tuple(_make_sink(sink, self.command) for sink in configuration.sinks)
+        self.hub = Hub(configuration.ring, self.sinks, clock)
+        self._authenticator = Authenticator(
+            read_keyring(configuration.keys), configuration.signature
+        )
+        self._admissions = Admissions(media.max_calls)
+        listeners = CallListeners(
+            self.hub, configuration.protocol, configuration.limits.frames, tally, clock
+        )
+        self.media = MediaServer(
+            media,
+            configuration.limits,
+            Doors(self._authenticator.judge, self._admit, listeners),
+            clock=clock,
+            tally=tally,
+            certificate=certificate,
+        )
+        self._watch = LoopWatch(asyncio.get_running_loop(), clock)
+        self._reloader = Reloader(reread, self._authenticator, certificate, clock)
+        self.view = GatewayView(
+            lifecycle=self._lifecycle,
+            admissions=self._admissions,
+            authenticator=self._authenticator,
+            reloader=self._reloader,
+            certificate=certificate,
+            media=self.media,
+            hub=self.hub,
+            sinks=self.sinks,
+            watch=self._watch,
+        )
+        self.admin = AdminServer(
+            configuration.admin,
+            read_token(configuration.admin),
+            self.view,
+            metrics_registry(self.view.read),
+        )
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self.stop()
+
+    @property
+    def media_port(self) -> int:
+        """The port that calls come in on."""
+        return self.media.port
+
+    @property
+    def admin_port(self) -> int:
+        """The port of health, metrics and the API."""
+        return self.admin.port
+
+    @property
+    def stage(self) -> Stage:
+        """Where the gateway is in its life."""
+        return self._lifecycle.stage
+
+    async def start(self) -> None:
+        """Open every way out, then every way in.
+
+        Raises:
+            ConfigurationError: With the faults of all rooms; nothing is left open.
+        """
+        try:
+            await self._open_rooms()
+        except BaseException:
+            await self._close_rooms(deadline_seconds=0.0)
+            await self.admin.stop()
+            raise
+        self._watch.start()
+        self._conducting = asyncio.create_task(self._conduct())
+        self.receive(Input.STARTED)
+        self._say_what_runs()
+
+    def receive(self, happened: Input) -> None:
+        """Tell the lifecycle; twice `Input.STOP` ends within two seconds."""
+        before = self._lifecycle.stage
+        self._lifecycle.receive(happened, self._clock.monotonic_seconds())
+        self._say_stage(before)
+        self._changed.set()
+
+    def reload(self) -> bool:
+        """Read keys and certificates again; if anything is wrong, nothing changes."""
+        return self._reloader.reload()
+
+    def command(self, session_id: str, command: Command) -> None:
+        """Pass a consumer's command to a live session; raises `CommandRefused`."""
+        self.hub.command(session_id, command)
+
+    async def run(self) -> None:
+        """Wait until the gateway has stopped."""
+        if self._conducting is not None:
+            await asyncio.shield(self._conducting)
+
+    async def stop(self) -> None:
+        """Stop, without waiting for calls to end by themselves."""
+        self.receive(Input.STOP)
+        if self.media.connections:
+            self.receive(Input.STOP)
+        await self.run()
+
+    async def _open_rooms(self) -> None:
+        faults: list[ConfigurationFault] = []
+        for start in (*(sink.start for sink in self.sinks), self.admin.start, self.media.start):
+            try:
+                await start()
+            except ConfigurationError as error:
+                faults.extend(error.faults)
+        if faults:
+            raise ConfigurationError(faults)
+
+    async def _conduct(self) -> None:
+        """Carry out what the lifecycle says, until it has come to its end."""
+        while self._lifecycle.stage is not Stage.STOPPED:
+            for action in self._lifecycle.take_actions():
+                self._act(action)
+            now = self._clock.monotonic_seconds()
+            deadline = self._lifecycle.deadline
+            seconds = SWEEP_SECONDS if deadline is None else min(SWEEP_SECONDS, deadline - now)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, seconds)):
+                    await self._changed.wait()
+            self._changed.clear()
+            self.hub.sweep()
+            before = self._lifecycle.stage
+            self._lifecycle.handle_timeout(self._clock.monotonic_seconds())
+            self._say_stage(before)
+        for work in self._work:
+            work.cancel()
+        await asyncio.gather(*self._work, return_exceptions=True)
+        self._watch.stop()
+        await self.admin.stop()
+
+    def _act(self, action: Action) -> None:
+        match action:
+            case Action.REFUSE_CALLS:
+                self.media.refuse_calls()
+                self._begin(self._await_calls())
+            case Action.DISCONNECT_CALLS:
+                self.media.disconnect_calls(self._configuration.drain.disconnect_seconds)
+            case Action.CUT_CALLS:
+                self.media.cut_calls()
+            case Action.STOP_SINKS:
+                self._begin(self._flush())
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        self._work.append(asyncio.create_task(work))
+
+    async def _await_calls(self) -> None:
+        await self.media.wait_idle()
+        self.receive(Input.CALLS_GONE)
+
+    async def _flush(self) -> None:
+        deadline = self._lifecycle.deadline or 0.0
+        left = max(0.0, deadline - self._clock.monotonic_seconds() - SETTLE_SECONDS)
+        await self._close_rooms(deadline_seconds=left)
+        self.receive(Input.FLUSHED)
+
+    async def _close_rooms(self, deadline_seconds: float) -> None:
+        """Close the way in, then let every sink write what it holds."""
+        cut_seconds = min(CUT_SECONDS, deadline_seconds / 2)
+        await self.media.stop(cut_seconds)
+        left = deadline_seconds - cut_seconds
+        await asyncio.gather(*(sink.stop(left) for sink in self.sinks), return_exceptions=True)
+
+    def _admit(self) -> Admission:
+        return self._admissions.judge(self._lifecycle.stage, self.media.connections)
+
+    def _say_stage(self, before: Stage) -> None:
+        stage = self._lifecycle.stage
+        if stage is not before:
+            _LOG.info("gateway.stage", stage=str(stage), calls=self.hub.live_calls)
+
+    def _say_what_runs(self) -> None:
+        configuration = self._configuration
+        _LOG.info(
+            "gateway.started",
+            version=__version__,
+            media_port=self.media_port,
+            admin_port=self.admin_port,
+            tls=self.media.is_secure,
+            keys=len(configuration.keys),
+            sinks=[sink.name for sink in self.sinks],
+        )
+        for file in exposed_files(configuration.keys, configuration.admin):
+            _LOG.warning("secret.exposed", file=str(file), remedy="chmod 600")
+        if not self.sinks:
+            _LOG.warning("gateway.idle", reason="no [[sinks]]: calls are answered and go nowhere")
+
+
+def _make_sink(settings: SinkSettings, command: Callable[[str, Command], None]) -> Sink:
+    match settings:
+        case PcmStreamSettings():
+            return PcmStreamSink(settings, command)

@@ -1,0 +1,101 @@
+"""Keys and certificates, read again while calls are live: all of it good, or nothing changes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+from earhook.clock import Clock
+from earhook.errors import ConfigurationError, ConfigurationFault
+from earhook.ops.logging import get_logger
+from earhook.transport.settings import MediaSettings
+from earhook.transport.tls import ServerCertificate, load_context
+
+from .authentication import Authenticator
+from .credentials import read_keyring
+from .settings import KeySettings
+
+__all__ = ["Reloadable", "Reloader"]
+
+_LOG: Final = get_logger(__name__)
+
+
+class Reloadable(Protocol):
+    """The part of the configuration that a reload puts in service."""
+
+    @property
+    def keys(self) -> Sequence[KeySettings]:
+        """API keys that may open calls."""
+        ...
+
+    @property
+    def media(self) -> MediaSettings:
+        """Where the certificate lies."""
+        ...
+
+
+class Reloader:
+    """Puts new keys and a new certificate in service.
+
+    Args:
+        reread: Reads the configuration again; raises `ConfigurationError`.
+        authenticator: Gets the keys.
+        certificate: Gets the certificate; None without TLS.
+        clock: Now, for the certificate's validity.
+
+    Attributes:
+        count: Reloads so far, `good` and `bad`.
+    """
+
+    def __init__(
+        self,
+        reread: Callable[[], Reloadable],
+        authenticator: Authenticator,
+        certificate: ServerCertificate | None,
+        clock: Clock,
+    ) -> None:
+        self._reread = reread
+        self._authenticator = authenticator
+        self._certificate = certificate
+        self._clock = clock
+        self.count: Counter[str] = Counter()
+
+    def reload(self) -> bool:
+        """Try everything, then put it in service. Says what happened in the log.
+
+        Returns:
+            Whether it was put in service. If not, nothing has changed.
+        """
+        try:
+            self._put_in_service()
+        except ConfigurationError as error:
+            self.count["bad"] += 1
+            faults = [str(fault) for fault in error.faults]
+            _LOG.error("reload.refused", faults=faults, in_service="what was there before")
+            return False
+        self.count["good"] += 1
+        return True
+
+    def _put_in_service(self) -> None:
+        faults: list[ConfigurationFault] = []
+        configuration = self._reread()
+        try:
+            keyring = read_keyring(configuration.keys)
+        except ConfigurationError as error:
+            faults.extend(error.faults)
+        faults.extend(self._certificate_faults(configuration.media))
+        if faults:
+            raise ConfigurationError(faults)
+        expires = self._certificate.reload().expires_wall_seconds if self._certificate else None
+        self._authenticator.replace(keyring)
+        _LOG.info("reload.done", keys=len(keyring), certificate_expires=expires)
+
+    def _certificate_faults(self, media: MediaSettings) -> Sequence[ConfigurationFault]:
+        if self._certificate is None or media.tls is None:
+            return ()
+        try:
+            load_context(media.tls, self._clock.wall_seconds())
+        except ConfigurationError as error:
+            return error.faults
+        return ()

@@ -1,0 +1,246 @@
+"""The PCM stream as the hub knows it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from earhook.address import Address
+from earhook.errors import ConfigurationError, ConfigurationFault
+from earhook.media.feed import Books
+from earhook.ops.logging import get_limited_logger
+from earhook.protocol.commands import Command
+from earhook.sinks.base import CallEvent, LiveCall, SinkSnapshot
+
+from .dialogue import token_digest
+from .endpoint import endpoint_of
+from .ledger import Ledger
+from .messages import CloseCode, event_body, subscribed_frame
+from .outbox import Enrolment
+from .settings import PcmStreamSettings
+from .subscriber import Subscriber, SubscriberTerms
+from .subscription import Subscription
+
+__all__ = ["PcmStreamSink"]
+
+TICK_SECONDS: Final = 1.0
+UNSUBSCRIBED_ALLOWANCE: Final = 32
+"""Connections beyond `max_subscribers` that may be about to say hello."""
+
+logger = get_limited_logger(__name__)
+
+
+class PcmStreamSink:
+    """Offers every call to every consumer that is connected; keeps no audio of its own.
+
+    Args:
+        settings: Where consumers are, and what they may do.
+        command: The hub's one door back to sessions; raises `CommandRefused`.
+    """
+
+    kind = "pcm-stream"
+
+    def __init__(
+        self, settings: PcmStreamSettings, command: Callable[[str, Command], None]
+    ) -> None:
+        self._settings = settings
+        self._command = command
+        self._ledger: Ledger[Subscriber, Enrolment] = Ledger(settings.name)
+        self._subscribers: set[Subscriber] = set()
+        self._counters: Counter[str] = Counter()
+        self._endpoint = endpoint_of(settings, self._make_subscriber)
+        self._terms: SubscriberTerms | None = None
+        self._tick_timer: asyncio.TimerHandle | None = None
+        self._empty = asyncio.Event()
+        self._is_stopping = False
+
+    @property
+    def name(self) -> str:
+        """As configured."""
+        return self._settings.name
+
+    @property
+    def address(self) -> Address:
+        """Where it listens (after `start`, with the port that the system chose) or dials."""
+        return self._endpoint.address
+
+    async def start(self) -> None:
+        """Listen or begin to dial.
+
+        Raises:
+            ConfigurationError: The address or a file cannot be used.
+        """
+        self._terms = self._make_terms()
+        await self._endpoint.start()
+        self._schedule_tick()
+
+    def attach(self, call: LiveCall) -> None:
+        """Open a new call for every consumer that wants it."""
+        self._ledger.open(call)
+        for subscriber in self._subscribers:
+            subscription = subscriber.subscription if subscriber.is_streaming else None
+            channels = subscription.filter.channels_of(call.facts) if subscription else ()
+            if channels:
+                self._enrol(subscriber, call, channels, 0)
+
+    def publish(self, call: LiveCall, event: CallEvent) -> None:
+        """Tell everybody who reads the call."""
+        readers = self._ledger.readers(call)
+        if not readers:
+            return
+        body = event_body(event)
+        for subscriber, enrolment in readers.items():
+            subscriber.publish(enrolment, event, body)
+
+    def ended(self, call: LiveCall) -> None:
+        """Its readers drain what is left; the call is settled when the last has done so."""
+        self._ledger.end(call)
+
+    def forget(self, call: LiveCall) -> None:
+        """Whoever has not read the call to its end by now gets a gap instead of the rest."""
+        for subscriber, enrolment in self._ledger.readers(call).items():
+            subscriber.give_up(enrolment)
+        self._ledger.forget(call)
+
+    async def stop(self, deadline_seconds: float) -> None:
+        """Let consumers have what is there, tell them, and close; then cut who is left."""
+        self._is_stopping = True
+        await self._endpoint.stop()
+        for subscriber in list(self._subscribers):
+            subscriber.finish()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(deadline_seconds):
+                await self._until_empty()
+        for subscriber in list(self._subscribers):
+            subscriber.abort()
+        with contextlib.suppress(TimeoutError):
+            # An abort takes a turn or two of the loop to arrive.
+            async with asyncio.timeout(1.0):
+                await self._until_empty()
+        if self._tick_timer is not None:
+            self._tick_timer.cancel()
+            self._tick_timer = None
+
+    def snapshot(self) -> SinkSnapshot:
+        """Healthy whenever it runs: an absent consumer must not make the gateway unready."""
+        books = self._ledger.total
+        for subscriber in self._subscribers:
+            books.merge(subscriber.books())
+        streaming = [one for one in self._subscribers if one.is_streaming]
+        return SinkSnapshot(
+            name=self.name,
+            kind=self.kind,
+            healthy=self._terms is not None,
+            detail=self._endpoint.detail,
+            books=books,
+            calls=self._ledger.busy_calls,
+            counters=dict(self._counters),
+            subscribers=tuple(subscriber.snapshot() for subscriber in streaming),
+        )
+
+    def welcome(self, subscriber: Subscriber) -> bool:
+        """Let a connection in (`Desk`)."""
+        self._subscribers.add(subscriber)
+        self._empty.clear()
+        self.count("connected")
+        streaming = sum(1 for one in self._subscribers if one.is_streaming)
+        waiting = len(self._subscribers) - streaming
+        allowed = streaming < self._settings.max_subscribers and waiting <= UNSUBSCRIBED_ALLOWANCE
+        return allowed and not self._is_stopping
+
+    def subscribe(self, subscriber: Subscriber, subscription: Subscription) -> None:
+        """Open the calls that are there for a consumer (`Desk`)."""
+        streaming = sum(1 for one in self._subscribers if one.is_streaming)
+        if streaming > self._settings.max_subscribers:
+            text = f"{self._settings.max_subscribers} consumers are connected"
+            subscriber.cut(CloseCode.TOO_MANY_SUBSCRIBERS, text)
+            return
+        self.count("subscribed")
+        calls = [call for call in self._ledger.calls if subscription.wants(call)]
+        for call in calls:
+            if call.facts.session_id.lower() in subscription.resume:
+                self.count("resumed")
+            channels = subscription.filter.channels_of(call.facts)
+            self._enrol(subscriber, call, channels, subscription.position_of(call))
+        subscriber.say_in_line(subscribed_frame(len(calls)))
+        logger.info("subscriber.subscribed", address=subscriber.address, calls=len(calls))
+
+    def left(self, subscriber: Subscriber, enrolment: Enrolment, books: Books | None) -> None:
+        """Enter the last books of a reader (`Desk`)."""
+        self._ledger.leave(enrolment.call, subscriber, books)
+
+    def gone(self, subscriber: Subscriber) -> None:
+        """Forget a connection (`Desk`)."""
+        self._subscribers.discard(subscriber)
+        if not self._subscribers:
+            self._empty.set()
+
+    def command(self, session_id: str, command: Command) -> None:
+        """Pass a consumer's command to the hub (`Desk`)."""
+        self._command(session_id, command)
+
+    def count(self, what: str) -> None:
+        """Count something for metrics (`Desk`)."""
+        self._counters[what] += 1
+
+    def _enrol(
+        self,
+        subscriber: Subscriber,
+        call: LiveCall,
+        channels: tuple[int, ...],
+        position: int | None,
+    ) -> None:
+        enrolment = subscriber.enrol(call, channels, position)
+        self._ledger.join(call, subscriber, enrolment)
+
+    def _make_subscriber(self) -> Subscriber:
+        assert self._terms is not None, "started before it listens"
+        return Subscriber(self._terms, self)
+
+    def _make_terms(self) -> SubscriberTerms:
+        settings = self._settings
+        token = settings.token.get_secret_value() if settings.token is not None else None
+        if settings.token_file is not None:
+            token = _read_token(settings.token_file, settings.name)
+        return SubscriberTerms(
+            instance=secrets.token_hex(8),
+            token=None if token is None else token_digest(token),
+            allows_commands=settings.allows_commands,
+            hello_seconds=settings.hello_seconds,
+            stuck_seconds=settings.stuck_seconds,
+            coalesce_seconds=settings.coalesce_seconds,
+            control_backlog_bytes=settings.control_backlog_bytes,
+        )
+
+    async def _until_empty(self) -> None:
+        while self._subscribers:
+            self._empty.clear()
+            await self._empty.wait()
+
+    def _schedule_tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._tick_timer = loop.call_later(TICK_SECONDS, self._tick)
+
+    def _tick(self) -> None:
+        self._schedule_tick()
+        now = asyncio.get_running_loop().time()
+        for subscriber in list(self._subscribers):
+            subscriber.tick(now)
+
+
+def _read_token(path: Path, sink_name: str) -> str:
+    try:
+        token = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        what = f"cannot read {path}: {type(error).__name__}"
+        fault = ConfigurationFault(f"sinks.{sink_name}.token_file", what, "check path and mode")
+        raise ConfigurationError([fault]) from error
+    if not token:
+        fault = ConfigurationFault(f"sinks.{sink_name}.token_file", f"{path} is empty")
+        raise ConfigurationError([fault])
+    return token

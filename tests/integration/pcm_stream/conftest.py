@@ -1,0 +1,162 @@
+"""A PCM stream sink with calls that the tests push themselves: real sockets, the real core."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from earhook.errors import UnknownCall
+from earhook.ids import ConversationId, CorrelationId, KeyName, OrganizationId, SessionId
+from earhook.media.format import MediaFormat
+from earhook.media.pipeline import Budget, Pipeline
+from earhook.protocol.commands import Command
+from earhook.sinks.base import CallEvent, CallFacts, CallOutcome, LiveCall, Participant, SinkBooks
+from earhook.sinks.pcm_stream.settings import PcmStreamSettings
+from earhook.sinks.pcm_stream.sink import PcmStreamSink
+
+RATE = 8000
+
+
+class Speaker:
+    """A call under the hand of the test: what it pushes is random and remembered."""
+
+    def __init__(self, call: LiveCall, seed: int) -> None:
+        self.call = call
+        self.outcome_dropped: dict[str, int] = {}
+        self._random = np.random.default_rng(seed)
+        self._lanes = {channel: np.empty(0, "<i2") for channel in call.facts.media.channels}
+
+    @property
+    def session(self) -> str:
+        return self.call.facts.session_id
+
+    @property
+    def position(self) -> int:
+        return self.call.pipeline.position
+
+    def push(self, samples: int) -> None:
+        channels = self.call.facts.media.channels
+        block = self._random.integers(-32768, 32768, (samples, len(channels)), dtype="<i2")
+        assert self.call.pipeline.push(block.tobytes()) == samples
+        for place, channel in enumerate(channels):
+            self._extend(channel, block[:, place])
+
+    def gap(self, samples: int, reason: int) -> None:
+        self.call.pipeline.gap(samples, reason)
+        for channel in self.call.facts.media.channels:
+            self._extend(channel, np.zeros(samples, "<i2"))
+
+    def said(self, channel: int, position: int, samples: int) -> np.ndarray[Any, Any]:
+        """What stands at these positions; zeros where there was no audio."""
+        return self._lanes[channel][position : position + samples]
+
+    def _extend(self, channel: int, samples: np.ndarray[Any, Any]) -> None:
+        self._lanes[channel] = np.concatenate([self._lanes[channel], samples])
+
+
+class House:
+    """The hub's part, as far as the sink sees it."""
+
+    def __init__(self, settings: PcmStreamSettings, ring_seconds: float) -> None:
+        self.commands: list[tuple[str, Command]] = []
+        self.refuse: Exception | None = None
+        self.settled: dict[str, SinkBooks] = {}
+        self.budget = Budget(256 << 20)
+        self.live: dict[str, Speaker] = {}
+        self.sink = PcmStreamSink(settings, self._command)
+        self._ring_samples = round(ring_seconds * RATE)
+        self._seed = 0
+
+    @property
+    def address(self) -> str:
+        return str(self.sink.address)
+
+    def open(self, **facts: Any) -> Speaker:
+        self._seed += 1
+        channels = facts.pop("media_channels", (0, 1))
+        media = MediaFormat(facts.pop("codec", "L16"), channels)
+        call_facts = CallFacts(
+            session_id=SessionId(facts.pop("session_id", None) or str(uuid.uuid4())),
+            organization_id=OrganizationId(facts.pop("organization_id", str(uuid.uuid4()))),
+            conversation_id=ConversationId(facts.pop("conversation_id", str(uuid.uuid4()))),
+            correlation_id=CorrelationId(str(uuid.uuid4())),
+            key_name=KeyName(facts.pop("key_name", "key-1")),
+            media=media,
+            opened_wall_seconds=1_750_000_000.0,
+            participant=Participant("p-1", "+15550100", "Ada", "+15550199"),
+            **facts,
+        )
+        pipeline = Pipeline(
+            self.budget, codec=media.codec, channels=channels, capacity_samples=self._ring_samples
+        )
+        names = frozenset({self.sink.name})
+        speaker = Speaker(LiveCall(call_facts, pipeline, names, self._on_settled), self._seed)
+        self.live[speaker.session] = speaker
+        self.sink.attach(speaker.call)
+        return speaker
+
+    def publish(self, speaker: Speaker, kind: str, **details: Any) -> None:
+        self.sink.publish(speaker.call, CallEvent(kind, speaker.position, details, personal=True))
+
+    def end(self, speaker: Speaker, reason: str = "completed") -> None:
+        call = speaker.call
+        del self.live[speaker.session]
+        call.pipeline.end()
+        written = call.pipeline.written_samples
+        call.outcome = CallOutcome(reason, speaker.position, written, written, {}, 0, 1.0)
+        self.sink.ended(call)
+
+    def forget(self, speaker: Speaker) -> None:
+        self.sink.forget(speaker.call)
+
+    def books(self) -> SinkBooks:
+        """The sink's books of all calls so far; they always balance."""
+        books = self.sink.snapshot().books
+        assert books.balances()
+        return books
+
+    def counter(self, name: str) -> int:
+        return self.sink.snapshot().counters.get(name, 0)
+
+    def subscribers(self) -> int:
+        return len(self.sink.snapshot().subscribers)
+
+    def _on_settled(self, call: LiveCall) -> None:
+        books = call.settled[self.sink.name]
+        assert books.balances()
+        self.settled[call.facts.session_id] = books
+
+    def _command(self, session_id: str, command: Command) -> None:
+        if self.refuse is not None:
+            raise self.refuse
+        if session_id not in self.live:
+            raise UnknownCall("no such call")
+        self.commands.append((session_id, command))
+
+
+HouseMaker = Callable[..., AbstractAsyncContextManager[House]]
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> HouseMaker:
+    """`async with house(ring_seconds=…, **settings) as house`: a sink that listens."""
+
+    @asynccontextmanager
+    async def make(*, ring_seconds: float = 2.0, **wishes: Any) -> AsyncIterator[House]:
+        if "connect" not in wishes:
+            wishes.setdefault("listen", f"unix:{tmp_path / 'pcm.sock'}")
+        made = House(PcmStreamSettings(**wishes), ring_seconds)
+        await made.sink.start()
+        try:
+            yield made
+        finally:
+            await made.sink.stop(2.0)
+            assert made.subscribers() == 0
+
+    return make
