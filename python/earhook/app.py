@@ -38,6 +38,7 @@ from earhook.protocol.commands import Command
 from earhook.sinks.base import Sink
 from earhook.sinks.pcm_stream.settings import PcmStreamSettings
 from earhook.sinks.pcm_stream.sink import PcmStreamSink
+from earhook.sinks.recording.settings import RecordingSettings
 from earhook.transport.connection import CallListeners
 from earhook.transport.server import MediaServer
 from earhook.transport.tally import TransportTally
@@ -314,5 +315,9 @@ class Gateway:
 
 def _make_sink(settings: SinkSettings, command: Callable[[str, Command], None]) -> Sink:
     match settings:
+        case RecordingSettings():
+            from earhook.sinks.recording.sink import RecordingSink
+
+            return RecordingSink(settings)
         case PcmStreamSettings():
             return PcmStreamSink(settings, command)

@@ -183,7 +183,7 @@ class Talk:
         }
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def talk() -> Callable[..., Talk]:
     """Make sessions: `talk()`, `talk(SessionSettings(...))`, `talk(authorized=False)`."""
     return Talk

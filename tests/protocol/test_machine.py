@@ -275,5 +275,5 @@ class SessionMachine(RuleBasedStateMachine):
 def test_any_sequence_of_inputs(talk: Callable[..., Any]) -> None:
     SessionMachine.talk_type = talk
     run_state_machine_as_test(
-        SessionMachine, settings=hypothesis_settings(max_examples=1000, stateful_step_count=40)
+        SessionMachine, settings=hypothesis_settings(max_examples=150, stateful_step_count=40)
     )

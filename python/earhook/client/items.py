@@ -166,4 +166,4 @@ class CallClosed:
 
 
 Item: TypeAlias = Block | Gap | CallOpened | CallEvent | CallClosed
-"""Whatever `async for item in stream` gives."""
+"""Any item of a stream."""

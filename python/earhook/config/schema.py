@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 
 from pydantic import Field
 
@@ -18,11 +18,14 @@ from earhook.ops.settings import LogSettings
 from earhook.protocol.settings import SessionSettings
 from earhook.settings import Settings
 from earhook.sinks.pcm_stream.settings import PcmStreamSettings
+from earhook.sinks.recording.settings import RecordingSettings
 from earhook.transport.settings import LimitSettings, MediaSettings
 
 __all__ = ["Configuration", "SinkSettings"]
 
-SinkSettings: TypeAlias = PcmStreamSettings
+SinkSettings: TypeAlias = Annotated[
+    RecordingSettings | PcmStreamSettings, Field(discriminator="kind")
+]
 """Every kind of `[[sinks]]` table."""
 
 

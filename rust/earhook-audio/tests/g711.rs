@@ -41,14 +41,10 @@ impl Table {
         Self { decisions, values, positive_codes }
     }
 
-    fn decode(&self, code: u8) -> i32 {
-        let number = self.positive_codes.iter().position(|&positive| positive == code | 0x80);
-        let value = self.values[number.unwrap()];
-        if code & 0x80 != 0 {
-            value
-        } else {
-            -value
-        }
+    fn decode(&self, code: u8) -> Option<i32> {
+        let number = self.positive_codes.iter().position(|&positive| positive == code | 0x80)?;
+        let value = self.values[number];
+        Some(if code & 0x80 != 0 { value } else { -value })
     }
 
     /// The interval, on the whole number line, whose lower end the sample has reached and whose
@@ -98,7 +94,11 @@ fn every_code_decodes_to_the_value_in_the_table() {
     for law in LAWS {
         let table = Table::of(law);
         for code in 0..=u8::MAX {
-            assert_eq!(i32::from(decode_one(law, code)), table.decode(code), "{law:?} {code:#04x}");
+            assert_eq!(
+                Some(i32::from(decode_one(law, code))),
+                table.decode(code),
+                "{law:?} {code:#04x}"
+            );
         }
     }
 }

@@ -61,13 +61,13 @@ fn a_reader_that_fell_behind_keeps_the_gaps_that_others_made() {
     write(&ring, &[1, 2, 3]);
     ring.gap(2, GapReason::Paused).unwrap().announce();
     write(&ring, &[4, 5, 6, 7, 8, 9]);
-    let slots = [
+    let expected = [
         gap(3, GapReason::Overrun),
         gap(2, GapReason::Paused),
         gap(2, GapReason::Overrun),
         audio(&[6, 7, 8, 9]),
     ];
-    assert_eq!(slots(&feed, 1), slots.concat());
+    assert_eq!(slots(&feed, 1), expected.concat());
     let books = feed.books(1).unwrap();
     assert_eq!((books.received, books.forwarded, books.dropped.overrun), (9, 4, 5));
 }
@@ -79,8 +79,8 @@ fn of_a_write_longer_than_the_ring_the_end_stays() {
     write(&ring, &[1, 2, 3, 4, 5]);
     assert_eq!(ring.last_write(), [(0, vec![3, 4, 5])]);
     feed.attach(1, &ring, &[0], Some(0)).unwrap();
-    let slots = [gap(3, GapReason::Overrun), audio(&[3, 4, 5])].concat();
-    assert_eq!(slots(&feed, 1), slots);
+    let expected = [gap(3, GapReason::Overrun), audio(&[3, 4, 5])].concat();
+    assert_eq!(slots(&feed, 1), expected);
 }
 
 #[test]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import ssl
 import stat
+import warnings
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -130,4 +132,11 @@ def _first_subject(leaf: x509.Certificate) -> x509.DNSName | x509.IPAddress | No
 def _authorities() -> list[x509.Certificate]:
     """What this machine's clients trust."""
     context = ssl.create_default_context()
-    return [x509.load_der_x509_certificate(der) for der in context.get_ca_certs(binary_form=True)]
+    authorities = []
+    with warnings.catch_warnings():
+        # Some old roots break rules of today; that is not the operator's to hear.
+        warnings.simplefilter("ignore")
+        for der in context.get_ca_certs(binary_form=True):
+            with contextlib.suppress(ValueError):
+                authorities.append(x509.load_der_x509_certificate(der))
+    return authorities

@@ -42,8 +42,7 @@ def needed_descriptors(configuration: Configuration) -> int:
 
 
 def _recording_sinks(configuration: Configuration) -> int:
-    sinks = getattr(configuration, "sinks", ())
-    return sum(sink.kind == "recording" for sink in sinks)
+    return sum(sink.kind == "recording" for sink in configuration.sinks)
 
 
 def _check_descriptors(configuration: Configuration) -> Finding:

@@ -167,7 +167,7 @@ def read_subscribe(body: bytes) -> Subscription:
     """Read a consumer's `subscribe`.
 
     Raises:
-        ObjectionError: It breaks a rule. An unknown key of the filter does too: left out of account,
+        ObjectionError: It breaks a rule. An unknown key of the filter does too: left out,
             it would let more calls through than the consumer asked for.
     """
     subscribe = read_object(body, "subscribe")

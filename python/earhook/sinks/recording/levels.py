@@ -1,0 +1,61 @@
+"""How loud each side of a recording is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from earhook.media.format import Channel
+from earhook.media.g711 import decode_g711
+from earhook.media.wav import WavCodec
+
+__all__ = ["LevelMeter", "decibels"]
+
+FULL_SCALE = 32768.0
+
+
+class LevelMeter:
+    """Peak and RMS per channel of all audio that is added; silence in gaps is not audio."""
+
+    def __init__(self, codec: WavCodec, channels: Sequence[int]) -> None:
+        self._codec = codec
+        self._channels = tuple(channels)
+        self._samples = 0
+        self._squares = [0.0] * len(self._channels)
+        self._peaks = [0] * len(self._channels)
+
+    def add(self, audio: bytes | memoryview) -> None:
+        """Add interleaved audio in the meter's codec: whole sample groups."""
+        pcm = audio if self._codec == "L16" else decode_g711(audio, self._codec)
+        lanes = np.frombuffer(pcm, "<i2").reshape(-1, len(self._channels))
+        if not len(lanes):
+            return
+        self._samples += len(lanes)
+        # One pass for all channels: the diagonal of the product of the lanes with themselves.
+        floats = lanes.astype(np.float32)
+        squares = np.einsum("ij,ij->j", floats, floats, dtype=np.float64)
+        for lane in range(len(self._channels)):
+            column = lanes[:, lane]
+            self._squares[lane] += float(squares[lane])
+            self._peaks[lane] = max(self._peaks[lane], int(column.max()), -int(column.min()))
+
+    def as_json(self) -> dict[str, Any]:
+        """Peak (0 to 32768) and RMS by the channels' names."""
+        return {
+            Channel(channel).word: {
+                "peak": self._peaks[lane],
+                "rms": round(math.sqrt(self._squares[lane] / max(1, self._samples)), 1),
+            }
+            for lane, channel in enumerate(self._channels)
+        }
+
+
+def decibels(level: Mapping[str, Any], key: str) -> str:
+    """Write a level as people read it: decibels below full scale."""
+    value = level.get(key)
+    if not isinstance(value, int | float) or value <= 0:
+        return "silent"
+    return f"{20 * math.log10(value / FULL_SCALE):.0f} dBFS"
