@@ -39,6 +39,7 @@ from earhook.sinks.base import Sink
 from earhook.sinks.pcm_stream.settings import PcmStreamSettings
 from earhook.sinks.pcm_stream.sink import PcmStreamSink
 from earhook.sinks.recording.settings import RecordingSettings
+from earhook.sinks.recording.sink import RecordingSink
 from earhook.transport.connection import CallListeners
 from earhook.transport.server import MediaServer
 from earhook.transport.tally import TransportTally
@@ -139,7 +140,9 @@ class Gateway:
             certificate=certificate,
         )
         self._watch = LoopWatch(asyncio.get_running_loop(), clock)
-        self._reloader = Reloader(reread, self._authenticator, certificate, clock)
+        self._reloader = Reloader(
+            lambda: self._reread(reread), self._authenticator, certificate, media.tls, clock
+        )
         self.view = GatewayView(
             lifecycle=self._lifecycle,
             admissions=self._admissions,
@@ -207,6 +210,18 @@ class Gateway:
     def reload(self) -> bool:
         """Read keys and certificates again; if anything is wrong, nothing changes."""
         return self._reloader.reload()
+
+    def _reread(self, reread: Callable[[], Configuration]) -> Configuration:
+        """Read again, and name what has changed and is not put in service."""
+        fresh = reread()
+        changed = [
+            name
+            for name in Configuration.model_fields
+            if name != "keys" and getattr(fresh, name) != getattr(self._configuration, name)
+        ]
+        if changed:
+            _LOG.warning("reload.needs_restart", sections=changed)
+        return fresh
 
     def command(self, session_id: str, command: Command) -> None:
         """Pass a consumer's command to a live session; raises `CommandRefused`."""
@@ -286,7 +301,11 @@ class Gateway:
         cut_seconds = min(CUT_SECONDS, deadline_seconds / 2)
         await self.media.stop(cut_seconds)
         left = deadline_seconds - cut_seconds
-        await asyncio.gather(*(sink.stop(left) for sink in self.sinks), return_exceptions=True)
+        stopping = (sink.stop(left) for sink in self.sinks)
+        for failed in await asyncio.gather(*stopping, return_exceptions=True):
+            if isinstance(failed, Exception):
+                _LOG.error("sink.stop_failed", exc_info=failed)
+        self.hub.finish()
 
     def _admit(self) -> Admission:
         return self._admissions.judge(self._lifecycle.stage, self.media.connections)
@@ -316,8 +335,6 @@ class Gateway:
 def _make_sink(settings: SinkSettings, command: Callable[[str, Command], None]) -> Sink:
     match settings:
         case RecordingSettings():
-            from earhook.sinks.recording.sink import RecordingSink
-
             return RecordingSink(settings)
         case PcmStreamSettings():
             return PcmStreamSink(settings, command)

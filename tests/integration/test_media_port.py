@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 import socket
 import ssl
+import weakref
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -231,6 +233,43 @@ def test_a_large_message_to_a_slow_reader_arrives_as_it_was_sent(run: Run, until
                     assert await ear.heard.get() == bytes([size % 251]) * size
 
     run(work())
+
+
+@pytest.mark.parametrize("ending", ["close", "abort", "broken"])
+@pytest.mark.parametrize("tls", [False, True])
+def test_memory_of_a_connection_returns_without_the_garbage_collector(
+    run: Run,
+    certificate_authority: trustme.CA,
+    tmp_path: Path,
+    until: Any,
+    ending: str,
+    *,
+    tls: bool,
+) -> None:
+    async def work() -> None:
+        certificate, context = None, None
+        if tls:
+            certificate = ServerCertificate(pair(certificate_authority, tmp_path), SystemClock())
+            context = ssl.create_default_context()
+            certificate_authority.configure_trust(context)
+        async with echo_server(certificate=certificate) as server:
+            scheme = "wss" if tls else "ws"
+            host = "localhost" if tls else "127.0.0.1"
+            socket_ = await dial(f"{scheme}://{host}:{server.port}/", [], Ear(), context)
+            await until(lambda: server.connections == 1)
+            listener = weakref.ref(server.listeners[0])
+            if ending == "broken":
+                socket_._transport.send(picows.WSMsgType.CONTINUATION, b"of nothing")
+            else:
+                getattr(socket_, ending)()
+            await until(lambda: server.connections == 0)
+            await until(lambda: listener() is None, 1.0)
+
+    gc.disable()
+    try:
+        run(work())
+    finally:
+        gc.enable()
 
 
 def test_sockets_may_be_handed_in(run: Run) -> None:

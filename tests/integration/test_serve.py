@@ -89,6 +89,9 @@ secret_files = ["secret"]
 [[sinks]]
 kind = "pcm-stream"
 listen = "unix:pcm.sock"
+[[sinks]]
+kind = "recording"
+directory = "recordings"
 {extra}
 """
     )

@@ -161,7 +161,7 @@ def test_forbidden_names_are_written_the_way_they_are_compared() -> None:
 
 def test_no_second_has_more_lines_than_the_limit() -> None:
     clock = StillClock()
-    limiter = LineLimiter(per_second=50.0, burst=50, clock=clock)
+    limiter = LineLimiter(per_second=20.0, burst=80, clock=clock)
     admitted: list[float] = []
     for tick in range(4000):
         clock.now = tick / 1000

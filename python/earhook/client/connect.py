@@ -122,7 +122,7 @@ class _Dialling:
                 link = await self._dial(stream)
         except OSError as error:  # TimeoutError and ssl.SSLError are some
             return False, error
-        await link.closed
+        await link.closed.wait()
         lost = ConnectionResetError(f"{self._address} closed the connection")
         return link.conversation.is_subscribed, link.error or lost
 

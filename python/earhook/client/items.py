@@ -94,7 +94,7 @@ class Block:
     call: Call
     channel: ChannelName
     position: int
-    samples: npt.NDArray[np.int16]
+    samples: npt.NDArray[np.int16] = field(repr=False)
     gap_before: tuple[Gap, ...] = ()
 
     @property

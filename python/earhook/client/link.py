@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 from earhook.errors import EarhookError
 
@@ -43,16 +43,16 @@ class Link(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         self.conversation = conversation
         self.error: Exception | None = None
-        self.closed: asyncio.Future[None] = loop.create_future()
-        """Done when the connection is."""
+        self.closed = asyncio.Event()
+        """Set when the connection is gone."""
         self._owner = owner
         self._transport: asyncio.Transport | None = None
         self._hello_timer = loop.call_later(HELLO_SECONDS, self._on_hello_late)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Say hello."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports are no subclasses of asyncio's.
+        self._transport = cast("asyncio.Transport", transport)
         self._owner.linked(self)
         self.flush()
 
@@ -77,8 +77,7 @@ class Link(asyncio.Protocol):
         self._hello_timer.cancel()
         self.error = self.error or error
         self._transport = None
-        if not self.closed.done():
-            self.closed.set_result(None)
+        self.closed.set()
         self._owner.unlinked(self)
 
     def flush(self) -> None:

@@ -140,7 +140,7 @@ class Stream:
             await asyncio.wait([self._task])
         for link in list(self._links):
             link.close()
-            await link.closed
+            await link.closed.wait()
 
     async def pause(self, call: Call) -> None:
         """Ask the peer to stop the audio of a call; returns when the gateway has passed it on.

@@ -28,13 +28,13 @@ def _table(settings: BaseModel, name: str) -> list[str]:
             for item in value:
                 tables += ["", f"[[{path}]]", *_table(item, path)]
         elif value is not None:
-            lines.append(f"{key} = {_scalar(value)}")
+            lines.append(f"{key} = {_scalar(value, key)}")
     return lines + tables
 
 
-def _scalar(value: object) -> str:
+def _scalar(value: object, key: str = "") -> str:
     if isinstance(value, SecretStr):
         return as_toml(REDACTED)
     if isinstance(value, tuple):
         return f"[{', '.join(_scalar(item) for item in value)}]"
-    return as_toml(value)
+    return as_toml(value, key)

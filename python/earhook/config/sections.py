@@ -52,12 +52,14 @@ def sections(model: type[BaseModel]) -> Iterator[Section]:
             yield from _sections_of(inner, name, is_list=_is_list(field.annotation))
 
 
-def as_toml(value: object) -> str:
-    """A plain value as TOML text."""
+def as_toml(value: object, name: str = "") -> str:
+    """A plain value as TOML text; file modes, told by the key's name, in octal."""
     if isinstance(value, enum.Enum):
         return as_toml(value.value)
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, int) and _is_mode(name):
+        return f"0o{value:o}"
     if isinstance(value, int | float):
         return repr(value)
     if isinstance(value, tuple | list | set | frozenset):
@@ -80,8 +82,10 @@ def _row(name: str, field: FieldInfo) -> Row:
     default = None
     if not field.is_required():
         value = field.get_default(call_default_factory=True)
-        default = None if value is None else as_toml(value)
+        default = None if value is None else as_toml(value, name)
     accepts = _accepts(field.annotation) + _bounds(field.metadata)
+    if _is_mode(name):
+        accepts = "file mode"
     return Row(name, accepts, default, field.is_required(), field.description or "")
 
 
@@ -96,6 +100,10 @@ def _kind(model: type[BaseModel]) -> str | None:
     if field is None or get_origin(field.annotation) is not Literal:
         return None
     return str(get_args(field.annotation)[0])
+
+
+def _is_mode(name: str) -> bool:
+    return name.endswith("_mode")
 
 
 def _is_list(annotation: object) -> bool:
@@ -113,7 +121,7 @@ def _accepts(annotation: object) -> str:
         words = [_accepts(part) for part in parts if part is not type(None)]
         return " or ".join(words)
     if origin in (tuple, list, frozenset):
-        return f"list of {_accepts(parts[0])}"
+        return f"list of {_PLURALS.get(parts[0]) or _accepts(parts[0])}"
     if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
         return ", ".join(f"`{as_toml(member)}`" for member in annotation)
     return _WORDS.get(annotation, "text")
@@ -143,3 +151,4 @@ _WORDS: dict[object, str] = {
     Path: "path",
     SecretStr: "text, secret",
 }
+_PLURALS: dict[object, str] = {str: "texts", Path: "paths", SecretStr: "texts, secret"}

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from earhook.clock import Clock
 from earhook.errors import ConfigurationError, ConfigurationFault
 from earhook.ops.logging import get_logger
-from earhook.transport.settings import MediaSettings
+from earhook.transport.settings import TlsSettings
 from earhook.transport.tls import ServerCertificate, load_context
 
 from .authentication import Authenticator
@@ -29,11 +29,6 @@ class Reloadable(Protocol):
         """API keys that may open calls."""
         ...
 
-    @property
-    def media(self) -> MediaSettings:
-        """Where the certificate lies."""
-        ...
-
 
 class Reloader:
     """Puts new keys and a new certificate in service.
@@ -42,6 +37,7 @@ class Reloader:
         reread: Reads the configuration again; raises `ConfigurationError`.
         authenticator: Gets the keys.
         certificate: Gets the certificate; None without TLS.
+        tls: Where the certificate lies.
         clock: Now, for the certificate's validity.
 
     Attributes:
@@ -53,11 +49,13 @@ class Reloader:
         reread: Callable[[], Reloadable],
         authenticator: Authenticator,
         certificate: ServerCertificate | None,
+        tls: TlsSettings | None,
         clock: Clock,
     ) -> None:
         self._reread = reread
         self._authenticator = authenticator
         self._certificate = certificate
+        self._tls = tls
         self._clock = clock
         self.count: Counter[str] = Counter()
 
@@ -84,18 +82,18 @@ class Reloader:
             keyring = read_keyring(configuration.keys)
         except ConfigurationError as error:
             faults.extend(error.faults)
-        faults.extend(self._certificate_faults(configuration.media))
+        faults.extend(self._certificate_faults())
         if faults:
             raise ConfigurationError(faults)
         expires = self._certificate.reload().expires_wall_seconds if self._certificate else None
         self._authenticator.replace(keyring)
         _LOG.info("reload.done", keys=len(keyring), certificate_expires=expires)
 
-    def _certificate_faults(self, media: MediaSettings) -> Sequence[ConfigurationFault]:
-        if self._certificate is None or media.tls is None:
+    def _certificate_faults(self) -> Sequence[ConfigurationFault]:
+        if self._tls is None:
             return ()
         try:
-            load_context(media.tls, self._clock.wall_seconds())
+            load_context(self._tls, self._clock.wall_seconds())
         except ConfigurationError as error:
             return error.faults
         return ()

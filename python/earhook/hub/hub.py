@@ -142,6 +142,15 @@ class Hub:
         for call in [call for call, due in self._unreported.items() if due <= now]:
             self._report(call)
 
+    def finish(self) -> None:
+        """The sinks have stopped: report every ended call now, and let go of all of them."""
+        for call in list(self._unreported):
+            self._report(call)
+        for _, call in self._lingering:
+            for sink in self._sinks:
+                sink.forget(call)
+        self._lingering.clear()
+
     @property
     def live_calls(self) -> int:
         """How many calls are live."""

@@ -101,14 +101,19 @@ class LineLimiter:
         self._suppressed: Counter[str] = Counter()
         self.suppressed_total = 0
 
-    def admit(self, event: str) -> bool:
-        """Whether a line may be written now. If not, it is counted under `event`."""
+    def admit(self, event: str, cost: float = 1.0) -> bool:
+        """Whether a line may be written now. If not, it is counted under `event`.
+
+        Args:
+            event: What is counted.
+            cost: How many plain lines it is as long as.
+        """
         now = self._clock.monotonic_seconds()
         grown = self._tokens + (now - self._refilled_at) * self._per_second
         self._tokens = min(self._burst, grown)
         self._refilled_at = now
-        if self._tokens >= 1.0:
-            self._tokens -= 1.0
+        if self._tokens >= cost:
+            self._tokens -= cost
             return True
         self._suppressed[event] += 1
         self.suppressed_total += 1
@@ -151,7 +156,8 @@ class LimitedLogger:
         self._write(logging.ERROR, event, keys)
 
     def _write(self, level: int, event: str, keys: dict[str, object]) -> None:
-        if self._logger.isEnabledFor(level) and self._limiter.admit(event):
+        cost = _TRACEBACK_COST if keys.get("exc_info") else 1.0
+        if self._logger.isEnabledFor(level) and self._limiter.admit(event, cost):
             self._logger.log(level, event, **keys)
 
 
@@ -165,7 +171,8 @@ def report_suppressed(limiter: LineLimiter | None = None) -> None:
 def _limit_libraries(record: logging.LogRecord) -> bool:
     if record.name.partition(".")[0] == "earhook":
         return True
-    return PEER_LINES.admit(f"library.{record.name}")
+    cost = _TRACEBACK_COST if record.exc_info else 1.0
+    return PEER_LINES.admit(f"library.{record.name}", cost)
 
 
 def _formatter(*, pretty: bool, colors: bool) -> logging.Formatter:
@@ -214,7 +221,8 @@ def _as_json(_logger: WrappedLogger, _name: str, line: EventDict) -> str:
 
 
 _FIRST_KEYS: Final = ("time", "level", "event")
-_MAX_TRACEBACK_CHARACTERS: Final = 8192
+_MAX_TRACEBACK_CHARACTERS: Final = 4096
+_TRACEBACK_COST: Final = 10.0
 
 _DRESS: Final[tuple[Processor, ...]] = (
     structlog.stdlib.add_log_level,
@@ -227,7 +235,10 @@ _TO_STANDARD_LIBRARY: Final[Callable[..., Any]] = (
     structlog.stdlib.ProcessorFormatter.wrap_for_formatter
 )
 
-PEER_LINES: Final = LineLimiter(per_second=50.0, burst=50, clock=SystemClock())
-"""The limit on lines that peers cause: one per process, because the promise is per process."""
+PEER_LINES: Final = LineLimiter(per_second=20.0, burst=80, clock=SystemClock())
+"""The limit on lines that peers cause: one per process, because the promise is per process.
+
+At most 100 lines in any second, and, at the usual length of a line, less than 1 MiB a minute.
+"""
 
 _LOG: Final = get_logger(__name__)

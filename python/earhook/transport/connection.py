@@ -261,9 +261,6 @@ class CallConnection(StrictListener):
 
     # Time.
 
-    def _now(self) -> float:
-        return self._clock.monotonic_seconds()
-
     def _arm(self, deadline: float | None, now: float) -> None:
         """Keep one timer that fires no later than the deadline.
 

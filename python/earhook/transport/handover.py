@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from .strict import StrictListener
 
-__all__ = ["Sponge", "hand_over"]
+__all__ = ["Sponge", "hand_over", "let_go"]
 
 
 def hand_over(
@@ -88,7 +88,7 @@ class Sponge(asyncio.BufferedProtocol):
     connection before the peer has read our close frame; but it costs no memory.
     """
 
-    def __init__(self, protocol: asyncio.BaseProtocol) -> None:
+    def __init__(self, protocol: asyncio.BaseProtocol | None = None) -> None:
         self._protocol = protocol
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -104,7 +104,18 @@ class Sponge(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Pass the end on, so that picows and the listener clean up."""
-        self._protocol.connection_lost(exc)
+        protocol, self._protocol = self._protocol, None
+        if protocol is not None:
+            protocol.connection_lost(exc)
+
+
+def let_go(transport: asyncio.BaseTransport) -> None:
+    """Free what an ended TLS connection would hold until the garbage collector comes by.
+
+    uvloop's TLS keeps the methods of its last protocol, and with them picows' receive buffer.
+    """
+    if transport.get_extra_info("ssl_object") is not None:
+        transport.set_protocol(_NOBODY)
 
 
 class _Complaints:
@@ -144,6 +155,7 @@ class _Complaints:
 
 
 _NOWHERE: Final = memoryview(bytearray(65_536))
+_NOBODY: Final = Sponge()
 _CHUNK_BYTES: Final = 1024
 _REQUEST: Final = (
     b"GET / HTTP/1.1\r\nHost: peer\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

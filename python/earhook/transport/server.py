@@ -67,6 +67,8 @@ class MediaServer:
         self._farewells: list[asyncio.TimerHandle] = []
         self._sockets: list[socket.socket] = []
         self._accepting: AcceptLoop | None = None
+        self._unreported = 0
+        self._reported_at = float("-inf")
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -204,12 +206,25 @@ class MediaServer:
         place = self._strangers.enter(address)
         if isinstance(place, Closing):
             self.tally.closed_early[place] += 1
-            _PEER_LOG.warning("connection.refused", reason=place.value, address=address)
             connection.close()
+            self._report_refused(place, address)
             return
         greeting = self._loop.create_task(self._greet(connection, place))
         self._greetings.add(greeting)
         greeting.add_done_callback(self._greetings.discard)
+
+    def _report_refused(self, reason: Closing, address: str) -> None:
+        """A line a second at most: where caps are reached, connections come by thousands."""
+        self._unreported += 1
+        now = self._loop.time()
+        if now - self._reported_at >= 1.0:
+            _PEER_LOG.warning(
+                "connections.refused",
+                reason=reason.value,
+                address=address,
+                connections=self._unreported,
+            )
+            self._reported_at, self._unreported = now, 0
 
     async def _greet(self, connection: socket.socket, place: Place) -> None:
         """Bring a connection through TLS to its gate."""

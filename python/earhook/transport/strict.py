@@ -18,7 +18,7 @@ from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
 from earhook.ops.logging import get_limited_logger
 
-from .handover import Sponge
+from .handover import Sponge, let_go
 from .tally import Broken
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ class StrictListener(WSListener):
         "_loop",
         "_marks",
         "_mode",
+        "_now",
         "_parts",
         "_parts_kind",
         "_protocol",
@@ -74,6 +75,7 @@ class StrictListener(WSListener):
         self.on_gone: Callable[[StrictListener], None] | None = None
         self.place: Place | None = None
         self._clock = clock
+        self._now = clock.monotonic_seconds
         self._loop = asyncio.get_running_loop()
         self._mode = _OPEN
         self._has_failed = False
@@ -182,7 +184,12 @@ class StrictListener(WSListener):
             return
         try:
             kind = frame.msg_type
-            if kind is _BINARY and frame.fin and self._parts is None and not _reserved(frame):
+            if (
+                kind is _BINARY
+                and frame.fin
+                and self._parts is None
+                and not (frame.rsv1 or frame.rsv2 or frame.rsv3)
+            ):
                 view = frame.get_payload_as_memoryview()
                 try:
                     self.on_audio(view)
@@ -202,7 +209,9 @@ class StrictListener(WSListener):
             self.on_closed()
         except Exception:  # noqa: BLE001 - ends this connection only
             self._count_fault()
-        # These four point at each other; without them the memory returns at once.
+        # These point at each other; without them the memory returns at once.
+        if self._transport is not None:
+            let_go(self._transport.underlying_transport)
         self._transport = self._protocol = self._parts = None
         if self._complaints is not None:
             self._complaints.listener = None
@@ -237,7 +246,7 @@ class StrictListener(WSListener):
     # Frames that are not a whole binary message.
 
     def _receive(self, kind: WSMsgType, frame: WSFrame) -> None:
-        if _reserved(frame):
+        if frame.rsv1 or frame.rsv2 or frame.rsv3:
             self.fail(1002, Broken.FRAMING)
         elif kind in _CONTROL:
             self._receive_control(kind, frame)
@@ -284,7 +293,7 @@ class StrictListener(WSListener):
         if kind is WSMsgType.CLOSE:
             self._receive_close(frame)
             return
-        now = self._clock.monotonic_seconds()
+        now = self._now()
         if self._control_marks is None:
             self._control_marks = deque(maxlen=self.limits.control_frames_per_second)
         marks = self._control_marks
@@ -318,7 +327,7 @@ class StrictListener(WSListener):
         if self._mode == _DEAF:
             self._frames_left = 1 << 30
             return True
-        now = self._clock.monotonic_seconds()
+        now = self._now()
         marks = self._marks
         if len(marks) == marks.maxlen and now - marks[0] < 1.0:
             self.abort(Broken.FRAME_RATE)
@@ -384,10 +393,6 @@ class StrictListener(WSListener):
     def _note(self, rule: Broken) -> None:
         self.tally.broken[rule] += 1
         _PEER_LOG.warning("connection.broken", rule=rule.value)
-
-
-def _reserved(frame: WSFrame) -> bool:
-    return bool(frame.rsv1 or frame.rsv2 or frame.rsv3)
 
 
 def _is_utf8(payload: bytes) -> bool:

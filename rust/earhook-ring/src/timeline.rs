@@ -208,7 +208,7 @@ impl Timeline {
             cursor.stored = floor.stored;
         }
         let ahead = self.gaps.first_ending_after(cursor.position);
-        let until = ahead.map_or(self.oldest(), |placed| self.oldest());
+        let until = ahead.map_or(self.oldest(), |placed| placed.stored.min(self.oldest()));
         let lost = until.saturating_sub(cursor.stored);
         cursor.stored += lost;
         cursor.position += lost;

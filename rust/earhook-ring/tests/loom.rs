@@ -1,5 +1,6 @@
 //! Every interleaving of writers, drains, attaches and detaches, by loom:
 //! `RUSTFLAGS="--cfg loom" cargo test -p earhook-ring --test loom --release`.
+#![allow(clippy::unwrap_used)]
 #![cfg(loom)]
 
 use earhook_ring::{Books, Budget, Feed, Item, Outlet, Ring, RingShape};

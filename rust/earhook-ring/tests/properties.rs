@@ -1,4 +1,5 @@
 //! Any writes, gaps, readers and drains, against a model that remembers everything.
+#![allow(clippy::unwrap_used)]
 #![cfg(not(loom))]
 
 mod shelf;

@@ -160,3 +160,68 @@ def house(tmp_path: Path) -> HouseMaker:
             assert made.subscribers() == 0
 
     return make
+
+
+class RawConsumer:
+    """A consumer without an SDK: bytes out, frames in."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.writer = writer
+        self.frames: list[Frame] = []
+        self._reader = reader
+        self._decoder = FrameDecoder()
+
+    @classmethod
+    async def dial(cls, address: str, **options: Any) -> RawConsumer:
+        parsed = parse_address(address)
+        if isinstance(parsed, UnixAddress):
+            return cls(*await asyncio.open_unix_connection(parsed.path, **options))
+        return cls(*await asyncio.open_connection(parsed.host, parsed.port, **options))
+
+    def say(self, kind: int, call: int = 0, **body: Any) -> None:
+        self.writer.write(encode_frame(kind, call, orjson.dumps(body)))
+
+    def hello(self, **more: Any) -> None:
+        hello = {"stream": "earhook-pcm", "version": 1, "role": "consumer", "name": "raw"}
+        self.say(FrameKind.HELLO, **{**hello, **more})
+
+    def subscribe(self, **subscribe: Any) -> None:
+        self.hello()
+        self.say(FrameKind.SUBSCRIBE, **subscribe)
+
+    async def until(self, kind: int, call: int | None = None) -> Frame:
+        """Read until a frame of that kind (and call) has come; it and all others are kept."""
+        seen = 0
+        async with asyncio.timeout(10):
+            while True:
+                for frame in self.frames[seen:]:
+                    seen += 1
+                    if frame.kind == kind and call in (None, frame.call):
+                        return frame
+                if not await self.read():
+                    raise EOFError(f"no frame of kind {kind} before the end: {self.frames[-1:]}")
+
+    async def read(self, most_bytes: int = 1 << 16) -> bool:
+        """Read some; False at the end."""
+        chunk = await self._reader.read(most_bytes)
+        self.frames += map(Frame._make, self._decoder.feed(chunk))
+        return bool(chunk)
+
+    async def until_end(self) -> dict[str, Any]:
+        """Read to the end of the connection; the close of the connection, if there was one."""
+        try:
+            async with asyncio.timeout(10):
+                while await self.read():
+                    pass
+        except ConnectionResetError:
+            pass
+        closes = [f for f in self.frames if f.kind == FrameKind.CLOSE and f.call == 0]
+        return orjson.loads(closes[-1].body) if closes else {}
+
+    def close(self) -> None:
+        self.writer.transport.abort()
+
+
+@pytest.fixture
+def raw_consumer() -> type[RawConsumer]:
+    return RawConsumer

@@ -170,14 +170,14 @@ def test_start_and_now(run: Any, house: Any) -> None:
             ):
                 speaker.push(500)
                 gateway.end(speaker)
-                assert check(speaker, await until_closed(all_of_it)) == (8000, 4500)
+                assert check(speaker, await until_closed(all_of_it)) == (8500, 4000)
                 items = await until_closed(from_now)
                 assert isinstance(items[0], CallOpened)
                 assert items[0].position == 12_000
                 assert check(speaker, items) == (500, 0)
             books = gateway.settled[speaker.session]
-            assert (books.received, books.forwarded) == (13_000, 8500)
-            assert books.dropped["overrun"] == 4500
+            assert (books.received, books.forwarded) == (13_000, 9000)
+            assert books.dropped["overrun"] == 4000
 
     run(scenario())
 

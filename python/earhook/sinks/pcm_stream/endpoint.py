@@ -174,7 +174,7 @@ class Dialer:
                 logger.info(
                     "pcm_stream.dialled", sink=self._settings.name, address=str(self.address)
                 )
-                await subscriber.closed
+                await subscriber.closed.wait()
                 self.detail = f"lost {self.address}"
                 if subscriber.subscription is not None:
                     pause_seconds = FIRST_REDIAL_SECONDS

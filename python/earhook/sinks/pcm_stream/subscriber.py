@@ -6,7 +6,7 @@ import asyncio
 import socket
 import struct
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 from earhook.errors import CoreFault
 from earhook.media.feed import Books
@@ -83,8 +83,8 @@ class Subscriber(asyncio.Protocol):
 
     def __init__(self, terms: SubscriberTerms, desk: Desk) -> None:
         self.address = ""
-        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Done when the connection is."""
+        self.closed = asyncio.Event()
+        """Set when the connection is gone."""
         self.subscription: Subscription | None = None
         self._terms = terms
         self._desk = desk
@@ -112,8 +112,8 @@ class Subscriber(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet, and start the clock."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports are no subclasses of asyncio's.
+        self._transport = transport = cast("asyncio.Transport", transport)
         self.address = _address_of(transport)
         transport.set_write_buffer_limits(high=WRITE_BYTES)
         if not self._desk.welcome(self):
@@ -127,8 +127,7 @@ class Subscriber(asyncio.Protocol):
         """The consumer is gone, and so are its places in all calls."""
         self._leave()
         self._transport = None
-        if not self.closed.done():
-            self.closed.set_result(None)
+        self.closed.set()
         self._desk.gone(self)
 
     def data_received(self, data: bytes) -> None:

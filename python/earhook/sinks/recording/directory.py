@@ -17,7 +17,7 @@ from typing import Final
 from .disk import FOLDER_MODE, Disk, Space
 from .naming import Folder
 
-__all__ = ["RecordingDirectory", "publish", "replace_file", "write_all"]
+__all__ = ["RecordingDirectory", "exists", "publish", "replace_file", "write_all"]
 
 PROBE_BYTES: Final = 4096
 TEMPORARY_SUFFIX: Final = ".tmp"
@@ -168,7 +168,7 @@ def publish(folder: int, name: str, final: str) -> None:
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-        if _exists(folder, final):
+        if exists(folder, final):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), final) from None
         os.rename(name, final, src_dir_fd=folder, dst_dir_fd=folder)
         return
@@ -181,7 +181,8 @@ def _same_file(folder: int, name: str, other: str) -> bool:
     return (left.st_dev, left.st_ino) == (right.st_dev, right.st_ino)
 
 
-def _exists(folder: int, name: str) -> bool:
+def exists(folder: int, name: str) -> bool:
+    """Whether anything has the name, a symbolic link that leads nowhere included."""
     try:
         os.stat(name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:

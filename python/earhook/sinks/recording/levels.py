@@ -30,17 +30,17 @@ class LevelMeter:
     def add(self, audio: bytes | memoryview) -> None:
         """Add interleaved audio in the meter's codec: whole sample groups."""
         pcm = audio if self._codec == "L16" else decode_g711(audio, self._codec)
-        lanes = np.frombuffer(pcm, "<i2").reshape(-1, len(self._channels))
-        if not len(lanes):
+        interleaved = np.frombuffer(pcm, "<i2").reshape(-1, len(self._channels))
+        if not len(interleaved):
             return
-        self._samples += len(lanes)
-        # One pass for all channels: the diagonal of the product of the lanes with themselves.
-        floats = lanes.astype(np.float32)
-        squares = np.einsum("ij,ij->j", floats, floats, dtype=np.float64)
-        for lane in range(len(self._channels)):
-            column = lanes[:, lane]
-            self._squares[lane] += float(squares[lane])
-            self._peaks[lane] = max(self._peaks[lane], int(column.max()), -int(column.min()))
+        self._samples += len(interleaved)
+        # Each lane in one piece is what makes the four passes over it cheap.
+        lanes = np.ascontiguousarray(interleaved.T)
+        highest, lowest = lanes.max(axis=1), lanes.min(axis=1)
+        for number, lane in enumerate(lanes.astype(np.float32)):
+            self._squares[number] += float(lane.dot(lane))
+            peak = max(int(highest[number]), -int(lowest[number]))
+            self._peaks[number] = max(self._peaks[number], peak)
 
     def as_json(self) -> dict[str, Any]:
         """Peak (0 to 32768) and RMS by the channels' names."""

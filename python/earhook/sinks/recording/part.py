@@ -79,7 +79,9 @@ class PartFile:
             self.samples += samples
             return
         group = self._audio.bytes_per_group
-        chunk = memoryview(bytes([self._audio.silent_byte]) * (SILENCE_CHUNK_BYTES // group * group))
+        chunk = memoryview(
+            bytes([self._audio.silent_byte]) * (SILENCE_CHUNK_BYTES // group * group)
+        )
         while samples > 0:
             piece = chunk[: samples * group]
             self.write(piece)

@@ -1,0 +1,235 @@
+/* The floor: what receiving the bytes of TLS WebSocket calls costs at the very least.
+ *
+ * One thread, epoll, OpenSSL. It answers the upgrade request and the first message of each
+ * connection with fixed bytes, and from then on only calls SSL_read and adds up lengths: no
+ * frame is parsed, unmasked or decoded. Read-ahead is on, so that a TLS record costs one read.
+ *
+ *     floor CERTIFICATE KEY
+ *
+ * Prints "listening PORT", and on SIGTERM "received BYTES", then ends. Ends by itself after
+ * LIFE_SECONDS whatever happens.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/sha.h>
+#include <openssl/ssl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { REQUEST_BYTES = 4096, EVENTS = 512, READ_BYTES = 65536, BACKLOG = 4096, LIFE_SECONDS = 600 };
+enum stage { HANDSHAKE, REQUEST, OPEN_MESSAGE, AUDIO };
+
+struct connection {
+    int fd;
+    SSL *ssl;
+    enum stage stage;
+    size_t request_bytes;
+    char request[REQUEST_BYTES];
+};
+
+static volatile sig_atomic_t told_to_stop;
+static unsigned long long received_bytes;
+
+static void stop(int signal_number)
+{
+    (void)signal_number;
+    told_to_stop = 1;
+}
+
+static void die(const char *what)
+{
+    perror(what);
+    ERR_print_errors_fp(stderr);
+    exit(1);
+}
+
+static void end(struct connection *connection)
+{
+    SSL_free(connection->ssl);
+    close(connection->fd);
+    free(connection);
+}
+
+static void send_all(struct connection *connection, const void *bytes, int length)
+{
+    /* A few hundred bytes into an empty socket buffer: all or nothing. */
+    if (SSL_write(connection->ssl, bytes, length) != length)
+        die("SSL_write");
+}
+
+/* RFC 6455 section 4.2.2. */
+static void accept_upgrade(struct connection *connection)
+{
+    static const char name[] = "Sec-WebSocket-Key: ";
+    static const char suffix[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+    char joined[128], response[256];
+    unsigned char digest[SHA_DIGEST_LENGTH], encoded[64];
+    const char *key = strstr(connection->request, name);
+    if (key == NULL)
+        die("a request without Sec-WebSocket-Key");
+    snprintf(joined, sizeof joined, "%.24s%s", key + strlen(name), suffix);
+    SHA1((unsigned char *)joined, strlen(joined), digest);
+    EVP_EncodeBlock(encoded, digest, sizeof digest);
+    int length = snprintf(response, sizeof response,
+                          "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+                          "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
+                          encoded);
+    send_all(connection, response, length);
+}
+
+static void answer_opened(struct connection *connection)
+{
+    static const char body[] = "{\"type\":\"opened\"}";
+    char frame[64] = {(char)0x81, sizeof body - 1};
+    memcpy(frame + 2, body, sizeof body - 1);
+    send_all(connection, frame, 2 + (int)sizeof body - 1);
+}
+
+/* What arrived in front of the audio. The peer waits for each answer, so that nothing that
+ * belongs to the next stage is in the same read. */
+static void take(struct connection *connection, const char *bytes, size_t length)
+{
+    if (connection->stage == OPEN_MESSAGE) {
+        answer_opened(connection);
+        connection->stage = AUDIO;
+        return;
+    }
+    if (connection->request_bytes + length >= REQUEST_BYTES)
+        die("a request that is too long");
+    memcpy(connection->request + connection->request_bytes, bytes, length);
+    connection->request_bytes += length;
+    connection->request[connection->request_bytes] = 0;
+    if (strstr(connection->request, "\r\n\r\n") != NULL) {
+        accept_upgrade(connection);
+        connection->stage = OPEN_MESSAGE;
+    }
+}
+
+/* True while the connection lives. */
+static int shake_hands(struct connection *connection)
+{
+    int result = SSL_accept(connection->ssl);
+    if (result == 1) {
+        connection->stage = REQUEST;
+        return 1;
+    }
+    return SSL_get_error(connection->ssl, result) == SSL_ERROR_WANT_READ;
+}
+
+static int read_some(struct connection *connection)
+{
+    static char buffer[READ_BYTES];
+    do {
+        int length = SSL_read(connection->ssl, buffer, sizeof buffer);
+        if (length <= 0)
+            return SSL_get_error(connection->ssl, length) == SSL_ERROR_WANT_READ;
+        if (connection->stage == AUDIO)
+            received_bytes += (unsigned long long)length;
+        else
+            take(connection, buffer, (size_t)length);
+    } while (SSL_has_pending(connection->ssl));
+    return 1;
+}
+
+static void serve(struct connection *connection)
+{
+    int lives = 1;
+    if (connection->stage == HANDSHAKE)
+        lives = shake_hands(connection);
+    if (lives && connection->stage != HANDSHAKE)
+        lives = read_some(connection);
+    ERR_clear_error();
+    if (!lives)
+        end(connection);
+}
+
+static void accept_all(int listener, int epoll, SSL_CTX *context)
+{
+    for (;;) {
+        int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0)
+            return;
+        int on = 1;
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        struct connection *connection = calloc(1, sizeof *connection);
+        connection->fd = fd;
+        connection->ssl = SSL_new(context);
+        SSL_set_fd(connection->ssl, fd);
+        struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
+        epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
+    }
+}
+
+static SSL_CTX *make_context(const char *certificate, const char *key)
+{
+    SSL_CTX *context = SSL_CTX_new(TLS_server_method());
+    if (SSL_CTX_use_certificate_chain_file(context, certificate) != 1 ||
+        SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) != 1)
+        die("certificate");
+    SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+    SSL_CTX_set_read_ahead(context, 1);
+    return context;
+}
+
+static int listen_on_loopback(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof address;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (bind(listener, (struct sockaddr *)&address, length) != 0 || listen(listener, BACKLOG) != 0)
+        die("listen");
+    getsockname(listener, (struct sockaddr *)&address, &length);
+    printf("listening %d\n", ntohs(address.sin_port));
+    fflush(stdout);
+    return listener;
+}
+
+static void run(int listener, int epoll, SSL_CTX *context)
+{
+    struct epoll_event events[EVENTS];
+    while (!told_to_stop) {
+        int count = epoll_wait(epoll, events, EVENTS, -1);
+        for (int at = 0; at < count; at++) {
+            if (events[at].data.ptr == NULL)
+                accept_all(listener, epoll, context);
+            else
+                serve(events[at].data.ptr);
+        }
+    }
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 3) {
+        fprintf(stderr, "usage: floor CERTIFICATE KEY\n");
+        return 2;
+    }
+    struct rlimit files;
+    getrlimit(RLIMIT_NOFILE, &files);
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+    signal(SIGPIPE, SIG_IGN);
+    struct sigaction action = {.sa_handler = stop};
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGALRM, &action, NULL);
+    alarm(LIFE_SECONDS);
+
+    SSL_CTX *context = make_context(argv[1], argv[2]);
+    int listener = listen_on_loopback();
+    int epoll = epoll_create1(EPOLL_CLOEXEC);
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
+    epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event);
+    run(listener, epoll, context);
+    printf("received %llu\n", received_bytes);
+    return 0;
+}

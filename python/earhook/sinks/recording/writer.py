@@ -1,0 +1,210 @@
+"""The thread of a recording sink: every 80 ms it drains all calls and writes.
+
+Audio is thus handed to the kernel well within 200 ms of its arrival, and from then on survives
+the death of this process.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from earhook.clock import Clock
+from earhook.errors import CoreFault
+from earhook.media.feed import Feed
+from earhook.ops.logging import get_logger
+from earhook.sinks.base import CallOutcome, SinkBooks
+
+from .finisher import EndedCall, Finisher
+from .health import Health
+from .recording import CallRecording
+from .settings import RecordingSettings
+from .sidecar import Closing
+
+__all__ = ["Begun", "Cancelled", "Ended", "Writer"]
+
+TURN_SECONDS: Final = 0.08
+DRAIN_BYTES: Final = 4 << 20
+"""Audio that is taken out of the rings at once."""
+
+logger = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A call has opened."""
+
+    number: int
+    recording: CallRecording
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A call has ended; its pipeline too."""
+
+    number: int
+    outcome: CallOutcome | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """A call that was announced could not be attached; no audio of it will come."""
+
+    number: int
+
+
+@dataclass(slots=True)
+class _Seat:
+    """A call being written. It is over when it has ended and nothing is left to drain."""
+
+    recording: CallRecording
+    outcome: CallOutcome | None = None
+    has_ended: bool = False
+    is_drained: bool = False
+
+    @property
+    def is_over(self) -> bool:
+        return self.has_ended and self.is_drained
+
+
+class Writer:
+    """Writes all calls of one sink. Other threads may call `tell`, `end` and `join`."""
+
+    def __init__(
+        self,
+        settings: RecordingSettings,
+        feed: Feed,
+        health: Health,
+        finisher: Finisher,
+        clock: Clock,
+        on_written: Callable[[int], None],
+    ) -> None:
+        """Prepare the thread.
+
+        Args:
+            settings: Of the sink.
+            feed: Its readers; a call's number is in an inbox message before it is attached.
+            health: Of its directory.
+            finisher: Takes what is written.
+            clock: For times in sidecars and for the watch.
+            on_written: Called in this thread with a call's number, once, when its audio is
+                written or lost to the last sample.
+        """
+        self.turned_at = clock.monotonic_seconds()
+        self._settings = settings
+        self._feed = feed
+        self._health = health
+        self._finisher = finisher
+        self._clock = clock
+        self._on_written = on_written
+        self._inbox: deque[Begun | Cancelled | Ended] = deque()
+        self._seats: dict[int, _Seat] = {}
+        self._ending = threading.Event()
+        self._thread = threading.Thread(
+            target=self._run, name=f"{settings.name}-writer", daemon=True
+        )
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def tell(self, message: Begun | Cancelled | Ended) -> None:
+        """Say what happened to a call; returns at once."""
+        self._inbox.append(message)
+
+    def end(self) -> None:
+        """Write what is there, close every file, and end."""
+        self._ending.set()
+
+    def join(self, timeout_seconds: float) -> bool:
+        """Wait for the end; False if it has not come in time."""
+        self._thread.join(timeout_seconds)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            is_behind = False
+            while not self._ending.wait(0 if is_behind else TURN_SECONDS):
+                is_behind = self._turn()
+            while self._turn():
+                pass
+            for number in list(self._seats):
+                self._close(number)
+        finally:
+            self._finisher.end()
+
+    def _turn(self) -> bool:
+        """Do once all that there is to do; True if audio was there, and more may be."""
+        self.turned_at = self._clock.monotonic_seconds()
+        if self._health.watch():
+            for seat in self._seats.values():
+                seat.recording.hold()
+        had_audio = self._write_some()
+        for number in self._feed.finished():
+            if number in self._seats:
+                self._seats[number].is_drained = True
+        for number in [number for number, seat in self._seats.items() if seat.is_over]:
+            self._close(number)
+        for seat in self._seats.values():
+            seat.recording.refresh(self.turned_at)
+        return had_audio
+
+    def _write_some(self) -> bool:
+        """Drain once and write it. False when nothing was there."""
+        try:
+            blocks = self._feed.drain_blocks(DRAIN_BYTES, codec=self._settings.codec)
+        except CoreFault:
+            logger.exception("recording.defect", sink=self._settings.name)
+            return False
+        # After the drain: whatever was drained belongs to a call that is announced by now.
+        self._read_inbox()
+        for number, position, samples, reason, audio in blocks:
+            self._take(self._seats[number].recording, position, samples, reason, audio)
+        return bool(blocks)
+
+    def _read_inbox(self) -> None:
+        while self._inbox:
+            message = self._inbox.popleft()
+            if isinstance(message, Begun):
+                self._seats[message.number] = _Seat(message.recording)
+                message.recording.begin()
+            elif isinstance(message, Cancelled):
+                self._seats.pop(message.number).recording.break_off()
+            elif message.number in self._seats:
+                seat = self._seats[message.number]
+                seat.outcome, seat.has_ended = message.outcome, True
+
+    def _take(
+        self, recording: CallRecording, position: int, samples: int, reason: int, audio: bytes
+    ) -> None:
+        try:
+            if audio:
+                recording.take_audio(position, audio)
+            else:
+                recording.take_gap(position, samples, reason)
+        except Exception:
+            # Costs this call its recording, no other, and never the call itself.
+            logger.exception("recording.defect", sink=self._settings.name)
+            recording.break_off()
+
+    def _close(self, number: int) -> None:
+        """Close a call's files; what is left to do needs no audio."""
+        seat = self._seats.pop(number)
+        recording = seat.recording
+        recording.finish()
+        try:
+            books = recording.books(lambda: self._feed.books(number))
+        except KeyError:
+            # The gateway has given up on us while the disk hung, and settled the call itself.
+            books = SinkBooks()
+        closing = Closing(seat.outcome, books, self._clock.wall_seconds())
+        self._finisher.put(EndedCall(recording, closing))
+        self._on_written(number)
