@@ -62,7 +62,7 @@ def frame(opcode: int, payload: bytes, *, fin: bool = True) -> bytes:
 # The server.
 
 
-def serve(pipe: Connection, directory: str, tls: bool) -> None:  # noqa: FBT001
+def serve(pipe: Connection, directory: str, tls: bool) -> None:
     """Run the echo server; answer each message on the pipe with figures."""
     uvloop.run(_serve(pipe, Path(directory), tls=tls))
 
@@ -173,7 +173,7 @@ def attacks() -> list[Attack]:
     ]
 
 
-def attack(number: int, port: int, directory: str, tls: bool, seconds: float) -> None:  # noqa: FBT001
+def attack(number: int, port: int, directory: str, tls: bool, seconds: float) -> None:
     """The attacker's process."""
     context = None
     if tls:

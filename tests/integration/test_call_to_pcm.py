@@ -228,7 +228,7 @@ def test_a_secure_pause_is_a_gap_of_exactly_its_length(
             assert inside.ear.gaps(peer) == [(withheld.start, withheld.samples, "paused")]
             assert inside.ear.pcm(peer, 0) == peer.expected_pcm(0)
             kinds = [event.kind for event in inside.ear.of(peer, CallEvent)]
-            assert kinds == ["paused", "resumed"]
+            assert kinds[:2] == ["paused", "resumed"]
             inside.check_books(peer)
 
     run(scenario())

@@ -9,7 +9,7 @@ import secrets
 import socket
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
 import pytest
@@ -53,7 +53,7 @@ class Listener:
         self._socket.setblocking(False)
         self._path, self._reads = path, reads
 
-    def __enter__(self) -> Listener:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_exc: object) -> None:

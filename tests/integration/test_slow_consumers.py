@@ -10,7 +10,7 @@ import socket
 from collections import Counter, defaultdict
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from earhook.app import Gateway
 from earhook.client import Block, CallClosed, Gap, connect
@@ -67,7 +67,7 @@ class RawConsumer:
         while sum(frame[0] == FrameKind.CLOSE for frame in self.frames) < calls:
             self.frames += self._decoder.feed(await loop.sock_recv(self._socket, 1 << 16))
 
-    def __enter__(self) -> RawConsumer:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_exc: object) -> None:

@@ -55,7 +55,7 @@ def progress_line(stage: Stage, seconds: float) -> str:
     sent = sum(peer.record.samples_sent for peer in peers)
     return (
         f"{seconds:5.1f} s  {live} live, {len(peers) - live} ended, {paused} paused; "
-        f"{sent:,} samples a channel sent, {arrived:,} arrived"
+        f"{sent:,} samples sent, {arrived:,} arrived"
     )
 
 
@@ -76,8 +76,17 @@ def _below(stage: Stage, peers: Sequence[CallPeer]) -> list[RenderableType]:
     if len(peers) > SHOWN_CALLS:
         lines.append(Text(f"and {len(peers) - SHOWN_CALLS} more", "dim"))
     legend = Text.assemble(
-        "\n", ("━", CUSTOMER), " customer  ", ("━", AGENT), " agent  ", ("━", "white"), " both  ",
-        ("─", "dim"), " nobody  ", ("░", "yellow"), " secure pause: not even the gateway hears it",
+        "\n",
+        ("━", CUSTOMER),
+        " customer  ",
+        ("━", AGENT),
+        " agent  ",
+        ("━", "white"),
+        " both  ",
+        ("─", "dim"),
+        " nobody  ",
+        ("░", "yellow"),
+        " secure pause: not even the gateway hears it",
         style="dim",
     )
     lines.append(legend)

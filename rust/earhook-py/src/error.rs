@@ -65,7 +65,7 @@ impl From<Refusal> for PyErr {
 fn from_ring(error: &RingError) -> PyErr {
     let text = error.to_string();
     match error {
-        RingError::BudgetExhausted { .. } => BUDGET_EXHAUSTED.raise(text),
+        RingError::BudgetExhausted { .. } | RingError::Memory => BUDGET_EXHAUSTED.raise(text),
         RingError::NotAttached(_) => PyKeyError::new_err(text),
         RingError::Shape | RingError::PositionLimit { .. } | RingError::AlreadyAttached(_) => {
             PyValueError::new_err(text)

@@ -16,11 +16,13 @@ use crate::pipeline::{codec_named, known_channels, Pipeline};
 /// The readers of one sink or one subscriber.
 #[pyclass(frozen, module = "earhook._core")]
 pub(crate) struct Feed {
-    feed: RingFeed,
+    pub(crate) feed: RingFeed,
     on_ready: Arc<Callback>,
     /// The memory of the last drain, for the next one.
     spare: Mutex<Vec<u8>>,
 }
+
+const DRAINING: &str = "draining a feed";
 
 type BlockTuple<'py> = (u32, u64, u64, u32, Bound<'py, PyBytes>);
 
@@ -64,12 +66,11 @@ impl Feed {
         max_bytes: usize,
     ) -> Result<Bound<'py, PyBytes>, Refusal> {
         let mut outlet = FrameOutlet(self.take_spare());
-        let faults =
-            detached(py, "draining a feed", || Ok(self.feed.drain(max_bytes, &mut outlet)))?;
+        let faults = detached(py, DRAINING, || Ok(self.feed.drain(max_bytes, &mut outlet)))?;
         report(py, &faults);
-        let frames = PyBytes::new(py, &outlet.0);
+        let frames = guarded(DRAINING, || Ok(PyBytes::new(py, &outlet.0)));
         self.give_spare(outlet.0);
-        Ok(frames)
+        frames
     }
 
     #[pyo3(signature = (max_bytes, *, codec = "L16"))]
@@ -80,30 +81,32 @@ impl Feed {
         codec: &str,
     ) -> Result<Vec<BlockTuple<'py>>, Refusal> {
         let mut outlet = BlockOutlet::new(BlockCodec::of(codec_named(codec)?)?);
-        let (faults, blocks, payload) = detached(py, "draining a feed", || {
+        let (faults, blocks, payload) = detached(py, DRAINING, || {
             let faults = self.feed.drain(max_bytes, &mut outlet);
             let (blocks, payload) = outlet.encode();
             Ok((faults, blocks, payload))
         })?;
         report(py, &faults);
-        Ok(blocks.iter().map(|block| block_tuple(py, block, &payload)).collect())
+        guarded(DRAINING, || {
+            Ok(blocks.iter().map(|block| block_tuple(py, block, &payload)).collect())
+        })
     }
 
-    fn finished(&self) -> Vec<u32> {
-        self.feed.finished()
+    fn finished(&self) -> Result<Vec<u32>, Refusal> {
+        guarded("listing finished calls", || Ok(self.feed.finished()))
     }
 
     fn books(&self, call: u32) -> Result<Books, Refusal> {
-        Ok(self.feed.books(call)?.into())
+        guarded("reading books", || Ok(self.feed.books(call)?.into()))
     }
 
     fn lag_samples(&self, call: u32) -> Result<u64, Refusal> {
-        Ok(self.feed.books(call)?.buffered)
+        guarded("reading books", || Ok(self.feed.books(call)?.buffered))
     }
 
     #[getter]
-    fn pending(&self) -> bool {
-        self.feed.is_pending()
+    fn pending(&self) -> Result<bool, Refusal> {
+        guarded("looking for news", || Ok(self.feed.is_pending()))
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -160,7 +163,7 @@ impl Callback {
 }
 
 /// Calls that a defect has ended while others were served: not an error of this drain.
-fn report(py: Python<'_>, faults: &[u32]) {
+pub(crate) fn report(py: Python<'_>, faults: &[u32]) {
     for _ in faults {
         PyErr::from(Refusal::Panic("draining a call")).write_unraisable(py, None);
     }

@@ -15,6 +15,8 @@ mod feed;
 mod g711;
 mod pipeline;
 mod stream;
+#[cfg(feature = "testing")]
+mod testing;
 
 use pyo3::prelude::*;
 
@@ -33,4 +35,7 @@ mod _core {
     use crate::pipeline::Pipeline;
     #[pymodule_export]
     use crate::stream::{encode_ack, encode_frame, FrameDecoder};
+    #[cfg(feature = "testing")]
+    #[pymodule_export]
+    use crate::testing::{fail_in_drain, fail_in_push};
 }

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use earhook_audio::{Codec, Decoder, FrameError, Level};
-use earhook_ring::{GapReason, News, Ring, RingShape};
+use earhook_ring::{Gap, GapReason, News, Ring, RingShape};
 use pyo3::prelude::*;
 
 use crate::budget::Budget;
@@ -36,12 +36,13 @@ impl Pipeline {
         channels: Vec<u8>,
         capacity_samples: usize,
     ) -> Result<Self, Refusal> {
-        let codec = codec_named(codec)?;
-        let decoder = Decoder::new(codec, channels.len())?;
-        let lanes = channels.iter().map(|_| Vec::new()).collect();
-        let shape = RingShape { channels: known_channels(channels)?, capacity_samples };
-        let intake = Intake { decoder, payload: Vec::new(), lanes, frames: 0 };
-        Ok(Self { ring: Ring::new(&budget.budget, &shape)?, intake: Mutex::new(intake) })
+        guarded("opening a call", || {
+            let decoder = Decoder::new(codec_named(codec)?, channels.len())?;
+            let lanes = channels.iter().map(|_| Vec::new()).collect();
+            let shape = RingShape { channels: known_channels(channels)?, capacity_samples };
+            let intake = Intake { decoder, payload: Vec::new(), lanes, frames: 0 };
+            Ok(Self { ring: Ring::new(&budget.budget, &shape)?, intake: Mutex::new(intake) })
+        })
     }
 
     #[pyo3(signature = (view, /))]
@@ -71,42 +72,44 @@ impl Pipeline {
     }
 
     #[getter]
-    fn position(&self) -> u64 {
-        self.ring.position()
+    fn position(&self) -> Result<u64, Refusal> {
+        self.guarded("telling a position", || Ok(self.ring.position()))
     }
 
     #[getter]
-    fn written_samples(&self) -> u64 {
-        self.ring.written_samples()
+    fn written_samples(&self) -> Result<u64, Refusal> {
+        self.guarded("counting samples", || Ok(self.ring.written_samples()))
     }
 
     #[getter]
-    fn frames(&self) -> u64 {
-        self.intake().frames
+    fn frames(&self) -> Result<u64, Refusal> {
+        self.guarded("counting frames", || Ok(self.intake().frames))
     }
 
     #[getter]
-    fn ended(&self) -> bool {
-        self.ring.is_ended()
+    fn ended(&self) -> Result<bool, Refusal> {
+        self.guarded("looking for the end", || Ok(self.ring.is_ended()))
     }
 
-    fn gaps(&self) -> Vec<(u64, u64, u32)> {
-        let numbers = |gap: &earhook_ring::Gap| (gap.position, gap.samples, gap.reason.number());
-        self.ring.gaps().iter().map(numbers).collect()
+    fn gaps(&self) -> Result<Vec<(u64, u64, u32)>, Refusal> {
+        let numbers = |gap: &Gap| (gap.position, gap.samples, gap.reason.number());
+        self.guarded("listing gaps", || Ok(self.ring.gaps().iter().map(numbers).collect()))
     }
 
-    fn levels(&self) -> Vec<(u8, u16, f64)> {
+    fn levels(&self) -> Result<Vec<(u8, u16, f64)>, Refusal> {
         let level = |(channel, samples): (u8, Vec<i16>)| {
             let Level { peak, rms } = Level::of(&samples);
             (channel, peak, rms)
         };
-        self.ring.last_write().into_iter().map(level).collect()
+        self.guarded("measuring levels", || {
+            Ok(self.ring.last_write().into_iter().map(level).collect())
+        })
     }
 }
 
 impl Pipeline {
     /// A panic ends this call, and only this one.
-    fn guarded<T>(
+    pub(crate) fn guarded<T>(
         &self,
         doing: &'static str,
         action: impl FnOnce() -> Result<T, Refusal>,
@@ -133,6 +136,9 @@ impl Drop for Pipeline {
 
 impl Intake {
     fn take(&mut self, py: Python<'_>, lent: &Lent, ring: &Ring) -> Result<(usize, News), Refusal> {
+        if ring.is_ended() {
+            return Ok((0, News::default()));
+        }
         lent.copy_to(py, &mut self.payload)?;
         let samples = self.decoder.samples_in(self.payload.len())?;
         for lane in &mut self.lanes {

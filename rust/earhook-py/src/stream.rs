@@ -10,6 +10,8 @@ use crate::buffer::Lent;
 use crate::detach::guarded;
 use crate::error::Refusal;
 
+const DOING: &str = "decoding the PCM stream";
+
 type FrameTuple<'py> = (u8, u32, u8, u64, u64, u32, Bound<'py, PyBytes>);
 
 /// Incremental decoder of the PCM stream.
@@ -39,9 +41,7 @@ impl FrameDecoder {
     #[pyo3(signature = (chunk, /))]
     fn feed<'py>(&self, chunk: &Bound<'py, PyAny>) -> Result<Vec<FrameTuple<'py>>, Refusal> {
         let lent = Lent::by(chunk)?;
-        guarded("decoding the PCM stream", || {
-            self.with_state(|state| state.feed(chunk.py(), &lent))
-        })
+        self.with_state(|state| state.feed(chunk.py(), &lent))
     }
 
     #[getter]
@@ -62,13 +62,13 @@ impl FrameDecoder {
         &self,
         action: impl FnOnce(&mut State) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
-        match self.state.try_lock() {
+        guarded(DOING, || match self.state.try_lock() {
             Ok(mut state) => action(&mut state),
             Err(TryLockError::WouldBlock) => {
                 Err(Refusal::Argument("the decoder is in use by another thread".to_owned()))
             }
-            Err(TryLockError::Poisoned(_)) => Err(Refusal::Panic("decoding the PCM stream")),
-        }
+            Err(TryLockError::Poisoned(_)) => Err(Refusal::Panic(DOING)),
+        })
     }
 }
 

@@ -17,6 +17,9 @@ pub enum RingError {
         /// What all rings may hold.
         limit_bytes: u64,
     },
+    /// The budget has room, the machine has not.
+    #[error("the machine has no memory left for a ring")]
+    Memory,
     /// A ring has at least one channel, each of them once, and room for at least one sample.
     #[error("a ring needs distinct channels and a capacity of at least one sample")]
     Shape,

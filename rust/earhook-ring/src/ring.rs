@@ -57,14 +57,14 @@ impl Ring {
     /// An empty ring at position 0.
     ///
     /// # Errors
-    /// [`RingError::Shape`], or [`RingError::BudgetExhausted`].
+    /// [`RingError::Shape`], [`RingError::BudgetExhausted`] or [`RingError::Memory`].
     pub fn new(budget: &Budget, shape: &RingShape) -> Result<Self, RingError> {
         if !shape.is_sound() {
             return Err(RingError::Shape);
         }
         let reservation = budget.reserve(shape.bytes())?;
         let state = State {
-            timeline: Timeline::new(&shape.channels, shape.capacity_samples),
+            timeline: Timeline::new(&shape.channels, shape.capacity_samples)?,
             ended: false,
             bells: Arc::new(Vec::new()),
         };

@@ -52,15 +52,16 @@ pub(crate) struct Timeline {
 }
 
 impl Timeline {
-    pub(crate) fn new(channels: &[u8], capacity: usize) -> Self {
-        Self {
+    pub(crate) fn new(channels: &[u8], capacity: usize) -> Result<Self, RingError> {
+        let lanes: Result<Vec<_>, _> = channels.iter().map(|_| silent_lane(capacity)).collect();
+        Ok(Self {
             channels: channels.to_vec(),
-            lanes: channels.iter().map(|_| vec![0; capacity]).collect(),
+            lanes: lanes?,
             capacity,
             stored: 0,
             last_write: 0,
             gaps: Gaps::default(),
-        }
+        })
     }
 
     pub(crate) fn channels(&self) -> &[u8] {
@@ -241,4 +242,12 @@ impl Timeline {
         // Less than the capacity, so it always fits.
         usize::try_from(stored % self.capacity as u64).unwrap_or(0)
     }
+}
+
+/// To run out of memory here must cost this call, not the process.
+fn silent_lane(capacity: usize) -> Result<Vec<i16>, RingError> {
+    let mut lane = Vec::new();
+    lane.try_reserve_exact(capacity).map_err(|_| RingError::Memory)?;
+    lane.resize(capacity, 0);
+    Ok(lane)
 }

@@ -168,6 +168,14 @@ fn shapes_that_cannot_be_are_refused() {
 }
 
 #[test]
+fn a_ring_that_the_machine_cannot_hold_is_refused_and_costs_nothing() {
+    let budget = Budget::new(u64::MAX);
+    let shape = RingShape { channels: vec![0], capacity_samples: usize::MAX / 2 };
+    assert_eq!(Ring::new(&budget, &shape).unwrap_err(), RingError::Memory);
+    assert_eq!(budget.used_bytes(), 0);
+}
+
+#[test]
 fn bytes_go_back_with_the_last_who_holds_the_ring() {
     let budget = Budget::new(100);
     let shape = RingShape { channels: vec![0, 1], capacity_samples: 25 };

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -9,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 
+from earhook.address import UnixAddress, parse_address
 from earhook.errors import UnknownCall
 from earhook.ids import ConversationId, CorrelationId, KeyName, OrganizationId, SessionId
 from earhook.media.format import MediaFormat
 from earhook.media.pipeline import Budget, Pipeline
+from earhook.media.stream import Frame, FrameDecoder, FrameKind, encode_frame
 from earhook.protocol.commands import Command
 from earhook.sinks.base import CallEvent, CallFacts, CallOutcome, LiveCall, Participant, SinkBooks
 from earhook.sinks.pcm_stream.settings import PcmStreamSettings
@@ -42,7 +46,7 @@ class Speaker:
 
     def push(self, samples: int) -> None:
         channels = self.call.facts.media.channels
-        block = self._random.integers(-32768, 32768, (samples, len(channels)), dtype="<i2")
+        block = self._random.integers(-32768, 32768, (samples, len(channels)), dtype="i2")
         assert self.call.pipeline.push(block.tobytes()) == samples
         for place, channel in enumerate(channels):
             self._extend(channel, block[:, place])
@@ -126,6 +130,10 @@ class House:
 
     def subscribers(self) -> int:
         return len(self.sink.snapshot().subscribers)
+
+    def is_blocked(self) -> bool:
+        """Whether some consumer takes nothing at the moment."""
+        return any(not subscriber._may_write for subscriber in self.sink._subscribers)
 
     def _on_settled(self, call: LiveCall) -> None:
         books = call.settled[self.sink.name]

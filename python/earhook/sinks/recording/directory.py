@@ -69,7 +69,7 @@ class RecordingDirectory:
         Raises:
             OSError: It leads nowhere.
         """
-        there = os.stat(self.path)
+        there = self.path.stat()
         with self._root_lock:
             held = os.fstat(self._held())
         return (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino)

@@ -58,19 +58,19 @@ def lock(file: int) -> bool:
     Returns:
         False if somebody else holds it. True also where the file system has no locks.
     """
+    return _lock(file, fcntl.LOCK_EX)
+
+
+def is_locked(file: int) -> bool:
+    """Whether somebody writes or repairs the file now."""
+    return not _lock(file, fcntl.LOCK_SH)
+
+
+def _lock(file: int, kind: int) -> bool:
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:
         return True
     return True
-
-
-def is_locked(folder: int, name: str) -> bool:
-    """Whether somebody writes or repairs the file now."""
-    file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
-    try:
-        return not lock(file)
-    finally:
-        os.close(file)

@@ -7,11 +7,9 @@ its sidecar is written.
 
 from __future__ import annotations
 
-import os
 import threading
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Final
 
 from earhook.ops.logging import get_logger
 
@@ -38,7 +36,6 @@ class EndedCall:
 
 
 Job = SealedPart | EndedCall
-_END: Final = None
 
 
 class Finisher:
@@ -86,7 +83,7 @@ class Finisher:
 
     def end(self) -> None:
         """End when all jobs handed over so far are done."""
-        self._jobs.put(_END)
+        self._jobs.put(None)
 
     def join(self, timeout_seconds: float) -> bool:
         """Wait for the end; False if it has not come in time."""
