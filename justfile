@@ -78,7 +78,7 @@ test-rust:
 # Model-check the ring
 [group('test')]
 test-loom:
-    RUSTFLAGS="--cfg loom" cargo test --package earhook-ring --test loom --release
+    RUSTFLAGS="--cfg loom" cargo test --package earhook-ring --test loom --release --target-dir target/loom
 
 # Interpret the pure crates under miri (wants a nightly toolchain with the miri component)
 [group('test')]
@@ -99,3 +99,8 @@ demo *arguments:
 [group('bench')]
 bench-rust:
     cargo bench --workspace
+
+# CPU per frame beside a C receiver and bare picows (10 minutes; the machine must be idle)
+[group('bench')]
+bench-ingest *arguments:
+    {{python}} bench/ingest/run.py {{arguments}}

@@ -45,6 +45,7 @@ FRAME_BYTES = 3200
 FRAME_SECONDS = 0.2
 PROBES = 20_000
 HALF_OPEN = 500
+LIVEZ = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
 UPGRADE = (
     b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -127,10 +128,31 @@ def sending(chunk: bytes, *, reads: bool = False) -> Callable[..., int]:
     return run
 
 
+def requesting(request: bytes, chunk: bytes) -> Callable[..., int]:
+    """Send a request that is not upgraded, and go on sending."""
+
+    def run(port: int, context: ssl.SSLContext | None, seconds: float) -> int:
+        ending, connections = time.monotonic() + seconds, 0
+        while time.monotonic() < ending:
+            connections += 1
+            with contextlib.suppress(OSError), _connected(port, context) as connection:
+                connection.sendall(request)
+                while time.monotonic() < ending:
+                    connection.sendall(chunk)
+        return connections
+
+    return run
+
+
+@contextlib.contextmanager
+def _connected(port: int, context: ssl.SSLContext | None) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", port), 5) as raw:
+        yield context.wrap_socket(raw, server_hostname="localhost") if context else raw
+
+
 @contextlib.contextmanager
 def _upgraded(port: int, context: ssl.SSLContext | None) -> Iterator[socket.socket]:
-    with socket.create_connection(("127.0.0.1", port), 5) as raw:
-        connection = context.wrap_socket(raw, server_hostname="localhost") if context else raw
+    with _connected(port, context) as connection:
         connection.sendall(UPGRADE)
         connection.recv(1024)
         yield connection
@@ -168,6 +190,8 @@ def attacks() -> list[Attack]:
         Attack("frames of 1 byte", sending(frame(2, b"x") * 8000)),
         Attack("fragments of nothing", sending(fragments)),
         Attack("frames of 9 MB", sending(oversize)),
+        Attack("endless requests", requesting(b"GET /", b"a" * (1 << 20))),
+        Attack("floods behind requests", requesting(LIVEZ, bytes(1 << 20))),
         Attack("half-open handshakes", half_open),
         Attack("probes", probes),
     ]

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 
 TESTS = Path(__file__).parent
 CATEGORIES = frozenset({"unit", "protocol", "boundary", "integration", "hostile", "style"})
+TEST_SECONDS = 100.0
 Value = TypeVar("Value")
 
 settings.register_profile(
@@ -41,9 +42,15 @@ def run() -> Callable[[Coroutine[Any, Any, Value]], Value]:
 
     def runner(work: Coroutine[Any, Any, Value]) -> Value:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
-            return loop.run(work)
+            return loop.run(_within(TEST_SECONDS, work))
 
     return runner
+
+
+async def _within(seconds: float, work: Coroutine[Any, Any, Value]) -> Value:
+    """End a story that hangs: the signal of pytest-timeout does not reach an idle uvloop."""
+    async with asyncio.timeout(seconds):
+        return await work
 
 
 @pytest.fixture

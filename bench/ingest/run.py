@@ -20,13 +20,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import trustme
-from servers import HERE, LOAD_CORE, SERVERS, Server, on_core
+from servers import HERE, LOAD_CORE, SERVERS, Server, pinned
 from table import machine, markdown, summarise
 
 RESULTS = HERE.parent / "results"
 COMPILE = ("cc", "-O2", "-std=c11", "-Wall", "-Wextra", "-Werror")
 FRAME_SHAPES = ((5, 3_200), (50, 320))
 """Frames a second and bytes each: 200 ms and 20 ms of stereo mu-law in real time."""
+IDLE_LOAD = 0.3
 GENERATOR_SECONDS = 200.0
 """What opening the calls and coming to rest may take beyond warming up and the window."""
 
@@ -54,12 +55,17 @@ def main() -> None:
     loads = [Load(calls, *shape) for shape, calls in product(FRAME_SHAPES, options.calls)]
     if len(os.sched_getaffinity(0)) < 2:
         sys.exit("two cores are needed: one for the server, one for the load")
+    load_average = os.getloadavg()[0]
+    if load_average > IDLE_LOAD:
+        print(
+            f"the machine is busy (load {load_average:.1f}): do not keep figures", file=sys.stderr
+        )
     with tempfile.TemporaryDirectory(prefix="earhook-bench-") as name:
         directory = Path(name)
         prepare(directory)
         runs = measure(loads, schedule, directory)
     report = {
-        "machine": machine(),
+        "machine": machine() | {"load before": f"{load_average:.2f}"},
         "schedule": schedule._asdict(),
         "loads": summarise(runs),
         "runs": runs,
@@ -68,11 +74,15 @@ def main() -> None:
     if options.output is not None:
         options.output.parent.mkdir(exist_ok=True)
         options.output.write_text(json.dumps(report, indent=1) + "\n")
+    if not all(run["complete"] for run in runs):
+        sys.exit("in some runs not all that was sent arrived: their figures mean nothing")
 
 
 def read_options() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--warm", type=float, default=3.0, help="seconds before the window")
     parser.add_argument("--window", type=float, default=10.0, help="seconds that are measured")
@@ -95,7 +105,9 @@ def prepare(directory: Path) -> None:
     """Compile the C programs and issue a certificate."""
     for program in ("floor", "generator"):
         source = HERE / f"{program}.c"
-        subprocess.run([*COMPILE, "-o", directory / program, source, "-lssl", "-lcrypto"], check=True)
+        subprocess.run(
+            [*COMPILE, "-o", directory / program, source, "-lssl", "-lcrypto"], check=True
+        )
     issued = trustme.CA().issue_cert("localhost")
     issued.private_key_pem.write_to_path(str(directory / "server.key"))
     for blob in issued.cert_chain_pems:
@@ -104,7 +116,7 @@ def prepare(directory: Path) -> None:
 
 def measure(loads: list[Load], schedule: Schedule, directory: Path) -> list[dict[str, Any]]:
     """Every round gives every load to every server, which take turns in going first."""
-    runs = []
+    runs: list[dict[str, Any]] = []
     for round_number in range(schedule.rounds):
         for load in loads:
             for turn in range(len(SERVERS)):
@@ -135,11 +147,10 @@ def generate(server: Server, load: Load, schedule: Schedule) -> dict[str, Any]:
         *(schedule.warm_seconds, schedule.window_seconds),
     )
     finished = subprocess.run(
-        [str(word) for word in words],
+        pinned(words, LOAD_CORE),
         check=True,
         text=True,
         stdout=subprocess.PIPE,
-        preexec_fn=on_core(LOAD_CORE),
         timeout=GENERATOR_SECONDS + schedule.warm_seconds + schedule.window_seconds,
     )
     figures: dict[str, Any] = json.loads(finished.stdout)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self, TypeAlias
 
+Process: TypeAlias = "subprocess.Popen[str]"
 HERE = Path(__file__).parent
 SERVER_CORE, LOAD_CORE = 0, 1
 START_SECONDS = 20.0
@@ -21,9 +21,9 @@ FRAME_HEADER_BYTES = 8
 """Of a masked frame of 126 to 65,535 bytes of payload (RFC 6455 §5.2)."""
 
 
-def on_core(core: int) -> Callable[[], None]:
-    """What a child does before it becomes its program."""
-    return lambda: os.sched_setaffinity(0, {core})
+def pinned(command: Sequence[object], core: int) -> list[str]:
+    """A command that runs on that core alone."""
+    return [str(word) for word in ("taskset", "-c", core, *command)]
 
 
 class Server(ABC):
@@ -57,7 +57,7 @@ class Server(ABC):
         return str(output or "")
 
     @abstractmethod
-    def start(self) -> subprocess.Popen[str]:
+    def start(self) -> Process:
         """Start the process on its core."""
 
     @abstractmethod
@@ -77,7 +77,7 @@ class Floor(Server):
 
     name = "C floor"
 
-    def start(self) -> subprocess.Popen[str]:
+    def start(self) -> Process:
         """Start the process on its core."""
         program = self.directory.parent / "floor"
         return spawn([program, self.certificate, self.key], stdout=subprocess.PIPE)
@@ -92,7 +92,7 @@ class BarePicows(Server):
 
     name = "bare picows"
 
-    def start(self) -> subprocess.Popen[str]:
+    def start(self) -> Process:
         """Start the process on its core."""
         program = HERE / "bare_picows.py"
         return spawn([sys.executable, program, self.certificate, self.key], stdout=subprocess.PIPE)
@@ -121,7 +121,7 @@ class Gateway(Server):
             self.subscriber.kill()
             self.subscriber.wait()
 
-    def start(self) -> subprocess.Popen[str]:
+    def start(self) -> Process:
         """Start the process on its core, logging to a file."""
         (self.directory / "earhook.toml").write_text(CONFIGURATION.format(server=self))
         command = [sys.executable, "-m", "earhook", "serve", "--config", "earhook.toml"]
@@ -142,8 +142,8 @@ class Gateway(Server):
         """Stop, and say how many frames the subscriber got or was told of as gaps."""
         self.stop()
         output, _ = self.subscriber.communicate(timeout=STOP_SECONDS)
-        totals = json.loads(output)
-        return (totals["samples"] + totals["gap_samples"]) / frame_bytes
+        totals: dict[str, int] = json.loads(output)
+        return sum(totals.values()) / frame_bytes
 
     @property
     def _log(self) -> Path:
@@ -171,11 +171,6 @@ listen = "unix:pcm.sock"
 """
 
 
-def spawn(command: list[str | Path], core: int = SERVER_CORE, **streams: object) -> Popen:
-    """Start a program pinned to a core."""
-    return subprocess.Popen(  # type: ignore[call-overload, no-any-return]
-        [str(word) for word in command], preexec_fn=on_core(core), text=True, **streams
-    )
-
-
-Popen = subprocess.Popen[str]
+def spawn(command: Sequence[object], core: int = SERVER_CORE, **streams: Any) -> Process:
+    """Start a program on a core."""
+    return subprocess.Popen(pinned(command, core), text=True, **streams)

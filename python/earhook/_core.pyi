@@ -171,14 +171,14 @@ class Feed:
         """Add a reader of a pipeline.
 
         Args:
-            call: A number of the caller's choice, 0 to 2**32 - 1.
+            call: A number of the caller's choice, 1 to 2**32 - 1.
             pipeline: What to read; it is kept until `detach`.
             channels: Which channels are wanted, in which order.
             position: Where to begin; `None` is the end of what is written, and so is a position
                 past it. What the ring holds no more is an overrun.
 
         Raises:
-            ValueError: The number is attached already, or the channels are not known.
+            ValueError: The number is 0 or attached already, or the channels are not known.
         """
 
     def detach(self, call: int) -> Books:

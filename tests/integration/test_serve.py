@@ -11,6 +11,7 @@ import signal
 import ssl
 import sys
 import time
+import wave
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -140,6 +141,13 @@ async def serial_number(port: int, authority: trustme.CA) -> int:
     return int(shown["serialNumber"], 16)
 
 
+def recorded_samples(directory: Path) -> int:
+    """The length of the one recording there."""
+    (recording,) = directory.glob("**/*.wav")
+    with wave.open(str(recording)) as written:
+        return written.getnframes()
+
+
 TLS = '[media.tls]\ncertificate = "server.crt"\nprivate_key = "server.key"'
 
 
@@ -242,14 +250,17 @@ def test_a_second_sigterm_ends_within_two_seconds_with_the_books_closed(
         async with served(tmp_path) as gateway:
             port = (await gateway.line("gateway.started"))["media_port"]
             peer = await CallPeer.connect(f"ws://127.0.0.1:{port}/audiohook", plan("a"))
-            await peer.opened()
+            await peer.reached(1600)
             gateway.process.send_signal(signal.SIGTERM)
             await gateway.line("gateway.stage", stage="draining")
             began = time.monotonic()
             gateway.process.send_signal(signal.SIGTERM)
             assert await gateway.exit_code(2.0) == 0
             assert time.monotonic() - began < 2.0
-            assert (await gateway.line("call.closed"))["balanced"] is True
+            closed = await gateway.line("call.closed")
+            assert closed["balanced"] is True
+            assert closed["sinks"]["recording"]["forwarded"] == closed["written"] > 0
+            assert recorded_samples(tmp_path / "recordings") == closed["written"]
             peer.abort()
 
     run(story())

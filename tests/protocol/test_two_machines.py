@@ -44,6 +44,7 @@ class Wire:
         self.session = Session(settings, identity, 0.0)
         self.events: list[events.Event] = []
         self.piped = 0
+        self.has_hung_up = False
         self._order = itertools.count()
         self._due: list[tuple[float, int, Callable[[], object]]] = []
         self.at(0.0, lambda: self.peer.start(self.now))
@@ -79,7 +80,9 @@ class Wire:
             self.session.submit(command, self.now)
 
     def run(self) -> None:
-        while self._due or self.deadline is not None:
+        for _ in range(5000):
+            if not self._due and self.deadline is None:
+                return
             deadline = self.deadline
             if deadline is not None and (not self._due or deadline < self._due[0][0]):
                 self.now = max(self.now, deadline)
@@ -90,7 +93,7 @@ class Wire:
                 do()
             self.flush_peer()
             self.flush_session()
-            assert self.now < 100, "never done"
+        raise AssertionError(f"never done: {self.session.state}, {self.peer.state}")
 
     @property
     def deadline(self) -> float | None:
@@ -100,7 +103,8 @@ class Wire:
     def flush_peer(self) -> None:
         for text in self.peer.take_texts():
             self.at(self.now + self.to_us, lambda t=text: self.session.receive_text(t, self.now))
-        if self.peer.finished:
+        if self.peer.finished and not self.has_hung_up:
+            self.has_hung_up = True
             self.at(self.now + self.to_us, lambda: self.session.receive_eof(self.now))
             self.peer.receive_eof(self.now)
 

@@ -31,51 +31,60 @@ if TYPE_CHECKING:
     from earhook.testing.peer_setup import CallSetup, MediaChoice
     from earhook.testing.sources import Source
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 CALL_FAILED: Final = 3
 INTERRUPTED: Final = 130
 
 
+WavArgument = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="FILE.wav",
+        help="PCM16, mu-law or A-law, mono (the customer) or stereo (customer left, agent "
+        "right), any rate. Left out: the speech of the demo.",
+        show_default=False,
+    ),
+]
+ProductOption = Annotated[Product, typer.Option(help="What the call is for.")]
+IdOption = Annotated[
+    str | None, typer.Option(metavar="UUID", help="Left out: a fresh one.", show_default=False)
+]
+LanguageOption = Annotated[str | None, typer.Option(metavar="TAG", help="Such as en-us.")]
+SecondsOption = Annotated[
+    float | None, typer.Option(min=0.001, help="Hang up after so much audio.")
+]
+SpeedOption = Annotated[float, typer.Option(min=0.01, help="2 is twice as fast as real time.")]
+FrameOption = Annotated[
+    int, typer.Option(min=1, max=2000, help="Length of a frame; Genesys Cloud sends 200.")
+]
+ProbeOption = Annotated[
+    bool, typer.Option("--probe", help="Only test the connection, as an administrator does.")
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="One JSON object at the end instead of the ladder.")
+]
+
+
 @app.command()
 def call(  # noqa: PLR0913, PLR0917 - a command's options
     url: UrlArgument,
-    wav: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="[FILE.wav]",
-            help="PCM16, mu-law or A-law, mono (the customer) or stereo (customer left, agent "
-            "right), any rate. Left out: the speech of the demo.",
-            show_default=False,
-        ),
-    ] = None,
+    wav: WavArgument = None,
     api_key: ApiKeyOption = None,
     api_key_file: ApiKeyFileOption = None,
     secret: SecretOption = None,
     secret_file: SecretFileOption = None,
     cafile: CafileOption = None,
     insecure: InsecureOption = False,
-    product: Annotated[Product, typer.Option(help="What the call is for.")] = "monitor",
-    conversation_id: Annotated[
-        str | None, typer.Option(metavar="UUID", help="Left out: a fresh one.", show_default=False)
-    ] = None,
-    organization_id: Annotated[
-        str | None, typer.Option(metavar="UUID", help="Left out: a fresh one.", show_default=False)
-    ] = None,
-    language: Annotated[str | None, typer.Option(metavar="TAG", help="Such as en-us.")] = None,
-    seconds: Annotated[
-        float | None, typer.Option(min=0.001, help="Hang up after so much audio.")
-    ] = None,
-    speed: Annotated[float, typer.Option(min=0.01, help="2 is twice as fast as real time.")] = 1.0,
-    frame_ms: Annotated[
-        int, typer.Option(min=1, max=2000, help="Length of a frame; Genesys Cloud sends 200.")
-    ] = 200,
-    probe: Annotated[
-        bool, typer.Option("--probe", help="Only test the connection, as an administrator does.")
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object at the end instead of the ladder.")
-    ] = False,
+    product: ProductOption = "monitor",
+    conversation_id: IdOption = None,
+    organization_id: IdOption = None,
+    language: LanguageOption = None,
+    seconds: SecondsOption = None,
+    speed: SpeedOption = 1.0,
+    frame_ms: FrameOption = 200,
+    probe: ProbeOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Place one call as Genesys Cloud would, signed, in real time, and show the conversation.
 
@@ -93,15 +102,12 @@ def call(  # noqa: PLR0913, PLR0917 - a command's options
     credential = read_credential(api_key, api_key_file, secret, secret_file)
     ssl_context = tls_context(url, cafile, insecure=insecure)
     source = _source(wav)
+    limit = None if seconds is None else round(seconds * 8000)
     plan = CallPlan(
         source=source,
         setup=_setup(product, source.offers, fields, probe=probe),
         credential=credential,
-        pace=Pace(
-            frame_samples=frame_ms * 8,
-            speed=speed,
-            limit_samples=None if seconds is None else round(seconds * 8000),
-        ),
+        pace=Pace(frame_samples=frame_ms * 8, speed=speed, limit_samples=limit),
     )
     raise typer.Exit(_run(_Errand(url, plan, ssl_context, as_json)))
 
@@ -167,7 +173,7 @@ async def _place(errand: _Errand) -> int:
 
     peer = await CallPeer.connect(errand.url, errand.plan, errand.ssl_context)
     interrupted = False
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     watched = peer.finished() if errand.as_json else show(peer, errand.url, console)
     try:
         await watched

@@ -84,7 +84,7 @@ def print_summary(peer: CallPeer, console: Console) -> None:
     for objection in record.objections:
         table.add_row("rule broken", Text(objection, "red"))
     console.print()
-    console.print(table)
+    console.print(table, soft_wrap=False)
     style = "bold green" if went_well(record) else "bold red"
     console.print(Text.assemble("\n", (_verdict(record), style)))
 

@@ -15,7 +15,7 @@ from earhook.errors import OperatorError
 if TYPE_CHECKING:
     from earhook.demo.stage import Scene, Stage
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 INTERRUPTED: Final = 130
 UNBALANCED: Final = 1
@@ -90,8 +90,9 @@ async def _perform(scene: Scene, *, as_json: bool) -> int:
             interrupted = scene.seconds is not None
             await _leave(stage, playing)
         await stage.settle()
-        checked, rows = list(findings(stage)), list(books(stage))
-        (print_json if as_json else print_report)(stage, checked, rows)
+    # Only now: the gateway has stopped, and every file is closed.
+    checked, rows = list(findings(stage)), list(books(stage))
+    (print_json if as_json else print_report)(stage, checked, rows)
     if not all(finding.holds for finding in checked):
         return UNBALANCED
     return INTERRUPTED if interrupted else 0
@@ -125,7 +126,7 @@ async def _show(stage: Stage, playing: asyncio.Task[None]) -> None:
     with Live(console=console, auto_refresh=False, transient=False) as live:
         while not playing.done():
             await asyncio.wait({playing}, timeout=LIVE_SECONDS)
-            live.update(board(stage, time.monotonic() - began), refresh=True)
+            live.update(board(stage, time.monotonic() - began, console.width), refresh=True)
     playing.result()
 
 

@@ -81,7 +81,7 @@ def read_credential(
             faults.append(ConfigurationFault("--secret", f"not base64: {error}", remedy))
     elif key:
         credential = PeerCredential(key)
-    elif encoded:
+    elif encoded and not faults:
         faults.append(ConfigurationFault("--secret", "is of no use without --api-key"))
     if faults:
         raise ConfigurationError(faults)

@@ -21,15 +21,19 @@ __all__ = ["board", "progress_line"]
 CUSTOMER: Final = "cyan"
 AGENT: Final = "magenta"
 METER_CELLS: Final = 10
-TIMELINE_CELLS: Final = 36
+MIN_TIMELINE_CELLS: Final = 10
+MAX_TIMELINE_CELLS: Final = 40
+OTHER_COLUMNS: Final = 72
+"""What the table takes beside the timeline."""
 SHOWN_CALLS: Final = 12
 QUIET_DECIBELS: Final = -48.0
 SPEAKING_SAMPLE: Final = 400
 """Louder than this is speech in the picture (about -38 dB below full scale)."""
 
 
-def board(stage: Stage, seconds: float) -> RenderableType:
-    """The whole picture, `seconds` after the beginning."""
+def board(stage: Stage, seconds: float, width: int) -> RenderableType:
+    """The whole picture, `seconds` after the beginning, for a terminal of so many columns."""
+    cells = max(MIN_TIMELINE_CELLS, min(MAX_TIMELINE_CELLS, width - OTHER_COLUMNS))
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("call")
     table.add_column("state")
@@ -41,7 +45,8 @@ def board(stage: Stage, seconds: float) -> RenderableType:
     table.add_column("lag", justify="right")
     peers = list(stage.peers.values())
     for number, peer in enumerate(peers[:SHOWN_CALLS], start=1):
-        table.add_row(*_row(number, peer, stage.audience.hearings.get(peer.setup.session_id)))
+        hearing = stage.audience.hearings.get(peer.setup.session_id)
+        table.add_row(*_row(number, peer, hearing, cells))
     return Group(_heading(stage, seconds), Text(), table, *_below(stage, peers))
 
 
@@ -63,10 +68,10 @@ def _heading(stage: Stage, seconds: float) -> Text:
     length = "" if stage.scene.seconds is None else f" of {stage.scene.seconds:.0f}"
     return Text.assemble(
         ("Earhook", "bold"),
-        f"  {seconds:.0f}{length} s   ",
-        ("calls come in at ", "dim"),
+        f"  {seconds:.0f}{length} s\n",
+        ("calls come in at  ", "dim"),
         stage.url,
-        ("   PCM goes out at ", "dim"),
+        ("\nPCM goes out at   ", "dim"),
         stage.stream,
     )
 
@@ -91,26 +96,27 @@ def _below(stage: Stage, peers: Sequence[CallPeer]) -> list[RenderableType]:
     )
     lines.append(legend)
     if stage.scene.seconds is None:
-        lines.append(Text("\nCtrl-C hangs up and shows the books", "bold"))
+        lines.append(Text(f"\nin another terminal: earhook listen {stage.stream}"))
+        lines.append(Text("Ctrl-C hangs up and shows the books", "bold"))
     return lines
 
 
-def _row(number: int, peer: CallPeer, hearing: Hearing | None) -> list[RenderableType]:
+def _row(number: int, peer: CallPeer, hearing: Hearing | None, cells: int) -> list[RenderableType]:
     state = _state(peer)
     time = f"{peer.position / 8000:.1f} s"
     if hearing is None:
         return [str(number), state, time, "", "", "", "", ""]
-    live = peer.session.state is PeerState.OPEN
-    behind = max(peer.position - hearing.position, 0)
+    flows = peer.session.state is PeerState.OPEN and peer.session.flowing
+    customer, agent = hearing.peaks if flows else (0, 0)
     return [
         str(number),
         state,
         time,
-        _meter(hearing.peaks[0] if live else 0),
-        _meter(hearing.peaks[1] if live else 0),
-        _timeline(peer, hearing),
+        _meter(customer),
+        _meter(agent),
+        _timeline(peer, hearing, cells),
         f"{max(hearing.arrived):,}",
-        f"{behind / 8:.0f} ms" if live and peer.session.flowing else "",
+        f"{hearing.lags[-1] * 1000:.1f} ms" if flows and hearing.lags else "",
     ]
 
 
@@ -134,24 +140,27 @@ def _meter(peak: int) -> Text:
     return text
 
 
-def _timeline(peer: CallPeer, hearing: Hearing) -> Text:
+def _timeline(peer: CallPeer, hearing: Hearing, cells: int) -> Text:
     """Half a second a cell; the last ones, where there are more than fit."""
     length = peer.source.length_samples
-    arrived = -(-hearing.position // CELL_SAMPLES)
-    total = arrived if length is None else -(-length // CELL_SAMPLES)
-    first = max(0, min(arrived, total) - TIMELINE_CELLS)
+    # A gap is told when it ends; until then the peer knows best.
+    now = peer.position if peer.session.client_paused else hearing.position
+    past = -(-now // CELL_SAMPLES)
+    total = past if length is None else -(-length // CELL_SAMPLES)
+    first = max(0, min(past, total) - cells)
     text = Text()
-    for cell in range(first, min(first + TIMELINE_CELLS, max(total, arrived))):
-        text.append(*_cell(cell, hearing, arrived))
+    for cell in range(first, min(first + cells, max(total, past))):
+        text.append(*_cell(cell, hearing, past))
     return text
 
 
-def _cell(cell: int, hearing: Hearing, arrived: int) -> tuple[str, str]:
-    if cell >= arrived:
+def _cell(cell: int, hearing: Hearing, past: int) -> tuple[str, str]:
+    if cell >= past:
         return "·", "dim"
     customer, agent = hearing.loudness.get(cell, (0, 0))
     if customer <= SPEAKING_SAMPLE and agent <= SPEAKING_SAMPLE:
-        return ("░", "yellow") if cell in hearing.silences else ("─", "dim")
+        withheld = cell in hearing.silences or cell * CELL_SAMPLES >= hearing.position
+        return ("░", "yellow") if withheld else ("─", "dim")
     if min(customer, agent) > SPEAKING_SAMPLE:
         return "━", "white"
     return "━", CUSTOMER if customer > agent else AGENT

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from earhook.client import Block, CallClosed, CallOpened, Gap, Item
+from earhook.clock import SystemClock
 from earhook.media.format import Channel
 from earhook.testing.peer import CallPeer
 
@@ -29,6 +30,7 @@ class Hearing:
         peaks: Loudest sample of the last block of each channel.
         loudness: Loudest sample per half second and channel.
         silences: Half seconds in which a gap lies.
+        lags: Seconds from when a frame left the peer until it had arrived here, each.
         verified: The gateway's own totals agreed with what came; None while the call is open.
     """
 
@@ -40,6 +42,7 @@ class Hearing:
     peaks: list[int] = field(default_factory=lambda: [0, 0])
     loudness: dict[int, list[int]] = field(default_factory=dict)
     silences: set[int] = field(default_factory=set)
+    lags: list[float] = field(default_factory=list)
     verified: bool | None = None
 
     def block(self, channel: int, block: Block) -> None:
@@ -53,7 +56,10 @@ class Hearing:
         else:
             self.wrong += len(samples)
         self.arrived[channel] += len(samples)
-        self.position = max(self.position, block.position + len(samples))
+        end = block.position + len(samples)
+        if end > self.position and end == self.peer.position:
+            self.lags.append(_CLOCK.monotonic_seconds() - self.peer.record.last_frame_seconds)
+        self.position = max(self.position, end)
         loud = np.abs(samples.astype(np.int32))
         self.peaks[channel] = int(loud.max())
         cell = self.loudness.setdefault(block.position // CELL_SAMPLES, [0, 0])
@@ -96,3 +102,6 @@ class Audience:
             hearing.verified = item.totals.verified
         elif isinstance(item, CallOpened):
             hearing.position = item.position
+
+
+_CLOCK: Final = SystemClock()

@@ -24,6 +24,7 @@ from earhook.sinks.base import LiveCall
 from earhook.testing.peer import CallPeer, CallPlan
 from earhook.testing.peer_setup import CallSetup, Pace, PeerCredential
 from earhook.testing.sources import Source
+from earhook.transport.dial import DialError
 
 from . import CARD_NUMBER, speech
 from .hearing import Audience
@@ -96,8 +97,9 @@ class Stage:
         )
 
     def hang_up(self) -> None:
-        """End every call."""
+        """End every call; a pause first, because `close` does not say how long it was."""
         for peer in self.peers.values():
+            peer.secure_resume()
             peer.close()
 
     def look(self) -> None:
@@ -122,7 +124,11 @@ class Stage:
             credential=self.credential,
             pace=Pace(limit_samples=limit),
         )
-        peer = await CallPeer.connect(self.url, plan)
+        try:
+            peer = await CallPeer.connect(self.url, plan)
+        except DialError as error:
+            self.faults.append(str(error))
+            return
         self.peers[peer.setup.session_id] = peer
         with contextlib.suppress(ConnectionError):
             await peer.opened()

@@ -92,6 +92,7 @@ class PeerRecord:
         opened_seconds: From `open` sent to `opened` received.
         closed_seconds: From `close` sent to `closed` received.
         round_trips: Ping to pong, most recent ones.
+        last_frame_seconds: When the last frame left, on the monotonic clock.
         sent: Spans of stream time that went out as audio, merged, in order.
         withheld: Spans that did not, in order.
         objections: Rules that the server broke, as `code text`.
@@ -107,6 +108,7 @@ class PeerRecord:
     round_trips: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT_ROUND_TRIPS))
     frames_sent: int = 0
     bytes_sent: int = 0
+    last_frame_seconds: float = 0.0
     texts_sent: int = 0
     texts_received: int = 0
     sent: list[Span] = field(default_factory=list)

@@ -192,6 +192,7 @@ class PeerSession:
         self.record.count_sent(start, samples)
         self.record.frames_sent += 1
         self.record.bytes_sent += payload_bytes
+        self.record.last_frame_seconds = now
         self.ladder.frame(now, "C", payload_bytes)
         return True
 
@@ -536,7 +537,9 @@ def _sent_detail(kind: str, parameters: Mapping[str, Any], session: PeerSession)
     if kind == "open":
         offers = ["+".join(offer["channels"]) for offer in parameters["media"]]
         return f"{'probe, ' if session.setup.is_probe else ''}offers {', '.join(offers)}"
-    shown = {"error": "message", "close": "reason", "ping": "rtt", "dtmf": "digit"}
+    shown = {"error": "message", "close": "reason", "dtmf": "digit"}
+    if kind == "ping" and "rtt" in parameters:
+        return f"rtt {float(parameters['rtt'][2:-1]) * 1000:.2f} ms"
     if kind in {"resumed", "discarded"}:
         return f"{parameters['discarded']} from {parameters['start']}"
     if kind == "update":

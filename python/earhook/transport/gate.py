@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from earhook.ops.logging import get_limited_logger
 
-from .handover import hand_over
+from .handover import TLS_END_SECONDS, hand_over
 from .request import Fault, HeadReader
 from .tally import Broken, Closing
 from .upgrade import Accept, Doors, Respond, answer_fault, decide, server_fault
@@ -170,8 +170,9 @@ class UpgradeGate(asyncio.Protocol):
         self._house.tally.responses[answer.status] += 1
         secure = transport.get_extra_info("ssl_object") is not None
         transport.write(answer.to_bytes(secure=secure))
-        transport.close()
-        self._timer = self._house.loop.call_later(_LAST_BYTES_SECONDS, transport.abort)
+        # The peer, told to close, mostly does so at once. If we did, what it still sends would
+        # reset the connection before it has read the answer, or keep TLS busy with nothing.
+        self._timer = self._house.loop.call_later(_LINGER_SECONDS, self._part, transport)
 
     def _upgrade(self, transport: asyncio.Transport, answer: Accept) -> None:
         house = self._house
@@ -207,12 +208,16 @@ class UpgradeGate(asyncio.Protocol):
         return str(name[0]) if name else ""
 
     def _note_early(self, data: bytes) -> None:
-        """Bytes behind a request whose answer waits: kept for the listener, a flood is cut."""
+        """Bytes behind a request: kept for a listener that may follow, but a flood is cut."""
         self._early += data
         if len(self._early) > _EARLY_BYTES:
             self._early.clear()
             self._house.tally.broken[Broken.EARLY_BYTES] += 1
             self._cut()
+
+    def _part(self, transport: asyncio.Transport) -> None:
+        transport.close()
+        self._timer = self._house.loop.call_later(TLS_END_SECONDS, transport.abort)
 
     def _be_late(self) -> None:
         self._house.tally.closed_early[Closing.UPGRADE_TIMEOUT] += 1
@@ -232,6 +237,6 @@ class UpgradeGate(asyncio.Protocol):
             self._house.pending_refusals -= 1
 
 
-_LAST_BYTES_SECONDS: Final = 1.0
+_LINGER_SECONDS: Final = 0.05
 _EARLY_BYTES: Final = 65_536
 _LOG: Final = get_limited_logger(__name__)

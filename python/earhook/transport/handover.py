@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from .strict import StrictListener
 
-__all__ = ["Sponge", "hand_over", "let_go"]
+__all__ = ["TLS_END_SECONDS", "Sponge", "hand_over", "let_go"]
 
 
 def hand_over(
@@ -85,11 +85,19 @@ class Sponge(asyncio.BufferedProtocol):
     """Stands in for picows on a connection that is past talking to: reads and forgets.
 
     What is still under way is taken off the kernel, so that closing does not reset the
-    connection before the peer has read our close frame; but it costs no memory.
+    connection before the peer has read our close frame. It costs no memory, and little time: a
+    peer that goes on and on is cut, because taking a flood off the kernel and through TLS is
+    work that calls would wait for.
     """
 
-    def __init__(self, protocol: asyncio.BaseProtocol | None = None) -> None:
+    def __init__(
+        self,
+        protocol: asyncio.BaseProtocol | None = None,
+        transport: asyncio.Transport | None = None,
+    ) -> None:
         self._protocol = protocol
+        self._transport = transport
+        self._soaked_bytes = 0
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """The same room for all connections, because nobody looks into it."""
@@ -97,6 +105,10 @@ class Sponge(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Forget it."""
+        self._soaked_bytes += nbytes
+        if self._soaked_bytes > _SOAKED_BYTES and self._transport is not None:
+            self._transport.abort()
+            self._transport = None
 
     def eof_received(self) -> bool:
         """The transport closes itself."""
@@ -104,7 +116,7 @@ class Sponge(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Pass the end on, so that picows and the listener clean up."""
-        protocol, self._protocol = self._protocol, None
+        protocol, self._protocol, self._transport = self._protocol, None, None
         if protocol is not None:
             protocol.connection_lost(exc)
 
@@ -154,7 +166,10 @@ class _Complaints:
     info = warning = debug
 
 
+TLS_END_SECONDS: Final = 0.01
+"""From our end of TLS to the end of the connection: enough to hand the last record over."""
 _NOWHERE: Final = memoryview(bytearray(65_536))
+_SOAKED_BYTES: Final = 131_072
 _NOBODY: Final = Sponge()
 _CHUNK_BYTES: Final = 1024
 _REQUEST: Final = (

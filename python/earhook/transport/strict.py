@@ -18,7 +18,7 @@ from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
 from earhook.ops.logging import get_limited_logger
 
-from .handover import Sponge, let_go
+from .handover import TLS_END_SECONDS, Sponge, let_go
 from .tally import Broken
 
 if TYPE_CHECKING:
@@ -372,7 +372,8 @@ class StrictListener(WSListener):
         self._mode = _DEAF
         self._parts = None
         if self._transport is not None and self._protocol is not None:
-            self._transport.underlying_transport.set_protocol(Sponge(self._protocol))
+            underlying = self._transport.underlying_transport
+            underlying.set_protocol(Sponge(self._protocol, underlying))
 
     def _end_after(self, seconds: float, cut_seconds: float) -> None:
         if self._ending is not None:
@@ -386,6 +387,10 @@ class StrictListener(WSListener):
         underlying = self._transport.underlying_transport
         self._mode = _DEAF
         underlying.close()
+        if self._transport.is_secure:
+            # uvloop goes on decrypting whatever comes until the peer ends TLS as well. What
+            # we had to say is in the kernel; a flood must not get that much of our time.
+            cut_seconds = min(cut_seconds, TLS_END_SECONDS)
         if self._ending is not None:
             self._ending.cancel()
         self._ending = self._loop.call_later(cut_seconds, underlying.abort)

@@ -1,6 +1,7 @@
 //! The one way bytes come in.
 
-use pyo3::buffer::PyBuffer;
+use pyo3::buffer::{PyBuffer, PyUntypedBuffer};
+use pyo3::exceptions::PyBufferError;
 use pyo3::prelude::*;
 
 use crate::error::Refusal;
@@ -21,7 +22,12 @@ impl Lent {
     /// # Errors
     /// `TypeError` if it lends nothing, `BufferError` if what it lends is not plain bytes.
     pub(crate) fn by(object: &Bound<'_, PyAny>) -> Result<Self, Refusal> {
-        let buffer = pyo3::buffer::PyUntypedBuffer::get(object)?;
+        let buffer = PyUntypedBuffer::get(object).map_err(|error| {
+            match error.is_instance_of::<PyBufferError>(object.py()) {
+                true => Refusal::Buffer("the buffer has no layout; wrap it in a memoryview"),
+                false => Refusal::Python(error),
+            }
+        })?;
         let buffer = buffer.into_typed().map_err(|_| {
             Refusal::Buffer("the buffer holds items other than bytes; cast it to format 'B'")
         })?;

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use earhook_ring::Feed as RingFeed;
+use earhook_wire::CONNECTION;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -51,6 +52,9 @@ impl Feed {
         position: Option<u64>,
     ) -> Result<(), Refusal> {
         let channels = known_channels(channels)?;
+        if call == CONNECTION {
+            return Err(Refusal::Argument("calls are numbered from 1".to_owned()));
+        }
         guarded("attaching a call", || {
             Ok(self.feed.attach(call, &pipeline.ring, &channels, position)?)
         })

@@ -229,8 +229,18 @@ impl Bench {
     }
 }
 
+/// Miri is some hundred times slower, and keeps tests away from files.
+fn config() -> ProptestConfig {
+    let mut config = ProptestConfig::with_cases(1024);
+    if cfg!(miri) {
+        config.cases = 8;
+        config.failure_persistence = None;
+    }
+    config
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1024))]
+    #![proptest_config(config())]
     #[test]
     fn readers_get_what_the_model_says(steps in steps()) {
         let mut bench = Bench::new();

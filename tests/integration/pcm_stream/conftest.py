@@ -7,7 +7,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import orjson
@@ -164,6 +164,9 @@ def house(tmp_path: Path) -> HouseMaker:
         try:
             yield made
         finally:
+            for consumer in RawConsumer.dialled:
+                consumer.close()
+            RawConsumer.dialled.clear()
             await made.sink.stop(2.0)
             assert made.subscribers() == 0
 
@@ -171,9 +174,12 @@ def house(tmp_path: Path) -> HouseMaker:
 
 
 class RawConsumer:
-    """A consumer without an SDK: bytes out, frames in."""
+    """A consumer without an SDK: bytes out, frames in. The house closes it at its end."""
+
+    dialled: ClassVar[list[RawConsumer]] = []
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.dialled.append(self)
         self.writer = writer
         self.frames: list[Frame] = []
         self._reader = reader

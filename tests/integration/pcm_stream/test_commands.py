@@ -150,6 +150,5 @@ def test_commands_by_session_and_malformed_ones(run: Any, house: Any, raw_consum
                 seen = len(consumer.frames)
             assert results == {number: ok for number, (_, _, ok) in enumerate(asked)}
             assert [command for _, command in gateway.commands] == [Pause(), Play(b"odd")]
-            consumer.close()
 
     run(scenario())

@@ -20,7 +20,7 @@ from earhook.client import (
     serve,
 )
 
-from .test_stream import check, until_closed
+from .listening import check, until_closed
 
 
 def cut(stream: Stream) -> None:

@@ -51,7 +51,6 @@ def test_never_reading_costs_nobody_else_anything(
             dropped = gateway.books().dropped["overrun"]
             gaps = sum(frame.samples for frame in stuck.frames if frame.kind == FrameKind.GAP)
             assert 0 < dropped == gaps
-            stuck.close()
 
     run(scenario())
 
@@ -81,7 +80,6 @@ def test_what_is_not_read_until_the_call_is_forgotten_is_a_gap(
             for number, end in ((1, end), (2, 500), (3, 300)):
                 await stuck.until(FrameKind.CLOSE, number)
                 check_books(stuck.frames, number, end=end)
-            stuck.close()
 
     run(scenario())
 

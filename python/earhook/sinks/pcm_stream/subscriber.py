@@ -8,7 +8,7 @@ import struct
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, cast
 
-from earhook.errors import CoreFault
+from earhook.errors import CoreFault, StreamError
 from earhook.media.feed import Books
 from earhook.media.stream import MAX_CONSUMER_FRAME_BYTES, FrameDecoder
 from earhook.ops.logging import get_limited_logger
@@ -141,6 +141,9 @@ class Subscriber(asyncio.Protocol):
         except ObjectionError as objection:
             self.cut(objection.code, str(objection))
             return
+        except StreamError as error:
+            self.cut(CloseCode.BAD_FRAME, str(error))
+            return
         if (rule := self._decoder.broken) is not None:
             self.cut(CloseCode.BAD_FRAME, rule)
             return
@@ -194,7 +197,12 @@ class Subscriber(asyncio.Protocol):
             consumer = self._dialogue.consumer
             logger.warning("subscriber.cut", address=self.address, consumer=consumer, code=code)
         transport.write(connection_close_frame(code, message))
-        transport.close()
+        # Closing with something unread would reset the connection, and with it the reason: let
+        # the consumer close first, where only one direction can be closed.
+        if transport.can_write_eof():
+            transport.write_eof()
+        else:
+            transport.close()
         self._loop.call_later(GOODBYE_SECONDS, transport.abort)
 
     def abort(self) -> None:
@@ -297,7 +305,9 @@ class Subscriber(asyncio.Protocol):
             self._transport.writelines(parts)
 
     def _check_backlog(self) -> None:
-        if self._outbox.backlog_bytes > self._terms.control_backlog_bytes:
+        # While the consumer reads, what waits goes out with the next pump, however much it is.
+        has_room = self._outbox.backlog_bytes <= self._terms.control_backlog_bytes
+        if not self._may_write and not has_room:
             self.cut(CloseCode.CONTROL_BACKLOG, "too much waits for a consumer that does not read")
 
     def _leave(self) -> None:

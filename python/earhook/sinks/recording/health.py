@@ -50,7 +50,7 @@ class Health:
         self._clock = clock
         self._failure: _Failure | None = None
         self._lock = threading.Lock()
-        self._due_at = clock.monotonic_seconds() + WATCH_SECONDS
+        self._due_at = clock.monotonic_seconds()
 
     @property
     def is_healthy(self) -> bool:

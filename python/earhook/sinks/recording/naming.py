@@ -55,8 +55,7 @@ class PartName(NamedTuple):
 def folder_of(facts: CallFacts) -> Folder:
     """Choose the folder of a call."""
     opened = datetime.fromtimestamp(facts.opened_wall_seconds, UTC)
-    digest = hashlib.sha256(facts.organization_id.lower().encode()).hexdigest()
-    return Folder(digest[:16], f"{opened:%Y-%m-%d}")
+    return Folder(_digest(facts.organization_id.lower())[:16], f"{opened:%Y-%m-%d}")
 
 
 def stem_of(facts: CallFacts, attempt: int = 1) -> str:
@@ -69,7 +68,7 @@ def stem_of(facts: CallFacts, attempt: int = 1) -> str:
     opened = datetime.fromtimestamp(facts.opened_wall_seconds, UTC)
     session = facts.session_id.lower()
     if not is_uuid(session):
-        session = "x" + hashlib.sha256(session.encode("utf-8", "replace")).hexdigest()[:32]
+        session = "x" + _digest(session)[:32]
     again = f"~{attempt}" if attempt > 1 else ""
     return f"{opened:%H%M%SZ}-{session}{again}"
 
@@ -85,6 +84,10 @@ def parse_part(name: str) -> PartName | None:
     if found is None:
         return None
     return PartName(found["stem"], int(found["number"] or 1), found["open"] is not None)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 _PART: Final = re.compile(

@@ -132,8 +132,12 @@ class CallRecording:
                 rest = rest[len(piece) :]
         except OSError as error:
             self._fail(error, "writing")
-        if at < self._position:
-            self._lose(at, self._position - at)
+        except Exception:
+            self._is_broken = True
+            raise
+        finally:
+            if at < self._position:
+                self._lose(at, self._position - at)
 
     def hold(self) -> None:
         """Close the file: what comes is lost until the disk is well again."""
@@ -178,7 +182,8 @@ class CallRecording:
         """
         sync = closing is not None and self._shelf.settings.sync == "close"
         content = encode_sidecar(self._fields(closing))
-        with self._shelf.directory.folder(self.folder) as folder:
+        # The directory may be another than the one that the call began in.
+        with self._shelf.directory.folder(self.folder, create=True) as folder:
             replace_file(self._shelf.disk, folder, self.stem + SIDECAR_SUFFIX, content, sync=sync)
 
     def books(self, read: Callable[[], Books]) -> SinkBooks:

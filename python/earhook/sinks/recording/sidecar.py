@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -126,7 +127,11 @@ def protocol_field(entries: Iterable[ProtocolEntry]) -> list[list[Any]]:
 
 def encode_sidecar(fields: dict[str, Any]) -> bytes:
     """The file's content, for people and programs."""
-    return orjson.dumps(fields, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    try:
+        return orjson.dumps(fields, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    except orjson.JSONEncodeError:
+        # Half a surrogate pair or a number of more than 64 bits: legal for the slower one.
+        return json.dumps(fields, indent=2).encode() + b"\n"
 
 
 def read_sidecar(content: bytes) -> dict[str, Any]:

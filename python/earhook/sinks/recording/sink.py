@@ -122,10 +122,10 @@ class RecordingSink:
     def ended(self, call: LiveCall) -> None:
         """Write what is left of a call; `settle` follows when that is done."""
         track = self._live.get(call)
-        if track is None:
+        if track is not None:
+            self._writer.tell(Ended(track.number, call.outcome))
+        elif self.name not in call.settled:
             call.settle(self.name, SinkBooks())
-            return
-        self._writer.tell(Ended(track.number, call.outcome))
 
     def forget(self, call: LiveCall) -> None:
         """Nothing: references to a call are dropped when it is settled."""

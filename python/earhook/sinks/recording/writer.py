@@ -146,7 +146,7 @@ class Writer:
         self.turned_at = self._clock.monotonic_seconds()
         if self._health.watch():
             for seat in self._seats.values():
-                seat.recording.hold()
+                self._guard(seat.recording, seat.recording.hold)
         had_audio = self._write_some()
         for number in self._feed.finished():
             if number in self._seats:
@@ -154,7 +154,7 @@ class Writer:
         for number in [number for number, seat in self._seats.items() if seat.is_over]:
             self._close(number)
         for seat in self._seats.values():
-            seat.recording.refresh(self.turned_at)
+            self._guard(seat.recording, seat.recording.refresh, self.turned_at)
         return had_audio
 
     def _write_some(self) -> bool:
@@ -167,7 +167,11 @@ class Writer:
         # After the drain: whatever was drained belongs to a call that is announced by now.
         self._read_inbox()
         for number, position, samples, reason, audio in blocks:
-            self._take(self._seats[number].recording, position, samples, reason, audio)
+            recording = self._seats[number].recording
+            if audio:
+                self._guard(recording, recording.take_audio, position, audio)
+            else:
+                self._guard(recording, recording.take_gap, position, samples, reason)
         return bool(blocks)
 
     def _read_inbox(self) -> None:
@@ -175,23 +179,18 @@ class Writer:
             message = self._inbox.popleft()
             if isinstance(message, Begun):
                 self._seats[message.number] = _Seat(message.recording)
-                message.recording.begin()
+                self._guard(message.recording, message.recording.begin)
             elif isinstance(message, Cancelled):
                 self._seats.pop(message.number).recording.break_off()
             elif message.number in self._seats:
                 seat = self._seats[message.number]
                 seat.outcome, seat.has_ended = message.outcome, True
 
-    def _take(
-        self, recording: CallRecording, position: int, samples: int, reason: int, audio: bytes
-    ) -> None:
+    def _guard(self, recording: CallRecording, work: Callable[..., None], *facts: object) -> None:
+        """Do something for one call. A defect of ours costs this call its recording, no more."""
         try:
-            if audio:
-                recording.take_audio(position, audio)
-            else:
-                recording.take_gap(position, samples, reason)
+            work(*facts)
         except Exception:
-            # Costs this call its recording, no other, and never the call itself.
             logger.exception("recording.defect", sink=self._settings.name)
             recording.break_off()
 
@@ -199,7 +198,7 @@ class Writer:
         """Close a call's files; what is left to do needs no audio."""
         seat = self._seats.pop(number)
         recording = seat.recording
-        recording.finish()
+        self._guard(recording, recording.finish)
         try:
             books = recording.books(lambda: self._feed.books(number))
         except KeyError:

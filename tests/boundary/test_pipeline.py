@@ -1,0 +1,149 @@
+"""What a pipeline tells about its call, and what it refuses."""
+
+from __future__ import annotations
+
+import gc
+import math
+from collections.abc import Callable
+
+import pytest
+
+from earhook.errors import BudgetExhausted
+from earhook.media.feed import Feed
+from earhook.media.format import MediaFormat
+from earhook.media.gaps import Gap, GapReason, gaps_of
+from earhook.media.pipeline import Budget, Pipeline, open_pipeline
+
+OpensCalls = Callable[..., Pipeline]
+
+
+def test_positions_count_gaps_and_samples_apart(
+    open_call: OpensCalls, pcm: Callable[..., bytes]
+) -> None:
+    pipeline = open_call()
+    pipeline.push(pcm(1, 2, 3))
+    pipeline.gap(10, GapReason.PAUSED)
+    pipeline.gap(5, GapReason.PAUSED)
+    pipeline.gap(0, GapReason.DISCARDED)
+    pipeline.push(pcm(4))
+    pipeline.gap(1, GapReason.UNREPORTED)
+    assert (pipeline.position, pipeline.written_samples, pipeline.frames) == (20, 4, 2)
+    assert gaps_of(pipeline) == [Gap(3, 15, GapReason.PAUSED), Gap(19, 1, GapReason.UNREPORTED)]
+
+
+def test_levels_are_of_the_last_frame_by_channel(
+    open_call: OpensCalls, pcm: Callable[..., bytes]
+) -> None:
+    pipeline = open_call(channels=(1, 0))
+    assert pipeline.levels() == [(1, 0, 0.0), (0, 0, 0.0)]
+    pipeline.push(pcm(30_000, 30_000))
+    pipeline.push(pcm(3, -32_768, -4, 0))
+    pipeline.gap(100, GapReason.PAUSED)
+    (first, second) = pipeline.levels()
+    assert first == (1, 4, pytest.approx(math.sqrt((9 + 16) / 2)))
+    assert second == (0, 32_768, pytest.approx(32_768 / math.sqrt(2)))
+
+
+def test_after_the_end_nothing_is_taken_and_nothing_fails(
+    open_call: OpensCalls, pcm: Callable[..., bytes]
+) -> None:
+    pipeline = open_call()
+    pipeline.push(pcm(1))
+    pipeline.end()
+    pipeline.end()
+    assert pipeline.ended
+    assert pipeline.push(pcm(2)) == 0
+    pipeline.gap(5, GapReason.PAUSED)
+    assert (pipeline.position, pipeline.frames, pipeline.gaps()) == (1, 1, [])
+
+
+@pytest.mark.parametrize(
+    ("codec", "channels", "capacity", "says"),
+    [
+        ("OPUS", (0,), 10, "OPUS"),
+        ("pcmu", (0,), 10, "pcmu"),
+        ("PCMU", (), 10, "channels"),
+        ("PCMU", (0, 0), 10, "channels"),
+        ("PCMU", (2,), 10, "channels"),
+        ("PCMU", (0, 1, 2), 10, "channels"),
+        ("PCMU", (0,), 0, "capacity"),
+    ],
+)
+def test_a_call_that_cannot_be_is_refused(
+    budget: Budget, codec: str, channels: tuple[int, ...], capacity: int, says: str
+) -> None:
+    with pytest.raises(ValueError, match=says):
+        Pipeline(budget, codec=codec, channels=channels, capacity_samples=capacity)
+    assert budget.used_bytes == 0
+
+
+@pytest.mark.parametrize("reason", [0, 6, 2**32 - 1])
+def test_a_gap_has_a_known_reason(open_call: OpensCalls, reason: int) -> None:
+    with pytest.raises(ValueError, match=str(reason)):
+        open_call().gap(1, reason)
+
+
+def test_positions_end_where_a_signed_64_bit_number_does(open_call: OpensCalls) -> None:
+    pipeline = open_call()
+    pipeline.gap(2**63 - 1, GapReason.PAUSED)
+    with pytest.raises(ValueError, match="9223372036854775807"):
+        pipeline.gap(1, GapReason.PAUSED)
+    with pytest.raises(OverflowError):
+        pipeline.gap(-1, GapReason.PAUSED)
+    assert pipeline.position == 2**63 - 1
+
+
+def test_the_budget_is_given_back_by_the_last_who_holds_a_call(
+    budget: Budget, pcm: Callable[..., bytes]
+) -> None:
+    media = MediaFormat("PCMU", (0, 1))
+    pipeline = open_pipeline(budget, media, ring_seconds=2.0)
+    assert budget.used_bytes == 2 * 16_000 * 2
+    feed = Feed()
+    feed.attach(1, pipeline)
+    pipeline.push(bytes(100))
+    del pipeline
+    assert budget.used_bytes == 64_000
+    assert feed.drain_blocks(1 << 20)[0][:2] == (1, 0)
+    assert feed.finished() == [1], "a pipeline that is gone has ended its call"
+    feed.detach(1)
+    assert budget.used_bytes == 0
+
+
+def test_a_feed_that_is_gone_holds_nothing(budget: Budget, open_call: OpensCalls) -> None:
+    pipeline, feed = open_call(), Feed()
+    feed.attach(1, pipeline)
+    del feed, pipeline
+    assert budget.used_bytes == 0
+
+
+def test_a_budget_that_is_used_up_says_what_was_asked_for() -> None:
+    budget = Budget(200)
+    held = Pipeline(budget, codec="L16", channels=(0,), capacity_samples=60)
+    with pytest.raises(BudgetExhausted, match="120 bytes does not fit: 120 of 200"):
+        Pipeline(budget, codec="L16", channels=(0,), capacity_samples=60)
+    assert (budget.limit_bytes, budget.used_bytes) == (200, 120)
+    del held
+    Pipeline(budget, codec="L16", channels=(0,), capacity_samples=100)
+
+
+def test_a_ring_that_no_machine_can_hold_costs_a_refusal_and_not_the_process() -> None:
+    budget = Budget(2**64 - 1)
+    with pytest.raises(BudgetExhausted, match="memory"):
+        Pipeline(budget, codec="L16", channels=(0,), capacity_samples=2**62)
+    assert budget.used_bytes == 0
+
+
+def test_a_circle_of_sink_feed_and_call_is_collected(budget: Budget, open_call: OpensCalls) -> None:
+    class Circle:
+        def __init__(self) -> None:
+            self.feed = Feed(self.wake)
+            self.pipeline = open_call()
+            self.feed.attach(1, self.pipeline)
+
+        def wake(self) -> None:
+            """Hold the owner, as a bound method does."""
+
+    Circle()
+    gc.collect()
+    assert budget.used_bytes == 0
