@@ -52,14 +52,12 @@ imports:
 # Generated pages are what their generators write
 [group('check')]
 docs-check:
-    {{bin}}/earhook config reference --check docs/reference/config.md
-    {{python}} -m earhook.ops.metrics --check docs/reference/metrics.md
+    {{python}} -m earhook.config.reference --check
 
 # Write the generated pages
 [group('check')]
 docs:
-    {{bin}}/earhook config reference --write docs/reference/config.md
-    {{python}} -m earhook.ops.metrics --write docs/reference/metrics.md
+    {{python}} -m earhook.config.reference
 
 # All static checks
 [group('check')]
@@ -90,7 +88,7 @@ test-miri:
 autobahn:
     {{python}} tests/autobahn/run.py
 
-# A minute of real calls on loopback
+# Real calls on loopback, shown live
 [group('run')]
 demo *arguments:
     {{bin}}/earhook demo {{arguments}}
@@ -104,3 +102,13 @@ bench-rust:
 [group('bench')]
 bench-ingest *arguments:
     {{python}} bench/ingest/run.py {{arguments}}
+
+# 200 TLS calls in real time, every sample proved at two subscribers and in the recordings
+[group('bench')]
+bench-calls *arguments:
+    {{python}} bench/whole_path.py {{arguments}}
+
+# Floods, and what well-behaved peers notice of them
+[group('bench')]
+bench-floods *arguments:
+    {{python}} bench/floods.py {{arguments}}

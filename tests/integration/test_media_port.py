@@ -322,6 +322,21 @@ def test_stopping_says_goodbye_and_leaves_nothing(run: Run) -> None:
     run(work())
 
 
+def test_stopping_ends_those_who_have_not_asked_for_anything_yet(run: Run, until: Any) -> None:
+    async def work() -> None:
+        async with echo_server() as server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(b"GET / HT")
+            await until(lambda: server._house.gates)
+            await server.stop()
+            async with asyncio.timeout(1):
+                assert await reader.read() == b""
+            writer.close()
+            assert server.snapshot().unproven == 0
+
+    run(work())
+
+
 def test_picows_is_still_built_as_the_handover_builds_it() -> None:
     """`transport/handover.py` makes the call that picows makes; this fails when it changes."""
     source = inspect.getsource(picows.api.ws_create_server)

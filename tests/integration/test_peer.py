@@ -81,7 +81,13 @@ class Server(WSListener):
             "clientseq": message["seq"],
             "parameters": answer[1],
         }
-        transport.send(WSMsgType.TEXT, orjson.dumps(reply))
+        text = orjson.dumps(reply)
+        if self.answers.get("fragments"):
+            transport.send(WSMsgType.TEXT, text[:9], fin=False)
+            transport.send(WSMsgType.CONTINUATION, text[9:50], fin=False)
+            transport.send(WSMsgType.CONTINUATION, text[50:])
+        else:
+            transport.send(WSMsgType.TEXT, text)
 
 
 @asynccontextmanager
@@ -244,6 +250,17 @@ def test_dropping_the_connection(run: Run, way: str) -> None:
         assert peer.record.outcome == "lost"
         with pytest.raises(ConnectionError, match="lost"):
             await peer.reached(10**9)
+
+    run(scenario())
+
+
+def test_fragmented_answers_are_joined(run: Run) -> None:
+    async def scenario() -> None:
+        plan = CallPlan(source=Source.silence().limited(1600), pace=FAST)
+        async with served(fragments=True) as (url, _), CallPeer.dial(url, plan) as peer:
+            await peer.finished()
+        assert peer.record.outcome == "completed"
+        assert peer.record.objections == []
 
     run(scenario())
 

@@ -240,6 +240,49 @@ def test_whatever_happens_each_sample_is_had_once_or_its_gap(actions: list[Any])
             assert item.totals.verified
 
 
+def act_out(cut_after_bytes: int) -> tuple[World, bool]:
+    """A short story in which the connection breaks after so many bytes, and audio is lost too."""
+    world = World()
+    for _ in range(2):
+        world.open()
+    for source in world.sources:
+        source.push(20)
+        source.call.pipeline.gap(7, 1)
+        source.push(20)
+        world.publish(source)
+    world.sources[1].end()
+    world.pump(1 << 20)
+    is_over = cut_after_bytes >= len(world._wire)
+    world.deliver(cut_after_bytes)
+    world.connect(greet=False)
+    world.sources[0].push(RING_SAMPLES - 30)
+    world.settle()
+    return world, is_over
+
+
+def test_the_connection_may_break_at_any_byte() -> None:
+    cut_after_bytes, is_over = 0, False
+    while not is_over:
+        world, is_over = act_out(cut_after_bytes)
+        check(world)
+        assert all(item.totals.verified for item in world.items if isinstance(item, CallClosed))
+        cut_after_bytes += 1
+    assert cut_after_bytes > 1000
+
+
+def test_a_call_that_was_had_to_its_end_is_not_had_again() -> None:
+    world = World()
+    world.open()
+    source = world.sources[0]
+    source.push(50)
+    world.settle()
+    world.connect()
+    # As if the list of what we have had were longer than what fits into a frame.
+    world._enrol(source, 0)
+    world.settle()
+    check(world)
+
+
 def frames_of(parts: list[bytes]) -> Iterator[tuple[int, int]]:
     for frame in FrameDecoder().feed(b"".join(parts)):
         yield frame[0], frame[1]
@@ -272,7 +315,7 @@ def test_an_event_waits_for_the_audio_before_it() -> None:
     source.push(300)
     enrolment = outbox.enrol(source.call, (0, 1), 0)
     outbox.say_at(enrolment, 300, event_body(HubEvent("a", 300)))
-    outbox.say_at(enrolment, 400, event_body(HubEvent("b", 400)))
+    outbox.say_at(enrolment, 301, event_body(HubEvent("b", 301)))
     kinds: list[int] = []
     while outbox.has_news:
         kinds += [kind for kind, _ in frames_of(outbox.take(64))]

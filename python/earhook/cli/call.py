@@ -169,19 +169,22 @@ async def _place(errand: _Errand) -> int:
 
     from earhook.testing.peer import CallPeer
 
-    from .call_view import print_json, print_summary, show, went_well
+    from .call_view import CallView, print_json, print_summary, went_well
 
     peer = await CallPeer.connect(errand.url, errand.plan, errand.ssl_context)
     interrupted = False
     console = Console(highlight=False, soft_wrap=True)
-    watched = peer.finished() if errand.as_json else show(peer, errand.url, console)
+    view = CallView(peer, console)
+    follow = peer.finished if errand.as_json else view.follow
     try:
-        await watched
+        if not errand.as_json:
+            view.print_heading(errand.url)
+        await follow()
     except asyncio.CancelledError:
-        # Hang up as a person would; a second Ctrl-C drops the connection.
+        # Ctrl-C hangs up as a person would; a second one drops the connection.
         interrupted = True
         peer.close()
-        await peer.finished()
+        await follow()
     finally:
         peer.abort()
     if errand.as_json:

@@ -17,43 +17,49 @@ from earhook.testing.peer_record import PeerRecord
 
 from .ladder import LadderPrinter, rung_json
 
-__all__ = ["print_json", "print_summary", "show", "went_well"]
+__all__ = ["CallView", "print_json", "print_summary", "went_well"]
 
 REFRESH_SECONDS: Final = 0.1
 
 
-async def show(peer: CallPeer, url: str, console: Console) -> None:
-    """Print rungs as they come; a run of audio when it is complete, and live on a terminal."""
-    printer = LadderPrinter()
-    connected = (peer.record.connect_seconds or 0.0) * 1000
-    console.print(Text.assemble((url, "bold"), f"  answered in {connected:.1f} ms"))
-    console.print(Text(f"session {peer.setup.session_id}\n", style="dim"))
-    console.print(printer.heading())
-    finished = asyncio.ensure_future(peer.finished())
-    printed = 0
-    try:
-        with Live(console=console, transient=True, auto_refresh=False) as live:
-            while not finished.done():
-                await asyncio.wait({finished}, timeout=REFRESH_SECONDS)
-                printed = _print_rungs(peer, printer, console, printed, last=finished.done())
-                if console.is_terminal and not finished.done():
-                    live.update(_progress(peer, printer), refresh=True)
-    finally:
-        finished.cancel()
+class CallView:
+    """Shows one call on a console; `follow` may be called again after it was cancelled."""
 
+    def __init__(self, peer: CallPeer, console: Console) -> None:
+        self._peer = peer
+        self._console = console
+        self._printer = LadderPrinter()
+        self._printed = 0
 
-def _print_rungs(
-    peer: CallPeer, printer: LadderPrinter, console: Console, printed: int, *, last: bool
-) -> int:
-    printer.media = peer.session.media or printer.media
-    rungs = peer.ladder.rungs
-    first = peer.ladder.added - len(rungs)
-    for number, rung in enumerate(rungs, start=first):
-        growing = rung.frames and number + 1 == peer.ladder.added
-        if number >= printed and (last or not growing):
-            console.print(printer.line(rung))
-            printed = number + 1
-    return printed
+    def print_heading(self, url: str) -> None:
+        """Which server, which session, what the columns are."""
+        connected = (self._peer.record.connect_seconds or 0.0) * 1000
+        self._console.print(Text.assemble((url, "bold"), f"  answered in {connected:.1f} ms"))
+        self._console.print(Text(f"session {self._peer.setup.session_id}\n", style="dim"))
+        self._console.print(self._printer.heading())
+
+    async def follow(self) -> None:
+        """Print rungs as they come; a run of audio when it is complete, and live on a terminal."""
+        finished = asyncio.ensure_future(self._peer.finished())
+        try:
+            with Live(console=self._console, transient=True, auto_refresh=False) as live:
+                while not finished.done():
+                    await asyncio.wait({finished}, timeout=REFRESH_SECONDS)
+                    self._print_rungs(last=finished.done())
+                    if self._console.is_terminal and not finished.done():
+                        live.update(_progress(self._peer, self._printer), refresh=True)
+        finally:
+            finished.cancel()
+
+    def _print_rungs(self, *, last: bool) -> None:
+        self._printer.media = self._peer.session.media or self._printer.media
+        ladder = self._peer.ladder
+        rungs = ladder.rungs
+        for number, rung in enumerate(rungs, start=ladder.added - len(rungs)):
+            growing = rung.frames and number + 1 == ladder.added
+            if number >= self._printed and (last or not growing):
+                self._console.print(self._printer.line(rung))
+                self._printed = number + 1
 
 
 def _progress(peer: CallPeer, printer: LadderPrinter) -> Group:

@@ -195,11 +195,8 @@ def read_header(file: BinaryIO) -> WavHeader:
 
 def may_become_wav(head: bytes) -> bool:
     """Whether these bytes, all that a file has, are where one of our headers was cut off."""
-    return any(
-        len(head) < form.header_bytes and build_header(form, None).startswith(head)
-        for codec in _FORMS
-        for form in (WavFormat(codec, 1), WavFormat(codec, 2))
-    )
+    begins = head[:4] == b"RIFF"[: len(head)] and head[8:12] == b"WAVE"[: max(0, len(head) - 8)]
+    return begins and len(head) < LONGEST_HEADER_BYTES
 
 
 def plan_repair(header: WavHeader, file_bytes: int) -> Correction | None:

@@ -189,9 +189,17 @@ def _formatter(*, pretty: bool, colors: bool) -> logging.Formatter:
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             _with_traceback,
+            *([_for_people] if pretty else []),
             renderer,
         ],
     )
+
+
+def _for_people(_logger: WrappedLogger, _name: str, line: EventDict) -> EventDict:
+    """Leave out what somebody at a terminal knows: the day, and which module speaks."""
+    line.pop("logger", None)
+    line["time"] = str(line.get("time", ""))[11:19]
+    return line
 
 
 def _with_traceback(_logger: WrappedLogger, _name: str, line: EventDict) -> EventDict:

@@ -34,6 +34,7 @@ class GateHouse:
 
     Attributes:
         pending_refusals: Refusals that wait for their time.
+        gates: Connections whose request is not answered, or not to the end.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class GateHouse:
         self.loop = asyncio.get_running_loop()
         self.on_upgraded: Callable[[StrictListener], None] | None = None
         self.pending_refusals = 0
+        self.gates: set[UpgradeGate] = set()
 
 
 class UpgradeGate(asyncio.Protocol):
@@ -87,6 +89,7 @@ class UpgradeGate(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """TLS is through, or there is none."""
         house = self._house
+        house.gates.add(self)
         self.connected = True
         self._transport = cast("asyncio.Transport", transport)
         self._reader = HeadReader(house.limits.request_bytes, house.limits.request_headers)
@@ -117,6 +120,12 @@ class UpgradeGate(asyncio.Protocol):
             self._house.tally.closed_early[Closing.UNFINISHED] += 1
         self._transport = None
         self._place.leave()
+        self._house.gates.discard(self)
+
+    def cut(self) -> None:
+        """End the connection at once."""
+        if self._transport is not None:
+            self._transport.abort()
 
     def _decide(self, head: RequestHead | Fault) -> Accept | Respond:
         house = self._house
@@ -153,7 +162,7 @@ class UpgradeGate(asyncio.Protocol):
         house = self._house
         if house.pending_refusals >= house.limits.pending_refusals:
             house.tally.closed_early[Closing.REFUSALS_FULL] += 1
-            self._cut()
+            self.cut()
             return
         house.pending_refusals += 1
         self._waiting = True
@@ -190,6 +199,7 @@ class UpgradeGate(asyncio.Protocol):
             # It has proved nothing, so it keeps its place among the strangers to its end.
             listener.place = self._place
         self._transport = None
+        house.gates.discard(self)
         try:
             hand_over(transport, listener, answer.websocket_key, self._reader.rest + self._early)
         except Exception:  # noqa: BLE001 - ends this connection only
@@ -213,7 +223,7 @@ class UpgradeGate(asyncio.Protocol):
         if len(self._early) > _EARLY_BYTES:
             self._early.clear()
             self._house.tally.broken[Broken.EARLY_BYTES] += 1
-            self._cut()
+            self.cut()
 
     def _part(self, transport: asyncio.Transport) -> None:
         transport.close()
@@ -222,11 +232,7 @@ class UpgradeGate(asyncio.Protocol):
     def _be_late(self) -> None:
         self._house.tally.closed_early[Closing.UPGRADE_TIMEOUT] += 1
         self._answered = True
-        self._cut()
-
-    def _cut(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
+        self.cut()
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

@@ -167,6 +167,8 @@ class MediaServer:
         self.stop_accepting()
         for greeting in self._greetings:
             greeting.cancel()
+        for gate in tuple(self._house.gates):
+            gate.cut()
         self.cut_calls()
         if not await self._is_idle_within(deadline_seconds):
             for listener in self.listeners:

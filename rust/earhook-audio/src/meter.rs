@@ -33,8 +33,8 @@ impl Level {
 fn energy_of(block: &[i16]) -> u64 {
     let (mut low, mut high) = (0_u32, 0_u32);
     for &sample in block {
-        let distance = u32::from(sample.unsigned_abs());
-        let square = distance.wrapping_mul(distance);
+        let wide = i32::from(sample);
+        let square = wide.wrapping_mul(wide) as u32;
         low = low.wrapping_add(square & 0xFFFF);
         high = high.wrapping_add(square >> 16);
     }
