@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import secrets
+import signal
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -176,3 +177,24 @@ def test_a_refusal_inside_the_session_is_a_failed_call(run: Run, wav: str) -> No
     ended = run(scenario())
     assert ended.code == 3
     assert "reason unauthorized" in ended.output
+
+
+def test_ctrl_c_hangs_up(run: Run) -> None:
+    async def scenario() -> None:
+        async with gateway() as url:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "earhook", "call", url,
+                env={"PATH": "/usr/bin", "EARHOOK_API_KEY": KEY, "EARHOOK_SECRET": SECRET},
+                stdout=PIPE, stderr=PIPE,
+            )  # fmt: skip
+            assert process.stdout is not None
+            shown = b""
+            while b"opened" not in shown:
+                shown += await process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            output, complaint = await process.communicate()
+        assert process.returncode == 130
+        assert complaint == b""
+        assert "◀── closed" in output.decode()
+
+    run(scenario())

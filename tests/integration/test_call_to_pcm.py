@@ -6,6 +6,7 @@ import asyncio
 import base64
 import secrets
 import ssl
+import wave
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -95,17 +96,40 @@ class House:
             for live in self.gateway.hub.snapshot().live:
                 self.lives[live.facts.session_id] = live
 
-    def check_books(self, peer: CallPeer) -> None:
+    async def check_books(self, peer: CallPeer, until: Until) -> None:
         """The conservation law, at the call and at every sink."""
         live = self.lives[peer.setup.session_id]
+        await until(lambda: live.outcome is not None and not live.unsettled)
         assert live.outcome is not None
-        assert not live.unsettled
         assert live.outcome.balances()
         assert live.outcome.samples_in == peer.record.samples_sent
         assert live.outcome.position == peer.position
         for books in live.settled.values():
             assert books.balances()
             assert books.received == books.forwarded == live.outcome.written
+
+
+def recorded(directory: Path, peer: CallPeer) -> bytes:
+    """The interleaved 16-bit stereo of a call's recording; only once the gateway has stopped."""
+    audio = b""
+    for path in sorted(directory.rglob(f"*{peer.setup.session_id}*.wav")):
+        with wave.open(str(path)) as file:
+            assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (2, 2, 8000)
+            audio += file.readframes(file.getnframes())
+    return audio
+
+
+def files_with(directory: Path, pieces: tuple[bytes, ...]) -> list[Path]:
+    return [
+        path
+        for path in directory.rglob("*")
+        if path.is_file() and any(piece in path.read_bytes() for piece in pieces)
+    ]
+
+
+def expected_stereo(peer: CallPeer) -> bytes:
+    lanes = [np.frombuffer(peer.expected_pcm(channel), "<i2") for channel in (0, 1)]
+    return np.stack(lanes, axis=1).tobytes()
 
 
 @asynccontextmanager
@@ -130,7 +154,10 @@ async def house(
             "media": media,
             "admin": {"port": 0},
             "keys": [{"name": "test", "api_key": key, "secrets": [encoded]}],
-            "sinks": [{"kind": "pcm-stream", "listen": address}],
+            "sinks": [
+                {"kind": "pcm-stream", "listen": address},
+                {"kind": "recording", "directory": directory / "recordings"},
+            ],
             **sections,
         }
     )
@@ -168,7 +195,9 @@ def test_twenty_tls_calls_arrive_sample_for_sample(
                 closed = inside.ear.closed(peer)
                 assert closed is not None
                 assert closed.totals.verified
-                inside.check_books(peer)
+                await inside.check_books(peer, until)
+        for peer in peers:
+            assert recorded(tmp_path, peer) == expected_stereo(peer)
 
     run(scenario())
 
@@ -191,7 +220,8 @@ def test_whatever_was_negotiated_the_channels_are_not_swapped(
             assert {block.channel for block in inside.ear.of(peer, Block)} == {
                 CHANNELS[channel] for channel in choice.channels
             }
-            inside.check_books(peer)
+            await inside.check_books(peer, until)
+        assert recorded(tmp_path, peer) == expected_stereo(peer)
 
     run(scenario())
 
@@ -206,7 +236,7 @@ def test_any_frame_size(run: Run, until: Until, tmp_path: Path, samples: int, sp
                 await peer.finished()
                 await until(lambda: inside.ear.closed(peer))
             assert inside.ear.pcm(peer, 1) == peer.expected_pcm(1)
-            inside.check_books(peer)
+            await inside.check_books(peer, until)
 
     run(scenario())
 
@@ -229,7 +259,11 @@ def test_a_secure_pause_is_a_gap_of_exactly_its_length(
             assert inside.ear.pcm(peer, 0) == peer.expected_pcm(0)
             kinds = [event.kind for event in inside.ear.of(peer, CallEvent)]
             assert kinds[:2] == ["paused", "resumed"]
-            inside.check_books(peer)
+            await inside.check_books(peer, until)
+        assert recorded(tmp_path, peer) == expected_stereo(peer)
+        place = withheld.start + 100
+        canary = source.pcm(0, place, 64), source.track(MediaChoice()).read(place, 64)
+        assert files_with(tmp_path, canary) == []
 
     run(scenario())
 
@@ -267,7 +301,7 @@ def test_discarded_audio_is_a_gap(run: Run, until: Until, tmp_path: Path) -> Non
                 await until(lambda: inside.ear.closed(peer))
             assert inside.ear.gaps(peer) == [(start, 12_345, "discarded")]
             assert inside.ear.pcm(peer, 1) == peer.expected_pcm(1)
-            inside.check_books(peer)
+            await inside.check_books(peer, until)
 
     run(scenario())
 
@@ -290,7 +324,7 @@ def test_a_consumer_may_pause_and_resume(run: Run, until: Until, tmp_path: Path)
             assert inside.ear.gaps(peer) == [(withheld.start, withheld.samples, "paused")]
             assert inside.ear.pcm(peer, 0) == peer.expected_pcm(0)
             assert peer.record.objections == []
-            inside.check_books(peer)
+            await inside.check_books(peer, until)
 
     run(scenario())
 
@@ -319,7 +353,7 @@ def test_a_bot_hears_keys_speaks_and_hands_variables_back(
             assert peer.record.output_variables == {"intent": "billing"}
             assert peer.record.outcome == "disconnected"
             assert peer.record.objections == []
-            inside.check_books(peer)
+            await inside.check_books(peer, until)
 
     run(scenario())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -375,6 +376,19 @@ def test_a_hole_that_nobody_explains_is_a_gap_all_the_same() -> None:
     assert (gap.position, gap.samples, gap.reason) == (100, 50, "missing")
     assert isinstance(block, Block)
     assert (block.position, block.gap_before) == (150, (gap,))
+
+
+def test_of_a_gap_that_is_known_in_part_only_the_rest_is_told() -> None:
+    conversation = opened()
+    first = list(conversation.receive(audio(1, 0, 100) + audio(1, 0, 101)))
+    gap = struct.pack("<IBBHIIQQ", 28, 5, 255, 0, 1, 3, 100, 5)
+    gaps = [item for item in conversation.receive(gap) if isinstance(item, Gap)]
+    assert len(first) == 2
+    assert [(gap.channel, gap.position, gap.samples) for gap in gaps] == [
+        ("external", 102, 3),
+        ("internal", 100, 5),
+    ]
+    assert list(conversation.receive(gap)) == []
 
 
 def test_totals_that_differ_are_told() -> None:

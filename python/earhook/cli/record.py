@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import Console, JustifyMethod
     from rich.table import Table
 
     from earhook.sinks.recording.inspect import RecordingReport
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Look at recordings and repair them.")
 
 SOMETHING_LEFT: Final = 1
+NAME_WIDTH: Final = 14
 
 PathsArgument = Annotated[
     list[Path],
@@ -121,7 +123,7 @@ def _show_recordings(reports: list[RecordingReport]) -> None:
     if not reports:
         console.print("no recordings found")
     elif len(reports) == 1:
-        console.print(_details(reports[0]))
+        _show_details(console, reports[0])
     else:
         console.print(_overview(reports))
     for report in reports if len(reports) > 1 else []:
@@ -135,7 +137,8 @@ def _overview(reports: list[RecordingReport]) -> Table:
 
     table = Table(box=None, pad_edge=False)
     for heading in ("recording", "state", "length", "files", "audio", "gaps", "lost", "peak"):
-        table.add_column(heading, justify="right" if heading in {"length", "files"} else "left")
+        justify: JustifyMethod = "right" if heading in {"length", "files"} else "left"
+        table.add_column(heading, justify=justify, overflow="fold")
     for report in reports:
         cells = (
             report.stem,
@@ -151,11 +154,9 @@ def _overview(reports: list[RecordingReport]) -> Table:
     return table
 
 
-def _details(report: RecordingReport) -> Table:
-    from rich.table import Table
+def _show_details(console: Console, report: RecordingReport) -> None:
     from rich.text import Text
 
-    table = Table.grid(padding=(0, 2))
     call = report.sidecar.get("call")
     rows: list[tuple[str, object]] = [
         ("recording", report.directory / report.stem),
@@ -167,7 +168,8 @@ def _details(report: RecordingReport) -> Table:
     ]
     for file in report.files:
         samples = f"{file.samples} samples, {file.file_bytes} bytes"
-        rows.append(("file", f"{file.file}: {file.state} {file.detail} {samples}"))
+        said = " ".join(filter(None, (file.state, file.detail)))
+        rows.append(("file", f"{file.file}: {said}, {samples}"))
     rows += [("gap", _span(span)) for span in _entries(report, "gaps")]
     rows += [("lost", _span(span)) for span in _entries(report, "lost")]
     rows += [("peak", _levels(report, "peak")), ("rms", _levels(report, "rms"))]
@@ -175,8 +177,9 @@ def _details(report: RecordingReport) -> Table:
     rows += [("problem", problem) for problem in report.problems]
     for name, value in rows:
         if value not in ("", None):
-            table.add_row(Text(_clean(name), style="bold"), Text(_clean(value)))
-    return table
+            line = Text.assemble((f"{_clean(name):<{NAME_WIDTH}}", "bold"), _clean(value))
+            # Not wrapped by us: paths and numbers can be copied whole.
+            console.print(line, soft_wrap=True)
 
 
 def _audio(report: RecordingReport) -> str:

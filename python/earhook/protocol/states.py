@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 
 from .messages import ServerType
 
-__all__ = ["MOVES", "SENDS", "Act", "Input", "Move", "Sendable", "State", "mermaid"]
+__all__ = ["MOVES", "SENDS", "Act", "Input", "Move", "Sendable", "State"]
 
 
 class State(StrEnum):
@@ -252,19 +252,3 @@ SENDS: Final[Mapping[State, frozenset[Sendable]]] = {
 }
 """What may be sent in a state. Events that wait while DISCONNECTING go out in CLOSING;
 everything else that is not allowed any more is dropped before it gets a number."""
-
-
-def mermaid() -> str:
-    """Draw the moves between different states as a Mermaid diagram, for the docs."""
-    causes: dict[tuple[State, State], list[str]] = {}
-    for cause, row in MOVES.items():
-        for before, move in row.items():
-            if move.state is not before:
-                causes.setdefault((before, move.state), []).append(cause.value)
-    lines = ["stateDiagram-v2", f"    [*] --> {State.CONNECTED}"]
-    lines += [
-        f"    {before} --> {after}: {' / '.join(words)}"
-        for (before, after), words in sorted(causes.items())
-    ]
-    lines.append(f"    {State.DEAD} --> [*]")
-    return "\n".join(lines)

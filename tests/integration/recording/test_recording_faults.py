@@ -364,6 +364,12 @@ def test_a_disk_that_hangs_delays_nobody(recorder: Any, run: Any, until: Any) ->
     run(record())
 
 
+def fill(ballast: Path) -> None:
+    with ballast.open("wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+
+
 @pytest.fixture
 def small_volume(tmp_path: Path) -> Iterator[Path]:
     """A file system of 1 MiB."""
@@ -391,10 +397,8 @@ def test_a_volume_that_fills_up_really(
             call = stage.open()
             call.speak(2)
             await until(lambda: sink.snapshot().books.forwarded == 3200)
-            with ballast.open("wb", buffering=0) as file:
-                with pytest.raises(OSError, match="No space left"):
-                    while file.write(bytes(4096)):
-                        pass
+            with pytest.raises(OSError, match="No space left"):
+                fill(ballast)
             for _ in range(20):
                 call.speak(1)
                 await until(lambda: sink.snapshot().books.buffered == 0)
