@@ -37,6 +37,7 @@ import uvloop
 from earhook.clock import SystemClock
 from earhook.testing.echo import echo_server
 from earhook.transport.dial import DialedSocket, dial
+from earhook.transport.heap import return_large_blocks
 from earhook.transport.settings import ConnectionLimits, LimitSettings, TlsSettings
 from earhook.transport.tls import ServerCertificate
 
@@ -65,6 +66,7 @@ def frame(opcode: int, payload: bytes, *, fin: bool = True) -> bytes:
 
 def serve(pipe: Connection, directory: str, tls: bool) -> None:
     """Run the echo server; answer each message on the pipe with figures."""
+    return_large_blocks()
     uvloop.run(_serve(pipe, Path(directory), tls=tls))
 
 

@@ -41,6 +41,7 @@ from earhook.sinks.pcm_stream.sink import PcmStreamSink
 from earhook.sinks.recording.settings import RecordingSettings
 from earhook.sinks.recording.sink import RecordingSink
 from earhook.transport.connection import CallListeners
+from earhook.transport.heap import return_large_blocks
 from earhook.transport.server import MediaServer
 from earhook.transport.tally import TransportTally
 from earhook.transport.tls import ServerCertificate
@@ -74,6 +75,7 @@ def serve(configuration: Configuration, reread: Callable[[], Configuration]) -> 
     configure_logging(configuration.log, lines)
     harden()
     raise_open_files()
+    return_large_blocks()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(configuration, reread))

@@ -13,7 +13,7 @@ from earhook.errors import ProtocolViolation
 from earhook.ids import SessionId
 from earhook.protocol import messages as m
 from earhook.protocol.codec import decode_client, encode_entity, encode_event, encode_server
-from earhook.protocol.json_text import MAX_DEPTH, MAX_TEXT_CHARACTERS
+from earhook.protocol.json_text import MAX_CONTAINERS, MAX_DEPTH, MAX_TEXT_CHARACTERS
 
 SESSION = "0d9f5c52-7f3e-4b7a-9c43-5b8c1d2e3f40"
 NIL = "00000000-0000-0000-0000-000000000000"
@@ -165,12 +165,17 @@ def test_nesting_is_limited(brackets: str) -> None:
     assert violation(nested(20_000)[:65_000]) == "text message is not valid JSON"
 
 
-def test_many_brackets_side_by_side_are_not_deep() -> None:
-    assert decode_client(orjson.dumps(envelope(wide=[[]] * 1000))).seq == 1
+@pytest.mark.parametrize("empty", [[], {}])
+def test_the_number_of_objects_and_arrays_is_limited(empty: Any) -> None:
+    rest = 3  # the message, its parameters, and the list around the empty ones
+    wide = orjson.dumps(envelope(wide=[empty] * (MAX_CONTAINERS - rest)))
+    assert decode_client(wide).seq == 1
+    wider = orjson.dumps(envelope(wide=[empty] * (MAX_CONTAINERS - rest + 1)))
+    assert violation(wider) == "text message holds too many objects"
 
 
-def test_brackets_inside_strings_are_not_deep() -> None:
-    assert decode_client(orjson.dumps(envelope(text="[" * 1000))).seq == 1
+def test_brackets_inside_strings_count_for_nothing() -> None:
+    assert decode_client(orjson.dumps(envelope(text="[{" * 20_000))).seq == 1
 
 
 # Bodies.

@@ -69,7 +69,7 @@ class BargeIn:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """No results follow: `closed` may go out."""
+    """No results follow: `closed` may go out. Says something after `CloseRequested` only."""
 
 
 Command: TypeAlias = Pause | Resume | Disconnect | Drain | RelayEvent | Play | BargeIn | Finish

@@ -10,6 +10,7 @@ import orjson
 from earhook.errors import ProtocolViolation
 
 __all__ = [
+    "MAX_CONTAINERS",
     "MAX_DEPTH",
     "MAX_INTEGER",
     "MAX_TEXT_CHARACTERS",
@@ -22,6 +23,8 @@ MAX_TEXT_CHARACTERS: Final = 65_535
 """Longest text message, either direction (AudioHook protocol §11.3)."""
 MAX_DEPTH: Final = 32
 """Deepest nesting; the protocol itself needs seven levels, `customConfig` is free."""
+MAX_CONTAINERS: Final = 1024
+"""Most objects and arrays in a message: parsed, an empty one is thirty times its two bytes."""
 MAX_INTEGER: Final = 2**53
 """JSON peers that count in floats cannot count further."""
 
@@ -33,7 +36,7 @@ def read_object(text: bytes | bytearray | memoryview) -> WireObject:
     """Parse one text frame.
 
     Raises:
-        ProtocolViolation: Too long, no JSON, too deep, or no object.
+        ProtocolViolation: Too long, no JSON, no object, too deep or too rich.
     """
     # No character is shorter than a byte, so most texts need no counting.
     if len(text) > MAX_TEXT_CHARACTERS and _characters(text) > MAX_TEXT_CHARACTERS:
@@ -44,8 +47,9 @@ def read_object(text: bytes | bytearray | memoryview) -> WireObject:
         raise ProtocolViolation("text message is not valid JSON") from None
     if not isinstance(value, dict):
         raise ProtocolViolation("text message is not a JSON object")
-    if _brackets(text) > MAX_DEPTH and _is_deeper([value], MAX_DEPTH):
-        raise ProtocolViolation("text message is nested too deeply")
+    # Few brackets cannot nest deeply, and counting them costs far less than looking.
+    if _brackets(text) > MAX_DEPTH:
+        _check_shape(value)
     return value
 
 
@@ -70,17 +74,21 @@ def _brackets(text: bytes | bytearray | memoryview) -> int:
     return octets.count(b"{") + octets.count(b"[")
 
 
-def _is_deeper(level: Sequence[object], limit: int) -> bool:
-    for _ in range(limit):
+def _check_shape(value: object) -> None:
+    level: Sequence[object] = [value]
+    containers = 0
+    for _ in range(MAX_DEPTH):
+        containers += len(level)
+        if containers > MAX_CONTAINERS:
+            raise ProtocolViolation("text message holds too many objects")
         level = [child for node in level for child in _children(node)]
         if not level:
-            return False
-    return True
+            return
+    raise ProtocolViolation("text message is nested too deeply")
 
 
 def _children(node: object) -> Iterable[object]:
-    if isinstance(node, dict):
-        return [child for child in node.values() if isinstance(child, dict | list)]
+    children: Iterable[object] = node.values() if isinstance(node, dict) else ()
     if isinstance(node, list):
-        return [child for child in node if isinstance(child, dict | list)]
-    return ()
+        children = node
+    return [child for child in children if isinstance(child, dict | list)]

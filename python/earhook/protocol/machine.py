@@ -175,7 +175,7 @@ class Machine:
     # The acts, in the order of `states.Act`.
 
     def _ignore(self, subject: object, _now: float) -> None:
-        if isinstance(subject, ClientMessage):
+        if isinstance(subject, ClientMessage | Span):
             self.stream.tally.ignored += 1
 
     def _count(self, message: ClientMessage, _now: float) -> None:

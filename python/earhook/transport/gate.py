@@ -115,6 +115,8 @@ class UpgradeGate(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is no more, and no listener took it over."""
+        if self not in self._house.gates:
+            return
         self._stop_timer()
         if not self._answered:
             self._house.tally.closed_early[Closing.UNFINISHED] += 1

@@ -242,6 +242,11 @@ class MediaServer:
                     ssl_handshake_timeout=seconds,
                     ssl_shutdown_timeout=_TLS_CLOSE_SECONDS if context is not None else None,
                 )
+        except asyncio.CancelledError:
+            # uvloop then closes the connection without a word to its protocol.
+            if gate.connected:
+                gate.connection_lost(None)
+            raise
         finally:
             # uvloop reports some connections lost in the handshake as if they had succeeded.
             if not gate.connected:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import time
 import wave
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +18,16 @@ from earhook.sinks.recording.settings import RecordingSettings
 from earhook.sinks.recording.sink import RecordingSink
 from earhook.testing.sink_suite import Rehearsal, StagedCall
 
+Until = Callable[..., Awaitable[None]]
 Samples = np.ndarray[Any, np.dtype[np.int16]]
 
 
 class Recorder:
     """What the tests of this folder do all the time."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, until: Until) -> None:
         self.directory = directory
+        self._until = until
 
     def sink(
         self, *, disk: Disk | None = None, clock: Clock | None = None, **changes: Any
@@ -41,10 +41,7 @@ class Recorder:
         for call in calls:
             call.close()
         await stage.settled(sink, *calls)
-        due = time.monotonic() + 10
-        while sink.snapshot().counters["finishing"]:
-            assert time.monotonic() < due, "files are not finished"
-            await asyncio.sleep(0.005)
+        await self._until(lambda: not sink.snapshot().counters["finishing"])
 
     @property
     def files(self) -> list[Path]:
@@ -69,8 +66,8 @@ class Recorder:
 
 
 @pytest.fixture
-def recorder(tmp_path: Path) -> Recorder:
-    return Recorder(tmp_path / "recordings")
+def recorder(tmp_path: Path, until: Until) -> Recorder:
+    return Recorder(tmp_path / "recordings", until)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,21 +11,7 @@ from earhook.media.format import MediaFormat
 from earhook.media.gaps import GapReason
 from earhook.media.wav import read_header
 from earhook.sinks.base import Participant
-from earhook.sinks.recording.settings import RecordingSettings
-from earhook.sinks.recording.sink import RecordingSink
-from earhook.testing.sink_suite import SINK_LAWS, Rehearsal, SinkLaw
-
-
-@pytest.mark.parametrize("law", SINK_LAWS, ids=lambda law: law.__name__)
-@pytest.mark.parametrize("changes", [{}, {"codec": "PCMU", "sync": "never"}], ids=["L16", "PCMU"])
-def test_the_sink_keeps_the_laws(
-    law: SinkLaw, changes: dict[str, Any], tmp_path: Path, run: Any
-) -> None:
-    async def keep() -> None:
-        settings = RecordingSettings.model_validate({"directory": tmp_path, **changes})
-        await law(lambda: RecordingSink(settings))
-
-    run(keep())
+from earhook.testing.sink_suite import Rehearsal
 
 
 def test_audio_is_bit_for_bit_and_gaps_are_silence(
