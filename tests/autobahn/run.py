@@ -94,7 +94,18 @@ def install(python2: Path) -> bool:
         return True
     shutil.rmtree(CACHE, ignore_errors=True)
     CACHE.mkdir(parents=True)
-    command = [str(python2), "-m", "pip", "install", "--quiet", f"--target={SITE}", SUITE]
+    # Without a network this has to fail soon.
+    patience = ["--retries=1", "--timeout=10"]
+    command = [
+        str(python2),
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        *patience,
+        f"--target={SITE}",
+        SUITE,
+    ]
     try:
         done = subprocess.run(command, capture_output=True, check=False, timeout=INSTALL_SECONDS)
     except subprocess.TimeoutExpired:

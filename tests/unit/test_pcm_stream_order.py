@@ -365,7 +365,6 @@ def test_what_no_gateway_says_is_refused(frame: bytes) -> None:
     conversation = opened()
     with pytest.raises(StreamError):
         list(conversation.receive(frame))
-        list(conversation.receive(b""))
 
 
 def test_a_hole_that_nobody_explains_is_a_gap_all_the_same() -> None:
@@ -384,10 +383,10 @@ def test_of_a_gap_that_is_known_in_part_only_the_rest_is_told() -> None:
     gap = struct.pack("<IBBHIIQQ", 28, 5, 255, 0, 1, 3, 100, 5)
     gaps = [item for item in conversation.receive(gap) if isinstance(item, Gap)]
     assert len(first) == 2
-    assert [(gap.channel, gap.position, gap.samples) for gap in gaps] == [
+    assert {(gap.channel, gap.position, gap.samples) for gap in gaps} == {
         ("external", 102, 3),
         ("internal", 100, 5),
-    ]
+    }
     assert list(conversation.receive(gap)) == []
 
 

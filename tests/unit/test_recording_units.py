@@ -96,7 +96,7 @@ def test_meter_adds_up_over_blocks(codec: Any) -> None:
     levels = meter.as_json()
     assert levels["external"] == {"peak": 32_124, "rms": 32_124.0}
     assert levels["internal"]["rms"] == pytest.approx(1000, rel=0.02)
-    assert decibels(levels["external"], "peak") == "-0 dBFS"
+    assert decibels(levels["external"], "peak") == "0 dB"
     assert decibels({"peak": 0}, "peak") == "silent"
 
 
@@ -177,7 +177,7 @@ def test_no_name_leads_out_of_the_directory(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "in" / "link").symlink_to(tmp_path / "out")
     directory = RecordingDirectory(tmp_path / "in", Disk())
-    directory.open(create=False)
+    directory.open()
     with pytest.raises(NotADirectoryError), directory.folder(Folder("link", "x"), create=True):
         pass
     assert not list((tmp_path / "out").iterdir())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -15,7 +17,9 @@ if TYPE_CHECKING:
     from earhook.sinks.recording.inspect import RecordingReport
     from earhook.sinks.recording.repair import RepairReport
 
-app = typer.Typer(no_args_is_help=True, help="Look at recordings and repair them.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Look at recordings and repair them."
+)
 
 SOMETHING_LEFT: Final = 1
 NAME_WIDTH: Final = 14
@@ -136,19 +140,18 @@ def _overview(reports: list[RecordingReport]) -> Table:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False)
-    for heading in ("recording", "state", "length", "files", "audio", "gaps", "lost", "peak"):
-        justify: JustifyMethod = "right" if heading in {"length", "files"} else "left"
-        table.add_column(heading, justify=justify, overflow="fold")
+    for heading in ("recording", "state", "length", "gaps", "lost", "peak dB"):
+        justify: JustifyMethod = "right" if heading == "length" else "left"
+        # The name is what one copies: it must stay in one piece.
+        table.add_column(heading, justify=justify, no_wrap=heading == "recording")
     for report in reports:
         cells = (
             report.stem,
             report.state,
             _length(report.seconds),
-            str(len(report.files)),
-            _audio(report),
             _spans(report, "gaps"),
             _spans(report, "lost"),
-            _levels(report, "peak"),
+            _peaks(report),
         )
         table.add_row(*(Text(_clean(cell)) for cell in cells), style=_style(report))
     return table
@@ -161,7 +164,7 @@ def _show_details(console: Console, report: RecordingReport) -> None:
     rows: list[tuple[str, object]] = [
         ("recording", report.directory / report.stem),
         ("state", report.state),
-        *((call if isinstance(call, dict) else {}).items()),
+        *_facts(call if isinstance(call, dict) else {}),
         ("ended", report.sidecar.get("reason", "")),
         ("audio", _audio(report)),
         ("length", f"{_length(report.seconds)} ({report.seconds:.3f} s)"),
@@ -182,12 +185,23 @@ def _show_details(console: Console, report: RecordingReport) -> None:
             console.print(line, soft_wrap=True)
 
 
+def _facts(call: dict[str, Any]) -> Iterator[tuple[str, object]]:
+    """The sidecar's facts of the call, as people read them."""
+    for name, value in call.items():
+        if name == "opened" and isinstance(value, int | float) and 0 <= value < 1 << 32:
+            yield name, datetime.fromtimestamp(value, UTC).isoformat(" ", "milliseconds")
+        elif isinstance(value, list):
+            yield name, ", ".join(str(item) for item in value)
+        else:
+            yield name, value
+
+
 def _audio(report: RecordingReport) -> str:
     for file in report.files:
         if file.header is not None:
             audio = file.header.format
             channels = {1: "mono", 2: "stereo"}.get(audio.channels, f"{audio.channels} channels")
-            return f"{audio.codec} {audio.rate} Hz {channels}"
+            return f"{audio.codec} {channels}"
     return ""
 
 
@@ -196,6 +210,14 @@ def _levels(report: RecordingReport, key: str) -> str:
 
     levels = {name: level for name, level in report.levels.items() if isinstance(level, dict)}
     return ", ".join(f"{name} {decibels(level, key)}" for name, level in levels.items())
+
+
+def _peaks(report: RecordingReport) -> str:
+    """The sides' peaks in the order of the file, without words, for the table."""
+    from earhook.sinks.recording.levels import decibels
+
+    levels = [level for level in report.levels.values() if isinstance(level, dict)]
+    return " / ".join(decibels(level, "peak").removesuffix(" dB") for level in levels)
 
 
 def _books(report: RecordingReport) -> str:

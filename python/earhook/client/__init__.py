@@ -19,6 +19,7 @@ compared with what the gateway says it sent.
 from earhook.errors import CommandRefused, StreamError, StreamRefused
 
 from .connect import connect, serve, subscribe
+from .interleave import Interleaver, Piece
 from .items import (
     Block,
     Call,
@@ -46,8 +47,10 @@ __all__ = [
     "ClosedTotals",
     "CommandRefused",
     "Gap",
+    "Interleaver",
     "Item",
     "Participant",
+    "Piece",
     "Stream",
     "StreamError",
     "StreamRefused",

@@ -111,6 +111,8 @@ class _Dialling:
             patience = self._settings.give_up_seconds
             if patience is not None and loop.time() - alone_since >= patience:
                 raise error
+            if self._settings.on_trouble is not None:
+                self._settings.on_trouble(error)
             # Many consumers that lost one gateway shall not come back in one moment.
             await asyncio.sleep(pause_seconds * random.uniform(0.5, 1.0))  # noqa: S311
             pause_seconds = min(2 * pause_seconds, LONGEST_PAUSE_SECONDS)

@@ -113,7 +113,7 @@ class CallOpened:
 
 @dataclass(frozen=True, slots=True)
 class CallEvent:
-    """Something happened in a call: `paused`, `resumed`, `dtmf`, …
+    """Something happened in a call: `paused`, `resumed`, `dtmf` and the like.
 
     It comes after all audio before its position; audio after it may have come already. Events
     are told once: what happens while the connection is down is not repeated.

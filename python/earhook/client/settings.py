@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl as tls
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict
 
@@ -29,6 +29,7 @@ class Wishes(TypedDict, total=False):
     reconnect: bool
     give_up_seconds: float | None
     buffer_bytes: int
+    on_trouble: Callable[[Exception], None] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +54,8 @@ class StreamSettings:
             None never gives up, 0 tries once.
         buffer_bytes: Audio that may wait for the program before the connection is read no more.
             The gateway then keeps what its rings hold, and drops the oldest beyond it.
+        on_trouble: Called with the reason whenever a connection cannot be made or is lost, before
+            the next attempt.
     """
 
     organizations: Collection[str] = ()
@@ -69,6 +72,7 @@ class StreamSettings:
     reconnect: bool = True
     give_up_seconds: float | None = None
     buffer_bytes: int = 4 << 20
+    on_trouble: Callable[[Exception], None] | None = None
 
     def __post_init__(self) -> None:
         for wish in ("organizations", "conversations", "sessions", "keys", "channels"):

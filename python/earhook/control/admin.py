@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import orjson
 from aiohttp import web
@@ -114,8 +115,11 @@ class AdminServer:
             await web.TCPSite(runner, host, port, backlog=128).start()
         except OSError as error:
             await runner.cleanup()
-            what = f"cannot listen on {host}:{port}: {error.strerror or type(error).__name__}"
-            fault = ConfigurationFault("admin.port", what, "choose another port or address")
+            # asyncio wraps the system's words into a sentence of its own.
+            reason = os.strerror(error.errno) if (error.errno or 0) > 0 else str(error.strerror)
+            what = f"cannot listen on {host}:{port}: {reason}"
+            remedy = "choose another port or address, or stop what listens there"
+            fault = ConfigurationFault("admin.port", what, remedy)
             raise ConfigurationError([fault]) from error
         self._runner = runner
         logger.info("admin.listening", host=host, port=self.port)
@@ -165,11 +169,13 @@ class _Guard:
         """Refuse what is not allowed (an aiohttp middleware)."""
         if self._digest is None:
             if not is_loopback(_hostname(request.headers.get("Host", ""))):
-                raise web.HTTPForbidden
+                raise web.HTTPForbidden(text=_FOREIGN_HOST)
         elif not _is_open(request):
             shown = _digest(request.headers.get("Authorization", ""))
             if not hmac.compare_digest(shown, self._digest):
-                raise web.HTTPUnauthorized(headers={"WWW-Authenticate": "Bearer"})
+                raise web.HTTPUnauthorized(
+                    text=_NO_TOKEN, headers={"WWW-Authenticate": "Bearer"}
+                )
         return await handler(request)
 
 
@@ -225,5 +231,11 @@ async def _without_banner(_request: web.Request, response: web.StreamResponse) -
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"
 
+
+_FOREIGN_HOST: Final = (
+    "403: without a token only localhost and loopback addresses are answered as Host; "
+    "dial 127.0.0.1, or set admin.token_file\n"
+)
+_NO_TOKEN: Final = "401: send Authorization: Bearer with the token of [admin]\n"  # noqa: S105
 
 _Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]

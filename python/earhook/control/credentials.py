@@ -77,16 +77,14 @@ def _credential(
     if not api_key.isascii() or not api_key.isprintable() or " " in api_key:
         what = "an API key is plain ASCII without spaces"
         faults.append(ConfigurationFault(where, what, "copy it as Genesys Cloud shows it"))
-    texts = [secret.get_secret_value() for secret in key.secrets]
-    texts += [_file_text(f"{where}.secret_files", file, faults) for file in key.secret_files]
-    decoded = [_decoded(where, text, faults) for text in texts if text]
+    decoded = _secrets(where, key, faults)
     if len(faults) > before:
         return None
     try:
         return Credential(
             name=KeyName(key.name or f"key-{number + 1}"),
             api_key=api_key,
-            secrets=tuple(decoded),
+            secrets=decoded,
             unsigned=key.unsigned,
             organizations=frozenset(organization.lower() for organization in key.organizations),
         )
@@ -95,12 +93,23 @@ def _credential(
         return None
 
 
-def _decoded(where: str, text: str, faults: list[ConfigurationFault]) -> bytes:
-    try:
-        return decode_secret(text)
-    except ValueError as error:
-        faults.append(ConfigurationFault(where, str(error)))
-        return b""
+def _secrets(
+    where: str, key: KeySettings, faults: list[ConfigurationFault]
+) -> tuple[bytes, ...]:
+    """The decoded secrets of one key; the files' after those in the configuration itself."""
+    texts = [(f"{where}.secrets", secret.get_secret_value()) for secret in key.secrets]
+    for file in key.secret_files:
+        text = _file_text(f"{where}.secret_files", file, faults)
+        texts.append((f"{where}.secret_files {file}", text))
+    decoded = []
+    for place, text in texts:
+        if not text:
+            continue  # a fault already
+        try:
+            decoded.append(decode_secret(text))
+        except ValueError as error:
+            faults.append(ConfigurationFault(place, str(error)))
+    return tuple(decoded)
 
 
 def _file_text(where: str, file: Path, faults: list[ConfigurationFault]) -> str:

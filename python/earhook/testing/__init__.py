@@ -1,20 +1,25 @@
 """Fakes to test with, shipped because others need them too.
 
 `CallPeer` is the Genesys side of a call on a real socket; `PeerSession` is the same without a
-socket. Both know at any time what a receiver must hold, sample for sample.
+socket. Both know at any time what a receiver must hold, sample for sample. `CollectingSink` and
+`StallingSink` stand beside a sink of your own, and `sink_suite` holds the laws it must keep.
 """
 
+from .clock import ManualClock
 from .peer import CallPeer, CallPlan
 from .peer_record import Ladder, PeerRecord, Rung, Span
 from .peer_session import PeerSession, PeerState
 from .peer_setup import CallSetup, MediaChoice, Pace, PeerCredential, PeerManners
+from .sinks import CollectingSink, StallingSink
 from .sources import Source, Track
 
 __all__ = [
     "CallPeer",
     "CallPlan",
     "CallSetup",
+    "CollectingSink",
     "Ladder",
+    "ManualClock",
     "MediaChoice",
     "Pace",
     "PeerCredential",
@@ -25,5 +30,6 @@ __all__ = [
     "Rung",
     "Source",
     "Span",
+    "StallingSink",
     "Track",
 ]

@@ -74,7 +74,7 @@ def test_what_is_in_use_or_no_socket_is_left_alone(run: Any, house: Any, tmp_pat
                 pass
         path = tmp_path / "pcm.sock"
         path.write_text("precious")
-        with pytest.raises(ConfigurationError, match="sinks.pcm-stream.listen"):
+        with pytest.raises(ConfigurationError, match=r"sinks\.pcm-stream\.listen"):
             async with house():
                 pass
         assert path.read_text() == "precious"
@@ -103,7 +103,7 @@ def test_a_port_in_use_is_a_configuration_fault(run: Any, house: Any) -> None:
         taken = socket.socket()
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        with pytest.raises(ConfigurationError, match="cannot listen on tcp:127.0.0.1"):
+        with pytest.raises(ConfigurationError, match=r"cannot listen on tcp:127\.0\.0\.1"):
             async with house(listen=f"tcp:127.0.0.1:{taken.getsockname()[1]}"):
                 pass
         taken.close()

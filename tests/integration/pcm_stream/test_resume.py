@@ -42,8 +42,8 @@ def test_resume_loses_and_repeats_nothing(run: Any, house: Any, until: Any) -> N
                 for speaker in speakers:
                     speaker.push(chance.randrange(1, 4000))
                     speaker.gap(chance.randrange(3), 1)
-                for _ in range(chance.randrange(12)):
-                    items.append(await asyncio.wait_for(anext(stream), 5))
+                taken = chance.randrange(12)
+                items += [await asyncio.wait_for(anext(stream), 5) for _ in range(taken)]
                 cut(stream)
                 await until(lambda: stream.connections == 1)
             for speaker in speakers:

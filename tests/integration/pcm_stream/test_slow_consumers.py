@@ -74,10 +74,9 @@ def test_what_is_not_read_until_the_call_is_forgotten_is_a_gap(
             for speaker in (blocker, quiet, late):
                 gateway.forget(speaker)
             assert len(gateway.settled) == 3
-            end = blocker.position
             assert gateway.books().buffered == 0
             assert gateway.budget.used_bytes > 0
-            for number, end in ((1, end), (2, 500), (3, 300)):
+            for number, end in enumerate((blocker.position, 500, 300), start=1):
                 await stuck.until(FrameKind.CLOSE, number)
                 check_books(stuck.frames, number, end=end)
 

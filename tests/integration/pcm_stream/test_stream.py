@@ -19,6 +19,7 @@ from earhook.client import (
 
 from .listening import check, until_closed
 
+
 @pytest.mark.parametrize("wishes", [{}, {"listen": "tcp:127.0.0.1:0"}], ids=["unix", "tcp"])
 def test_every_sample_arrives_in_order(run: Any, house: Any, wishes: dict[str, str]) -> None:
     async def scenario() -> None:

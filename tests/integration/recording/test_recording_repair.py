@@ -36,7 +36,7 @@ def contents(directory: Path) -> dict[str, bytes]:
 
 
 def command(*arguments: str) -> tuple[int, str]:
-    done = CliRunner().invoke(app, list(arguments))
+    done = CliRunner(env={"COLUMNS": "100"}).invoke(app, list(arguments))
     return done.exit_code, done.output
 
 
@@ -53,8 +53,7 @@ def crashed(recorder: Any, run: Any, until: Any, tmp_path: Path) -> Path:
             call.speak(5)
             call.gap(1600)
             call.speak(3)
-            await until(lambda: sink.snapshot().books.forwarded == 8 * 1600)
-            await until(lambda: len(recorder.files) == 1)
+            await until(lambda: len(recorder.files) == 1 and recorder.sidecar["gaps"])
             shutil.copytree(recorder.directory, copy)
 
     run(record())
@@ -73,6 +72,7 @@ def test_a_crashed_recording_is_repaired_once(crashed: Path, recorder: Any) -> N
     assert not report.needs_attention, report.problems
     assert report.sidecar["position"] == 8 * 1600 + 1600
     assert [part["samples"] for part in report.sidecar["parts"]] == [8000, 6400]
+    assert report.sidecar["gaps"] == [{"position": 8000, "samples": 1600, "reason": "paused"}]
     # Nothing is missing: the call was closed properly elsewhere, with the same audio.
     recorder.directory = crashed
     repaired = [recorder.samples(number) for number in range(2)]
@@ -256,7 +256,7 @@ def test_inspect_for_people_and_programs(recorder: Any, run: Any) -> None:
     run(record())
     code, said = command("inspect", str(recorder.directory))
     assert code == 0
-    for wanted in ("complete", "0:00:00", "L16 8000 Hz stereo"[:3], "1 (0.1 s)"):
+    for wanted in ("complete", "0:00:00", "1 (0.1 s)", "0 / 0"):
         assert wanted in said
     path = recorder.files[0]
     code, said = command("inspect", str(path))

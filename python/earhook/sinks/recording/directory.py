@@ -35,22 +35,23 @@ class RecordingDirectory:
         self.path = path
         self._disk = disk
         self._root: int | None = None
+        self._has_been_there = False
         self._root_lock = threading.Lock()
 
-    def open(self, *, create: bool) -> None:
+    def open(self) -> None:
         """Open it, or open it again if it is another one now.
 
-        Args:
-            create: Make it if it is missing. Only at the start: later, a missing directory means
-                a missing volume, and the one beneath must not be filled instead.
+        It is made if it is missing, but only until it has been there once: if it vanishes later,
+        a volume is missing, and the one beneath must not be filled instead.
 
         Raises:
             OSError: It cannot be had.
         """
-        if create:
+        if not self._has_been_there:
             self.path.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
         # The operator may well have made this one path a symbolic link.
         root = os.open(self.path, _FOLDER_FLAGS)
+        self._has_been_there = True
         with self._root_lock:
             previous, self._root = self._root, root
         if previous is not None:

@@ -97,7 +97,7 @@ class Health:
     def _look(self) -> bool:
         try:
             if not self._directory.is_same():
-                self._directory.open(create=False)
+                self._directory.open()
                 return True
             space = self._directory.space()
         except OSError as error:
@@ -112,7 +112,7 @@ class Health:
     def _try_again(self) -> bool:
         failure = self._failure
         try:
-            self._directory.open(create=False)
+            self._directory.open()
             space = self._directory.space()
             if self._is_in_reserve(space):
                 self._fail(self._reserve_failure())

@@ -61,4 +61,4 @@ def decibels(level: Mapping[str, Any], key: str) -> str:
     value = level.get(key)
     if not isinstance(value, int | float) or value <= 0:
         return "silent"
-    return f"{20 * math.log10(value / FULL_SCALE):.0f} dBFS"
+    return f"{round(20 * math.log10(value / FULL_SCALE))} dB"

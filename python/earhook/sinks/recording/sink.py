@@ -176,7 +176,7 @@ class RecordingSink:
         )
 
     def _open(self) -> None:
-        self._directory.open(create=True)
+        self._directory.open()
         self._directory.probe()
 
     def _fault(self, error: OSError) -> ConfigurationFault:
