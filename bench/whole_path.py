@@ -15,37 +15,27 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import base64
 import json
 import multiprocessing
-import os
-import platform
-import secrets
-import ssl
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 import uuid
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import trustme
 import uvloop
+from gateway_process import GatewayProcess, Place, machine, percentiles
+from proved_calls import RATE, Heard, TimedPeer, added_latency, hear
 
-from earhook import __version__
-from earhook.client import Block, CallClosed, Gap, connect
 from earhook.media.wav import read_header
-from earhook.testing import CallPeer, CallPlan, CallSetup, Pace, Source
-from earhook.testing.peer_setup import PeerCredential
+from earhook.testing import CallPlan, CallSetup, Pace, Source
 
-RATE = 8000
 FRAME_SAMPLES = 1600
-CHANNELS = ("external", "internal")
 GRACE_SECONDS = 30.0
 
 
@@ -53,41 +43,10 @@ GRACE_SECONDS = 30.0
 class Plan:
     """What the processes agree on."""
 
-    url: str
-    address: str
-    cafile: str
-    api_key: str
-    secret: bytes
+    place: Place
     sessions: tuple[str, ...]
     samples: int
     ramp_seconds: float
-
-
-class TimedPeer(CallPeer):
-    """A peer that notes when each frame was handed to the socket."""
-
-    def __init__(self, plan: CallPlan) -> None:
-        super().__init__(plan)
-        self.handed: list[tuple[int, float]] = []
-
-    def _send_frame(self, now: float) -> None:
-        before, at = self.position, time.monotonic()
-        super()._send_frame(now)
-        if self.position > before:
-            self.handed.append((self.position, at))
-
-
-@dataclass
-class Heard:
-    """What one subscriber got."""
-
-    right: int = 0
-    wrong: int = 0
-    misplaced: int = 0
-    missing: dict[str, int] = field(default_factory=dict)
-    closed: int = 0
-    verified: int = 0
-    arrivals: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
 
 
 def play(plan: Plan) -> dict[str, Any]:
@@ -96,18 +55,17 @@ def play(plan: Plan) -> dict[str, Any]:
 
 
 async def _play(plan: Plan) -> dict[str, Any]:
-    context = ssl.create_default_context(cafile=plan.cafile)
-    credential = PeerCredential(plan.api_key, plan.secret)
+    context = plan.place.client_context()
 
     async def one(number: int, session: str) -> TimedPeer:
         await asyncio.sleep(plan.ramp_seconds * number / len(plan.sessions))
         call = CallPlan(
             source=Source.random(session),
             setup=CallSetup(session_id=session),
-            credential=credential,
+            credential=plan.place.credential,
             pace=Pace(limit_samples=plan.samples, frame_samples=FRAME_SAMPLES),
         )
-        peer = await TimedPeer.connect(plan.url, call, context)
+        peer = await TimedPeer.connect(plan.place.url, call, context)
         await peer.finished()
         assert isinstance(peer, TimedPeer)
         return peer
@@ -130,41 +88,8 @@ def listen(plan: Plan) -> Heard:
 
 
 async def _listen(plan: Plan) -> Heard:
-    heard = Heard()
-    due: dict[tuple[str, str], int] = {}
-    sources = {session: Source.random(session) for session in plan.sessions}
-    deadline = plan.samples / RATE + plan.ramp_seconds + GRACE_SECONDS
-    async with asyncio.timeout(deadline):
-        async with connect(plan.address, gaps=True, events=True) as stream:
-            async for item in stream:
-                if isinstance(item, Block):
-                    _check(item, heard, due, sources)
-                elif isinstance(item, Gap):
-                    place = item.call.session_id, item.channel
-                    due[place] = item.position + item.samples
-                    heard.missing[item.reason] = heard.missing.get(item.reason, 0) + item.samples
-                elif isinstance(item, CallClosed):
-                    heard.closed += 1
-                    heard.verified += item.totals.verified
-                    if heard.closed == len(plan.sessions):
-                        break
-    return heard
-
-
-def _check(
-    block: Block, heard: Heard, due: dict[tuple[str, str], int], sources: dict[str, Source]
-) -> None:
-    session, samples = block.call.session_id, len(block.samples)
-    place = session, block.channel
-    heard.misplaced += block.position != due.get(place, 0)
-    due[place] = block.position + samples
-    wanted = sources[session].pcm(CHANNELS.index(block.channel), block.position, samples)
-    if block.samples.tobytes() == wanted:
-        heard.right += samples
-    else:
-        heard.wrong += samples
-    if block.channel == "internal":  # the second of the two: now the frame is complete
-        heard.arrivals.setdefault(session, []).append((due[place], time.monotonic()))
+    async with asyncio.timeout(plan.samples / RATE + plan.ramp_seconds + GRACE_SECONDS):
+        return await hear(plan.place.address, plan.sessions)
 
 
 def check_recordings(directory: Path, plan: Plan) -> dict[str, int]:
@@ -188,126 +113,23 @@ def check_recordings(directory: Path, plan: Plan) -> dict[str, int]:
     return {"files": files, "right": right, "wrong": wrong}
 
 
-def write_configuration(directory: Path, plan_key: str, secret: bytes) -> Path:
-    """A gateway with TLS, recordings and a local PCM stream, on free ports."""
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(str(directory / "ca.crt"))
-    certificate = authority.issue_cert("localhost")
-    certificate.cert_chain_pems[0].write_to_path(str(directory / "server.crt"))
-    certificate.private_key_pem.write_to_path(str(directory / "server.key"))
-    (directory / "api-key").write_text(plan_key)
-    (directory / "secret").write_text(base64.b64encode(secret).decode())
-    for name in ("api-key", "secret", "server.key"):
-        (directory / name).chmod(0o600)
-    path = directory / "earhook.toml"
-    path.write_text(
-        """\
-[media]
-host = "127.0.0.1"
-port = 0
-tls = { certificate = "server.crt", private_key = "server.key" }
-[admin]
-port = 0
-[[keys]]
-name = "bench"
-api_key_file = "api-key"
-secret_files = ["secret"]
-[[sinks]]
-kind = "recording"
-directory = "recordings"
-[[sinks]]
-kind = "pcm-stream"
-listen = "unix:pcm.sock"
-"""
-    )
-    return path
-
-
-def start_gateway(configuration: Path) -> tuple[subprocess.Popen[str], int]:
-    """Start `earhook serve`; wait until it says on which port."""
-    log = (configuration.parent / "gateway.log").open("w+")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "earhook", "serve", "--config", str(configuration)],
-        stderr=log,
-        text=True,
-    )
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline and process.poll() is None:
-        for line in Path(log.name).read_text().splitlines():
-            if '"gateway.started"' in line:
-                return process, json.loads(line)["media_port"]
-        time.sleep(0.05)
-    process.kill()
-    sys.exit(f"the gateway did not start:\n{Path(log.name).read_text()}")
-
-
-def percentiles(values: list[float]) -> dict[str, float]:
-    """Milliseconds."""
-    ordered = sorted(value * 1000 for value in values)
-    if not ordered:
-        return {}
-    last = len(ordered) - 1
-    ranks = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999, "max": 1.0}
-    return {name: round(ordered[int(last * rank)], 2) for name, rank in ranks.items()}
-
-
-def added_latency(handed: dict[str, list[tuple[int, float]]], heard: Heard) -> list[float]:
-    """From a frame's hand-over to the block that completes it."""
-    latencies = []
-    for session, frames in handed.items():
-        arrivals = iter(heard.arrivals.get(session, []))
-        end, at = next(arrivals, (0, 0.0))
-        for position, sent_at in frames:
-            while end < position:
-                end, at = next(arrivals, (1 << 62, 0.0))
-            if at:
-                latencies.append(at - sent_at)
-    return latencies
-
-
-def cpu_seconds(pid: int) -> float:
-    """CPU time of a process so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def rss_mib(pid: int) -> float:
-    """Resident memory of a process."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
-
-
 def measure(directory: Path, calls: int, seconds: float, ramp_seconds: float) -> dict[str, Any]:
     """Run it all once."""
-    api_key, secret = secrets.token_urlsafe(24), secrets.token_bytes(32)
-    process, port = start_gateway(write_configuration(directory, api_key, secret))
-    plan = Plan(
-        url=f"wss://localhost:{port}/audiohook",
-        address=f"unix:{directory}/pcm.sock",
-        cafile=str(directory / "ca.crt"),
-        api_key=api_key,
-        secret=secret,
-        sessions=tuple(str(uuid.uuid4()) for _ in range(calls)),
-        samples=int(seconds * RATE),
-        ramp_seconds=ramp_seconds,
-    )
-    idle_mib, began = rss_mib(process.pid), cpu_seconds(process.pid)
     context = multiprocessing.get_context("spawn")
-    try:
+    with GatewayProcess(directory) as gateway:
+        sessions = tuple(str(uuid.uuid4()) for _ in range(calls))
+        plan = Plan(gateway.place, sessions, int(seconds * RATE), ramp_seconds)
+        idle_mib, began = gateway.rss_mib(), gateway.cpu_seconds()
         with ProcessPoolExecutor(3, context) as pool:
             subscribers = [pool.submit(listen, plan) for _ in range(2)]
             playing = pool.submit(play, plan)
             time.sleep(min(seconds, ramp_seconds + seconds / 2))
-            busy_mib = rss_mib(process.pid)
+            busy_mib = gateway.rss_mib()
             played = playing.result()
             heard = [subscriber.result() for subscriber in subscribers]
-        spent = cpu_seconds(process.pid) - began
-    finally:
-        process.terminate()
-        code = process.wait(30)
+        spent = gateway.cpu_seconds() - began
     expected = 2 * calls * plan.samples
-    lines = [json.loads(line) for line in (directory / "gateway.log").read_text().splitlines()]
-    closing = [line for line in lines if line["event"] == "call.closed"]
+    closing = gateway.log_lines("call.closed")
     return {
         "calls": calls,
         "seconds": seconds,
@@ -321,7 +143,9 @@ def measure(directory: Path, calls: int, seconds: float, ramp_seconds: float) ->
                 "misplaced_blocks": one.misplaced,
                 "missing": one.missing,
                 "verified_calls": one.verified,
-                "added_latency_ms": percentiles(added_latency(played["handed"], one)),
+                "added_latency_ms": percentiles(
+                    [seconds for _, seconds in added_latency(played["handed"], one)]
+                ),
             }
             for one in heard
         ],
@@ -330,7 +154,7 @@ def measure(directory: Path, calls: int, seconds: float, ramp_seconds: float) ->
         "opened_ms": percentiles(played["opened"]),
         "pong_ms": percentiles(played["pong"]),
         "balanced_calls": sum(line["balanced"] for line in closing),
-        "gateway_exit_code": code,
+        "gateway_exit_code": gateway.exit_code,
         "gateway_cpu_us_per_frame": round(
             spent / sum(len(frames) for frames in played["handed"].values()) * 1e6, 1
         ),
@@ -367,7 +191,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--output", type=Path, help="write the results as JSON")
     options = parser.parse_args()
-    results = []
+    where, results = machine(), []
     for _ in range(options.rounds):
         with tempfile.TemporaryDirectory(prefix="earhook-") as directory:
             results.append(measure(Path(directory), options.calls, options.seconds, options.ramp))
@@ -376,9 +200,7 @@ def main() -> int:
         medians = [result["subscribers"][0]["added_latency_ms"]["p99"] for result in results]
         print(f"median of p99 added latency: {statistics.median(medians)} ms")
     if options.output:
-        machine = {"python": platform.python_version(), "kernel": platform.release()}
-        machine |= {"cores": os.cpu_count(), "earhook": __version__}
-        options.output.write_text(json.dumps({"machine": machine, "rounds": results}, indent=2))
+        options.output.write_text(json.dumps({"machine": where, "rounds": results}, indent=2))
     right = all(is_right(result) for result in results)
     print("every sample arrived, in order, bit-exact" if right else "NOT RIGHT: see above")
     return 0 if right else 1

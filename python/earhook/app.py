@@ -11,22 +11,29 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 import uvloop
 
 from earhook import __version__
 from earhook.clock import Clock, SystemClock
+from earhook.config.changes import changed_keys
+from earhook.config.checks.machine import needed_descriptors
 from earhook.config.rules import require_servable
 from earhook.config.schema import Configuration, SinkSettings
 from earhook.control.admin import AdminServer
 from earhook.control.admission import Admissions
 from earhook.control.authentication import Authenticator
-from earhook.control.credentials import exposed_files, read_keyring, read_token
+from earhook.control.credentials import read_keyring, read_token, warn_exposed
 from earhook.control.lifecycle import Action, Input, Lifecycle, Stage
-from earhook.control.process import harden, raise_open_files
-from earhook.control.reload import Reloader
-from earhook.control.signals import SignalWatch
+from earhook.control.process import (
+    harden,
+    keep_standard_streams,
+    raise_open_files,
+    warn_open_files,
+)
+from earhook.control.reload import Reloader, expiry_text
+from earhook.control.signals import SignalWatch, ignore_reload
 from earhook.control.view import GatewayView
 from earhook.errors import ConfigurationError, ConfigurationFault
 from earhook.hub.hub import Hub
@@ -35,6 +42,7 @@ from earhook.ops.logging import configure_logging, get_logger
 from earhook.ops.metrics import metrics_registry
 from earhook.ops.watchdog import LoopWatch
 from earhook.protocol.commands import Command
+from earhook.protocol.signature import KeyRing
 from earhook.sinks.base import Sink
 from earhook.sinks.pcm_stream.settings import PcmStreamSettings
 from earhook.sinks.pcm_stream.sink import PcmStreamSink
@@ -54,6 +62,8 @@ CUT_SECONDS: Final = 0.5
 """What a cut connection gets to close in, before its socket is taken away."""
 LAST_LINES_SECONDS: Final = 0.1
 """What a reader of our log that has fallen behind gets to take the last lines in."""
+LATE_SECONDS: Final = 1.0
+"""A sink that takes longer to stop is named in the log: the operator waits for it."""
 SETTLE_SECONDS: Final = 0.1
 """What is left of a deadline for this file itself."""
 
@@ -71,10 +81,13 @@ def serve(configuration: Configuration, reread: Callable[[], Configuration]) -> 
         ConfigurationError: It cannot start; with every fault that was found.
     """
     require_servable(configuration)
+    keep_standard_streams()
+    ignore_reload()
     lines = BackgroundStream(sys.stderr)
     configure_logging(configuration.log, lines)
     harden()
     raise_open_files()
+    warn_open_files(needed_descriptors(configuration))
     return_large_blocks()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -121,14 +134,13 @@ class Gateway:
         """Make every room and tie them together; nothing listens yet."""
         configuration, clock = self._configuration, self._clock
         media = configuration.media
-        certificate = ServerCertificate(media.tls, clock) if media.tls is not None else None
+        files = _read_files(configuration, clock)
+        self._certificate = certificate = files.certificate
         tally = TransportTally()
 
         self.sinks = tuple(_make_sink(sink, self.command) for sink in configuration.sinks)
         self.hub = Hub(configuration.ring, self.sinks, clock)
-        self._authenticator = Authenticator(
-            read_keyring(configuration.keys), configuration.signature
-        )
+        self._authenticator = Authenticator(files.keyring, configuration.signature)
         self._admissions = Admissions(media.max_calls)
         listeners = CallListeners(
             self.hub, configuration.protocol, configuration.limits.frames, tally, clock
@@ -158,7 +170,7 @@ class Gateway:
         )
         self.admin = AdminServer(
             configuration.admin,
-            read_token(configuration.admin),
+            files.token,
             self.view,
             metrics_registry(self.view.read),
         )
@@ -216,13 +228,10 @@ class Gateway:
     def _reread(self, reread: Callable[[], Configuration]) -> Configuration:
         """Read again, and name what has changed and is not put in service."""
         fresh = reread()
-        changed = [
-            name
-            for name in Configuration.model_fields
-            if name != "keys" and getattr(fresh, name) != getattr(self._configuration, name)
-        ]
+        require_servable(fresh)
+        changed = [key for key in changed_keys(self._configuration, fresh) if key != "keys"]
         if changed:
-            _LOG.warning("reload.needs_restart", sections=changed)
+            _LOG.warning("reload.needs_restart", settings=changed)
         return fresh
 
     def command(self, session_id: str, command: Command) -> None:
@@ -269,7 +278,9 @@ class Gateway:
             self._say_stage(before)
         for work in self._work:
             work.cancel()
-        await asyncio.gather(*self._work, return_exceptions=True)
+        for failed in await asyncio.gather(*self._work, return_exceptions=True):
+            if isinstance(failed, Exception):
+                _LOG.error("gateway.stop_failed", exc_info=failed)
         self._watch.stop()
         await self.admin.stop()
 
@@ -303,19 +314,35 @@ class Gateway:
         cut_seconds = min(CUT_SECONDS, deadline_seconds / 2)
         await self.media.stop(cut_seconds)
         left = deadline_seconds - cut_seconds
-        stopping = (sink.stop(left) for sink in self.sinks)
-        for failed in await asyncio.gather(*stopping, return_exceptions=True):
-            if isinstance(failed, Exception):
-                _LOG.error("sink.stop_failed", exc_info=failed)
+        await asyncio.gather(*(self._stop_sink(sink, left) for sink in self.sinks))
         self.hub.finish()
+
+    async def _stop_sink(self, sink: Sink, deadline_seconds: float) -> None:
+        """Stop one sink, and say so if it failed or made everybody wait."""
+        began = self._clock.monotonic_seconds()
+        try:
+            await sink.stop(deadline_seconds)
+        except Exception:
+            _LOG.exception("sink.stop_failed", sink=sink.name)
+        seconds = self._clock.monotonic_seconds() - began
+        if seconds >= LATE_SECONDS:
+            detail = sink.snapshot().detail
+            _LOG.warning(
+                "sink.stopped_late", sink=sink.name, seconds=round(seconds, 1), detail=detail
+            )
 
     def _admit(self) -> Admission:
         return self._admissions.judge(self._lifecycle.stage, self.media.connections)
 
     def _say_stage(self, before: Stage) -> None:
-        stage = self._lifecycle.stage
-        if stage is not before:
-            _LOG.info("gateway.stage", stage=str(stage), calls=self.hub.live_calls)
+        stage, deadline = self._lifecycle.stage, self._lifecycle.deadline
+        if stage is before:
+            return
+        line = _LOG.bind(stage=str(stage), calls=self.hub.live_calls)
+        if deadline is not None and stage is not Stage.STOPPED:
+            seconds = max(0.0, deadline - self._clock.monotonic_seconds())
+            line = line.bind(at_most_seconds=round(seconds, 1))
+        line.info("gateway.stage")
 
     def _say_what_runs(self) -> None:
         configuration = self._configuration
@@ -325,13 +352,48 @@ class Gateway:
             media_port=self.media_port,
             admin_port=self.admin_port,
             tls=self.media.is_secure,
+            certificate_expires=expiry_text(self._certificate),
+            max_calls=configuration.media.max_calls,
             keys=len(configuration.keys),
             sinks=[sink.name for sink in self.sinks],
         )
-        for file in exposed_files(configuration.keys, configuration.admin):
-            _LOG.warning("secret.exposed", file=str(file), remedy="chmod 600")
+        warn_exposed(configuration.keys, configuration.admin)
         if not self.sinks:
             _LOG.warning("gateway.idle", reason="no [[sinks]]: calls are answered and go nowhere")
+
+
+class _Files(NamedTuple):
+    """What lies in files of its own, read."""
+
+    certificate: ServerCertificate | None
+    keyring: KeyRing
+    token: str | None
+
+
+def _read_files(configuration: Configuration, clock: Clock) -> _Files:
+    """Read every file that a part of the gateway is made from.
+
+    Raises:
+        ConfigurationError: With the faults of all of them.
+    """
+    faults: list[ConfigurationFault] = []
+    tls = configuration.media.tls
+    certificate = keyring = token = None
+    try:
+        certificate = ServerCertificate(tls, clock) if tls is not None else None
+    except ConfigurationError as error:
+        faults.extend(error.faults)
+    try:
+        keyring = read_keyring(configuration.keys)
+    except ConfigurationError as error:
+        faults.extend(error.faults)
+    try:
+        token = read_token(configuration.admin)
+    except ConfigurationError as error:
+        faults.extend(error.faults)
+    if faults or keyring is None:
+        raise ConfigurationError(faults)
+    return _Files(certificate, keyring, token)
 
 
 def _make_sink(settings: SinkSettings, command: Callable[[str, Command], None]) -> Sink:

@@ -74,8 +74,13 @@ class Served:
 
 
 @asynccontextmanager
-async def served(directory: Path, extra: str = "", **environment: str) -> AsyncIterator[Served]:
-    """Run `earhook serve` on free ports with one key, and kill what is left of it."""
+async def served(
+    directory: Path, extra: str = "", *, directly: bool = False, **environment: str
+) -> AsyncIterator[Served]:
+    """Run `earhook serve` on free ports with one key, and kill what is left of it.
+
+    `directly`: in the directory, so that it finds the file by itself.
+    """
     (directory / "earhook.toml").write_text(
         f"""\
 [media]
@@ -101,7 +106,9 @@ directory = "recordings"
         (directory / name).chmod(0o600)
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "earhook", "serve", "--config", str(directory / "earhook.toml")),
+        *("-m", "earhook", "serve"),
+        *(() if directly else ("--config", str(directory / "earhook.toml"))),
+        cwd=directory if directly else None,
         stderr=asyncio.subprocess.PIPE,
         env={**os.environ, **environment},
     )
@@ -118,6 +125,14 @@ async def get(port: int, path: str, **headers: str) -> tuple[int, str]:
     async with aiohttp.ClientSession() as client:
         async with client.get(f"http://127.0.0.1:{port}{path}", headers=headers) as answer:
             return answer.status, await answer.text()
+
+
+async def ready(port: int) -> int:
+    """The status of `/readyz`; 0 while nobody listens."""
+    try:
+        return (await get(port, "/readyz"))[0]
+    except aiohttp.ClientConnectionError:
+        return 0
 
 
 def plan(seed: str) -> CallPlan:
@@ -401,5 +416,105 @@ def test_a_port_that_is_taken_is_told_for_every_room_at_once(run: Any, tmp_path:
             assert str(port) in gateway.text
             assert "Traceback" not in gateway.text
         server.close()
+
+    run(story())
+
+
+@pytest.mark.parametrize("content", [None, "[media]\nport = 0\n"])
+def test_a_reload_that_would_leave_no_key_is_refused(
+    run: Any, tmp_path: Path, content: str | None
+) -> None:
+    async def story() -> None:
+        async with served(tmp_path, directly=True) as gateway:
+            started = await gateway.line("gateway.started")
+            file = tmp_path / "earhook.toml"
+            file.unlink() if content is None else file.write_text(content)
+            gateway.process.send_signal(signal.SIGHUP)
+            await gateway.line("reload.refused")
+            async with CallPeer.dial(
+                f"ws://127.0.0.1:{started['media_port']}/audiohook", plan("a")
+            ) as peer:
+                await peer.opened()
+            _, text = await get(started["admin_port"], "/metrics")
+            assert "earhook_reload_good 0.0" in text
+            _, text = await get(started["admin_port"], "/readyz?verbose")
+            assert "[+] reload: the last one was refused" in text
+
+    run(story())
+
+
+def test_a_reload_names_what_only_a_restart_changes_and_who_may_read_secrets(
+    run: Any, tmp_path: Path
+) -> None:
+    async def story() -> None:
+        async with served(tmp_path) as gateway:
+            await gateway.line("gateway.started")
+            file = tmp_path / "earhook.toml"
+            file.write_text(file.read_text().replace("[media]", "[media]\nmax_calls = 7"))
+            (tmp_path / "secret").chmod(0o644)
+            gateway.process.send_signal(signal.SIGHUP)
+            needs = await gateway.line("reload.needs_restart")
+            assert needs["settings"] == ["media.max_calls"]
+            exposed = await gateway.line("secret.exposed")
+            assert exposed["file"] == str(tmp_path / "secret")
+
+    run(story())
+
+
+def test_a_drain_says_how_long_it_may_take(run: Any, tmp_path: Path) -> None:
+    async def story() -> None:
+        async with served(tmp_path, "[drain]\ngrace_seconds = 77") as gateway:
+            started = await gateway.line("gateway.started")
+            url = f"ws://127.0.0.1:{started['media_port']}/audiohook"
+            async with CallPeer.dial(url, plan("a")) as peer:
+                await peer.opened()
+                gateway.process.send_signal(signal.SIGTERM)
+                line = await gateway.line("gateway.stage", stage="draining")
+                assert 76 < line["at_most_seconds"] <= 77
+
+    run(story())
+
+
+def test_it_serves_with_its_standard_streams_closed(run: Any, tmp_path: Path) -> None:
+    async def story() -> None:
+        async with served(tmp_path) as found:
+            port = (await found.line("gateway.started"))["admin_port"]
+        # The port was free a moment ago, and there is no output to read another one from.
+        process = await asyncio.create_subprocess_exec(
+            *("/bin/sh", "-c", 'exec "$@" 0<&- 1>&- 2>&-', "sh", sys.executable),
+            *("-m", "earhook", "serve", "--config", str(tmp_path / "earhook.toml")),
+            *("--set", f"admin.port={port}"),
+        )
+        try:
+            async with asyncio.timeout(15.0):
+                while await ready(port) != 200:
+                    assert process.returncode is None
+            streams = [Path(f"/proc/{process.pid}/fd/{number}") for number in range(3)]
+            assert [stream.readlink() for stream in streams] == [Path(os.devnull)] * 3
+            process.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(5.0):
+                assert await process.wait() == 0
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+    run(story())
+
+
+def test_every_file_that_is_missing_is_told_at_once(run: Any, tmp_path: Path) -> None:
+    async def story() -> None:
+        extra = """[media.tls]
+certificate = "no.crt"
+private_key = "no.key"
+[[keys]]
+api_key_file = "no.api-key"
+unsigned = true
+"""
+        missing = {"EARHOOK__ADMIN__TOKEN_FILE": str(tmp_path / "no.token")}
+        async with served(tmp_path, extra, **missing) as gateway:
+            assert await gateway.exit_code() == 1
+            for name in ("no.crt", "no.api-key", "no.token"):
+                assert name in gateway.text
 
     run(story())

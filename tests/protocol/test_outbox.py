@@ -47,7 +47,7 @@ def types(replies: list[Reply]) -> list[str]:
 # Any wishes at any time.
 
 step = st.one_of(
-    st.tuples(st.just("answer"), st.integers(1, 8)),
+    st.tuples(st.just("answer"), st.integers(1, 30)),
     st.tuples(st.just("pause"), st.booleans()),
     st.tuples(st.just("event"), st.integers(1, 8)),
     st.tuples(st.just("audio"), st.integers(1, 9000)),
@@ -170,6 +170,11 @@ def test_a_bucket_is_ready_when_it_says_so(
         assert bucket.take(now, reserve)
 
 
+def test_a_bucket_never_holds_more_than_its_burst() -> None:
+    bucket = TokenBucket(4.5, 20, 0.0)
+    assert sum(bucket.take(1000.0) for _ in range(100)) == 20
+
+
 # Order.
 
 
@@ -254,6 +259,13 @@ def test_events_that_wait_are_bounded() -> None:
     assert outbox.drop_events() == 5
     outbox.post_entities([b"1"])
     assert len(take(outbox, 0.0)) == 1
+
+
+def test_events_that_were_sent_make_room_for_others() -> None:
+    outbox = box()
+    for number in range(100):
+        outbox.post_entities([b"x" * 50_000])
+        assert len(take(outbox, float(number))) == 1
 
 
 def test_a_pause_that_was_not_sent_is_replaced() -> None:

@@ -111,5 +111,11 @@ def test_a_nanosecond_is_written_without_an_exponent() -> None:
     assert format_nanoseconds(1) == "PT0.000000001S"
 
 
+def test_more_than_nine_decimals_are_rounded() -> None:
+    assert parse_nanoseconds("PT0.0000000005S") == 1
+    assert parse_nanoseconds("PT0.00000000049S") == 0
+    assert parse_nanoseconds("PT0.9999999995S") == 1_000_000_000
+
+
 def test_seconds_of_a_setting_become_samples() -> None:
     assert samples_from_seconds(0.5) == 4000

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
 from earhook.ops.background import MAX_WAITING, BackgroundStream
@@ -22,6 +24,31 @@ class ShutPipe(io.StringIO):
         self.reached.set()
         self.opened.wait(10.0)
         return super().write(text)
+
+
+class Moody(io.StringIO):
+    """A target that can be broken and mended: a file on a full disk."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_broken = False
+        self.tried = threading.Event()
+
+    def write(self, text: str) -> int:
+        self.tried.set()
+        if self.is_broken:
+            raise OSError
+        return super().write(text)
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 5.0) -> bool:
+    """Ask again until it holds or time is over."""
+    due = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > due:
+            return False
+        os.sched_yield()
+    return True
 
 
 def test_lines_arrive_in_order_and_the_end_waits_for_them() -> None:
@@ -60,3 +87,18 @@ def test_a_reader_that_has_gone_breaks_nothing() -> None:
 def _discard(target: Any) -> None:
     """Point a broken stream at nothing, so that closing it does not write again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), target.fileno())
+
+
+def test_lines_to_nobody_are_counted_and_told_when_somebody_reads_again() -> None:
+    target = Moody()
+    stream = BackgroundStream(target)
+    target.is_broken = True
+    stream.write("one\n")
+    assert target.tried.wait(5.0)
+    assert wait_until(lambda: stream.lost_lines == 1)
+    assert stream.take_lost() == 0  # nobody would read about it
+    target.is_broken = False
+    stream.write("two\n")
+    assert wait_until(lambda: target.getvalue() == "two\n" and stream.take_lost() == 1)
+    assert stream.take_lost() == 0
+    assert stream.end(5.0)

@@ -177,3 +177,21 @@ def test_more_calls_than_open_files_are_pointed_out() -> None:
 def test_a_clock_before_this_program_existed_is_a_fault() -> None:
     findings = {finding.where: finding for finding in check_machine(Configuration(), OldClock())}
     assert findings["clock"].level is Level.WRONG
+
+
+def test_beside_a_running_gateway_its_ports_and_sockets_are_left_out(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        host, _, port = address.partition(":")
+        configuration = Configuration.model_validate(
+            {
+                "media": {"host": host, "port": port},
+                "admin": {"host": host, "port": port},
+                "keys": [{"api_key": "k", "unsigned": True}],
+                "sinks": [{"kind": "pcm-stream", "listen": f"tcp:{address}"}],
+            }
+        )
+        beside = examine(configuration, CLOCK, offline=True, running=True)
+        alone = examine(configuration, CLOCK, offline=True)
+    assert [finding for finding in beside if finding.level is Level.WRONG] == []
+    assert len([finding for finding in alone if finding.level is Level.WRONG]) == 3

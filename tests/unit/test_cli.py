@@ -105,3 +105,10 @@ def test_the_schema_is_json() -> None:
 
 def test_the_reference_is_the_page() -> None:
     assert RUNNER.invoke(app, ["config", "reference"]).stdout.startswith("# Configuration")
+
+
+def test_the_version_is_an_option_too() -> None:
+    shown = earhook("--version")
+    assert (shown.returncode, shown.stdout) == (0, f"earhook {__version__}\n")
+    assert earhook().returncode == 2
+    assert earhook("--").returncode == 2

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from earhook.config.changes import changed_keys
 from earhook.config.load import configuration_file, flag, load_configuration
 from earhook.config.places import dotted, every_place, find, line_numbers, nearest
 from earhook.config.printed import printed
@@ -383,3 +384,31 @@ def test_the_schema_is_json_schema_and_hides_nothing_required() -> None:
     assert schema["additionalProperties"] is False
     assert issubclass(Configuration, BaseModel)
     assert "TlsSettings" in schema["$defs"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment", "source"),
+    [
+        (["sinks.0.directory=x"], {}, "--set sinks.0.directory"),
+        ([], {"EARHOOK__SINKS__0__DIRECTORY": "x"}, "EARHOOK__SINKS__0__DIRECTORY"),
+    ],
+)
+def test_one_key_of_a_list_is_traced_to_who_gave_it(
+    flags: list[str], environment: dict[str, str], source: str, tmp_path: Path
+) -> None:
+    file = written(tmp_path, '[[sinks]]\nkind = "recording"\ndirectory = "r"\n')
+    (fault,) = faults(file, *flags, **environment)
+    assert fault.where == f"{source}: sinks"
+    assert "EARHOOK__SINKS" in fault.remedy
+
+
+def test_changes_are_named_to_the_key_and_show_no_value() -> None:
+    before = load_configuration(None, {"EARHOOK__KEYS": json.dumps([KEY])})
+    changes = {"EARHOOK__MEDIA__PORT": "1", "EARHOOK__LIMITS__FRAMES__FRAGMENTS": "2"}
+    changes["EARHOOK__MEDIA__TLS"] = '{"certificate": "c", "private_key": "k"}'
+    after = load_configuration(
+        None, {"EARHOOK__KEYS": json.dumps([KEY, KEY | {"api_key": "l"}])} | changes
+    )
+    assert changed_keys(before, before) == []
+    expected = {"media.port", "media.tls", "keys", "limits.frames.fragments"}
+    assert set(changed_keys(before, after)) == expected

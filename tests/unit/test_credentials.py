@@ -84,3 +84,13 @@ def test_settings_never_print_a_secret() -> None:
     key = KeySettings(api_key=CANARY, secrets=(SECRET,))
     assert CANARY not in f"{key!r} {key} {key.model_dump_json()}"
     assert SECRET not in f"{key!r} {key} {key.model_dump_json()}"
+
+
+def test_a_bad_secret_names_its_file(tmp_path: Path) -> None:
+    (tmp_path / "good").write_text(SECRET)
+    (tmp_path / "wrong").write_text(f"{CANARY}!")
+    files = (tmp_path / "good", tmp_path / "wrong")
+    with pytest.raises(ConfigurationError) as caught:
+        read_keyring([KeySettings(api_key="k", secret_files=files)])
+    (fault,) = caught.value.faults
+    assert fault.where == f"keys[0].secret_files {tmp_path / 'wrong'}"

@@ -215,3 +215,29 @@ def test_commands_reach_the_session_through_its_door(clock: StillClock) -> None:
         hub.command(SESSION, Pause())
     with pytest.raises(UnknownCall):
         hub.command("00000000-0000-0000-0000-000000000000", Pause())
+
+
+@pytest.mark.parametrize(
+    ("dropped", "written", "level"),
+    [
+        ({}, 1600, "info"),
+        ({"detached": 10}, 1600, "info"),
+        ({"io_error": 10}, 1600, "warning"),
+        ({"overrun": 10, "detached": 1}, 1600, "warning"),
+        ({}, 1599, "error"),
+    ],
+)
+def test_lost_audio_makes_the_closing_line_louder(
+    dropped: dict[str, int],
+    written: int,
+    level: str,
+    clock: StillClock,
+    logs: pytest.LogCaptureFixture,
+) -> None:
+    hub = Hub(RingSettings(), [NotingSink(settles=False)], clock)
+    call = hub.open(facts(), Door())
+    hub.close(call, outcome(1600, written=written))
+    lost = sum(dropped.values())
+    call.settle("noting", SinkBooks(received=1600, forwarded=1600 - lost, dropped=dropped))
+    (line,) = closing_lines(logs)
+    assert line["level"] == level

@@ -84,3 +84,12 @@ def test_a_histogram_counts_every_value_at_or_below_each_bound(values: list[floa
     assert histogram.quantile(0.5) >= sorted(values)[(len(values) - 1) // 2] or (
         histogram.quantile(0.5) == histogram.maximum
     )
+
+
+def test_known_values_of_a_label_are_there_before_they_happen() -> None:
+    def read(readings: Readings) -> None:
+        readings.put_each("earhook_calls_refused_total", {"b": 2}, label="reason", known=("a", "b"))
+
+    text = exported(read)
+    assert 'earhook_calls_refused_total{reason="a"} 0.0' in text
+    assert 'earhook_calls_refused_total{reason="b"} 2.0' in text

@@ -22,6 +22,13 @@ def check(
     config: ConfigOption = None,
     assignments: SetOption = None,
     offline: Annotated[bool, typer.Option("--offline", help="Dial nobody.")] = False,
+    running: Annotated[
+        bool,
+        typer.Option(
+            "--running",
+            help="A gateway runs here already: leave out the ports and sockets it listens on.",
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """Try out everything the gateway will need, and list all that is wrong.
@@ -29,7 +36,7 @@ def check(
     Looks at the configuration, keys, ports, certificates, sinks, the machine's limits and its
     clock. The exit code is 1 when there is a fault; warnings alone leave it 0.
     """
-    findings = _findings(config, assignments, offline=offline)
+    findings = _findings(config, assignments, offline=offline, running=running)
     if as_json:
         _print_json(findings)
     else:
@@ -39,7 +46,7 @@ def check(
 
 
 def _findings(
-    config: Path | None, assignments: list[str] | None, *, offline: bool
+    config: Path | None, assignments: list[str] | None, *, offline: bool, running: bool
 ) -> list[Finding]:
     from earhook.clock import SystemClock
     from earhook.config.checks import examine, faults_from
@@ -48,7 +55,7 @@ def _findings(
         configuration = load(config, assignments)
     except ConfigurationError as error:
         return faults_from(error)
-    return examine(configuration, SystemClock(), offline=offline)
+    return examine(configuration, SystemClock(), offline=offline, running=running)
 
 
 def _print_json(findings: list[Finding]) -> None:

@@ -57,6 +57,7 @@ app = typer.Typer(
     name="earhook",
     cls=_LazyCommands,
     no_args_is_help=True,
+    invoke_without_command=True,  # for --version, which is no command
     rich_markup_mode="rich",
     # A traceback with local variables would print keys and audio.
     pretty_exceptions_enable=False,
@@ -80,3 +81,5 @@ def earhook(
 
         typer.echo(f"earhook {__version__}")
         context.exit()
+    if context.invoked_subcommand is None:
+        context.fail("Missing command.")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from earhook.config.layers import Flag
     from earhook.config.schema import Configuration
 
-__all__ = ["ConfigOption", "SetOption", "load", "read_flags"]
+__all__ = ["ConfigOption", "SetOption", "find", "load", "read_flags"]
 
 ConfigOption = Annotated[
     Path | None,
@@ -37,16 +37,22 @@ SetOption = Annotated[
 ]
 
 
+def find(given: Path | None) -> Path | None:
+    """The file that a command reads: the given one, or where it looks by itself; None for none."""
+    from earhook.config.load import configuration_file
+
+    return configuration_file(given, os.environ)
+
+
 def load(file: Path | None, assignments: list[str] | None) -> Configuration:
     """Read the configuration as the command line says.
 
     Raises:
         ConfigurationError: With all faults.
     """
-    from earhook.config.load import configuration_file, load_configuration
+    from earhook.config.load import load_configuration
 
-    flags = read_flags(assignments)
-    return load_configuration(configuration_file(file, os.environ), os.environ, flags)
+    return load_configuration(find(file), os.environ, read_flags(assignments))
 
 
 def read_flags(assignments: list[str] | None) -> list[Flag]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from .options import ConfigOption, SetOption, load
+from .options import ConfigOption, SetOption, find, load
 
 app = typer.Typer()
 
@@ -18,5 +18,7 @@ def serve(config: ConfigOption = None, assignments: SetOption = None) -> None:
     """
     from earhook.app import serve as run_gateway
 
-    configuration = load(config, assignments)
-    run_gateway(configuration, reread=lambda: load(config, assignments))
+    # Looked for once: a file that has gone by the time of a reload is a fault, not "no file".
+    file = find(config)
+    configuration = load(file, assignments)
+    run_gateway(configuration, reread=lambda: load(file, assignments))

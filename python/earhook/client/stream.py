@@ -202,6 +202,10 @@ class Stream:
         """Drop what is queued to be played (Audio Connector only)."""
         await self._command(call, "barge_in", {})
 
+    async def finish(self, call: Call) -> None:
+        """Say that no events follow, once a `closing` event has asked for what is left."""
+        await self._command(call, "finish", {})
+
     def new_link(self) -> Link:
         """A protocol for one more connection."""
         return Link(Conversation(self.settings, self._memories), self)

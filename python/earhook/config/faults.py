@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 from earhook.errors import ConfigurationFault
 from earhook.ops.redaction import is_forbidden, printable
 
-from .layers import Layers
+from .layers import Layers, variable_of
 from .places import Place, dotted, every_place, find, holds_secret, nearest
 
 __all__ = ["faults_of"]
@@ -45,10 +45,21 @@ def _fault(details: ErrorDetails, schema: type[BaseModel], layers: Layers) -> Co
     if kind == "value_error":
         return ConfigurationFault(where, details["msg"].removeprefix("Value error, "))
     if kind == "tuple_type":
-        remedy = "in a variable, write the list as JSON" if where.startswith("EARHOOK__") else ""
-        return ConfigurationFault(where, "must be a list", remedy)
+        return _no_list(place, layers)
     what = details["msg"].replace("Input should be", "must be").partition(", unable to")[0]
     return ConfigurationFault(where, what + _shown(details, place), _description(place))
+
+
+def _no_list(place: Place, layers: Layers) -> ConfigurationFault:
+    """Something else where a list belongs; often a variable or flag for one key of one item."""
+    part = layers.whence_inside(place.path)
+    if part is not None:
+        remedy = f"give the whole list, as JSON in {variable_of(place.path)}, or write it in a file"
+        return ConfigurationFault(part, "one key of a list cannot be given by itself", remedy)
+    where = layers.whence(place.path)
+    in_variable = where.startswith(variable_of(place.path))
+    remedy = "in a variable, write the list as JSON" if in_variable else ""
+    return ConfigurationFault(where, "must be a list", remedy)
 
 
 def _meant_instead(place: Place, schema: type[BaseModel]) -> str:

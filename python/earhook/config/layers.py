@@ -17,7 +17,7 @@ from earhook.errors import ConfigurationFault
 
 from .places import Path, dotted, line_numbers, nearest
 
-__all__ = ["ENVIRONMENT_PREFIX", "Flag", "Layers", "read_layers"]
+__all__ = ["ENVIRONMENT_PREFIX", "Flag", "Layers", "read_layers", "variable_of"]
 
 ENVIRONMENT_PREFIX = "EARHOOK__"
 MAX_FILE_BYTES = 1 << 20
@@ -50,7 +50,7 @@ class Layers:
             if path[: len(flag.path)] == flag.path:
                 return f"{flag.written}: {name}"
         for length in range(len(path), 0, -1):
-            variable = ENVIRONMENT_PREFIX + "__".join(str(part) for part in path[:length]).upper()
+            variable = variable_of(path[:length])
             if variable in self.environment:
                 return f"{variable}: {name}"
         if self.file is None:
@@ -59,6 +59,21 @@ class Layers:
             if line := self.lines.get(path[:length]):
                 return f"{self.file}:{line}: {name}"
         return f"{self.file}: {name}"
+
+    def whence_inside(self, path: Path) -> str | None:
+        """The flag or variable that gives a single key of `path`; None if none does."""
+        for flag in reversed(self.flags):
+            if flag.path[: len(path)] == path and len(flag.path) > len(path):
+                return f"{flag.written}: {dotted(path)}"
+        for variable in self.environment:
+            if variable.startswith(f"{variable_of(path)}__"):
+                return f"{variable}: {dotted(path)}"
+        return None
+
+
+def variable_of(path: Path) -> str:
+    """The environment variable that gives a key."""
+    return ENVIRONMENT_PREFIX + "__".join(str(part) for part in path).upper()
 
 
 def read_layers(

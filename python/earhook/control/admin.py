@@ -116,7 +116,8 @@ class AdminServer:
         except OSError as error:
             await runner.cleanup()
             # asyncio wraps the system's words into a sentence of its own.
-            reason = os.strerror(error.errno) if (error.errno or 0) > 0 else str(error.strerror)
+            number = error.errno or 0
+            reason = os.strerror(number) if number > 0 else str(error.strerror)
             what = f"cannot listen on {host}:{port}: {reason}"
             remedy = "choose another port or address, or stop what listens there"
             fault = ConfigurationFault("admin.port", what, remedy)
@@ -173,9 +174,7 @@ class _Guard:
         elif not _is_open(request):
             shown = _digest(request.headers.get("Authorization", ""))
             if not hmac.compare_digest(shown, self._digest):
-                raise web.HTTPUnauthorized(
-                    text=_NO_TOKEN, headers={"WWW-Authenticate": "Bearer"}
-                )
+                raise web.HTTPUnauthorized(text=_NO_TOKEN, headers={"WWW-Authenticate": "Bearer"})
         return await handler(request)
 
 

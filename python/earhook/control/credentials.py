@@ -14,15 +14,17 @@ from typing import Final
 
 from earhook.errors import ConfigurationError, ConfigurationFault
 from earhook.ids import KeyName
+from earhook.ops.logging import get_logger
 from earhook.protocol.signature import Credential, KeyRing
 
 from .settings import AdminSettings, KeySettings, decode_secret
 
-__all__ = ["exposed_files", "read_keyring", "read_token"]
+__all__ = ["exposed_files", "read_keyring", "read_token", "warn_exposed"]
 
 MAX_SECRET_FILE_BYTES: Final = 4096
 
 _DUMMY_SECRET: Final = secrets.token_bytes(32)
+_LOG: Final = get_logger(__name__)
 
 
 def read_keyring(keys: Sequence[KeySettings]) -> KeyRing:
@@ -64,6 +66,12 @@ def exposed_files(keys: Sequence[KeySettings], admin: AdminSettings) -> list[Pat
     return [file for file in (*files, admin.token_file) if file is not None and _is_exposed(file)]
 
 
+def warn_exposed(keys: Sequence[KeySettings], admin: AdminSettings) -> None:
+    """Write a line for every secret file that every user of the machine may read."""
+    for file in exposed_files(keys, admin):
+        _LOG.warning("secret.exposed", file=str(file), remedy="chmod 600")
+
+
 def _credential(
     number: int, key: KeySettings, faults: list[ConfigurationFault]
 ) -> Credential | None:
@@ -93,9 +101,7 @@ def _credential(
         return None
 
 
-def _secrets(
-    where: str, key: KeySettings, faults: list[ConfigurationFault]
-) -> tuple[bytes, ...]:
+def _secrets(where: str, key: KeySettings, faults: list[ConfigurationFault]) -> tuple[bytes, ...]:
     """The decoded secrets of one key; the files' after those in the configuration itself."""
     texts = [(f"{where}.secrets", secret.get_secret_value()) for secret in key.secrets]
     for file in key.secret_files:

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import resource
+import sys
 from typing import Final
 
 from earhook.ops.logging import get_logger
 
-__all__ = ["harden", "raise_open_files"]
+__all__ = ["harden", "keep_standard_streams", "raise_open_files", "warn_open_files"]
 
 _LOG: Final = get_logger(__name__)
+
+
+def keep_standard_streams() -> None:
+    """Give descriptors 0, 1 and 2 something to be, where a supervisor has closed them.
+
+    Otherwise the next socket gets such a number, and what a library writes there goes to a peer.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest free number is taken, and those below are in use by now.
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - for good
 
 
 def harden() -> None:
@@ -26,3 +43,15 @@ def raise_open_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     except (OSError, ValueError) as error:
         _LOG.warning("process.open_files", limit=soft, reason=type(error).__name__)
+
+
+def warn_open_files(needed: int) -> None:
+    """Write a line if a full gateway would run out of open files.
+
+    Args:
+        needed: How many it may have open at once.
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit != resource.RLIM_INFINITY and limit < needed:
+        remedy = f"LimitNOFILE={needed} or ulimit -n {needed}, or a lower media.max_calls"
+        _LOG.warning("process.few_open_files", limit=limit, needed=needed, remedy=remedy)

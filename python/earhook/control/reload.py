@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
@@ -13,10 +14,10 @@ from earhook.transport.settings import TlsSettings
 from earhook.transport.tls import ServerCertificate, load_context
 
 from .authentication import Authenticator
-from .credentials import read_keyring
-from .settings import KeySettings
+from .credentials import read_keyring, warn_exposed
+from .settings import AdminSettings, KeySettings
 
-__all__ = ["Reloadable", "Reloader"]
+__all__ = ["Reloadable", "Reloader", "expiry_text"]
 
 _LOG: Final = get_logger(__name__)
 
@@ -27,6 +28,11 @@ class Reloadable(Protocol):
     @property
     def keys(self) -> Sequence[KeySettings]:
         """API keys that may open calls."""
+        ...
+
+    @property
+    def admin(self) -> AdminSettings:
+        """Where the admin port's token lies; a reload only looks at who can read it."""
         ...
 
 
@@ -42,6 +48,7 @@ class Reloader:
 
     Attributes:
         count: Reloads so far, `good` and `bad`.
+        last_is_good: False from a refused reload until the next good one.
     """
 
     def __init__(
@@ -57,7 +64,9 @@ class Reloader:
         self._certificate = certificate
         self._tls = tls
         self._clock = clock
-        self.count: Counter[str] = Counter()
+        # Both from the start, so that the first bad one is an increase and not a new series.
+        self.count: Counter[str] = Counter(good=0, bad=0)
+        self.last_is_good = True
 
     def reload(self) -> bool:
         """Try everything, then put it in service. Says what happened in the log.
@@ -69,10 +78,12 @@ class Reloader:
             self._put_in_service()
         except ConfigurationError as error:
             self.count["bad"] += 1
+            self.last_is_good = False
             faults = [str(fault) for fault in error.faults]
             _LOG.error("reload.refused", faults=faults, in_service="what was there before")
             return False
         self.count["good"] += 1
+        self.last_is_good = True
         return True
 
     def _put_in_service(self) -> None:
@@ -85,9 +96,12 @@ class Reloader:
         faults.extend(self._certificate_faults())
         if faults:
             raise ConfigurationError(faults)
-        expires = self._certificate.reload().expires_wall_seconds if self._certificate else None
+        if self._certificate is not None:
+            self._certificate.reload()
         self._authenticator.replace(keyring)
+        expires = expiry_text(self._certificate)
         _LOG.info("reload.done", keys=len(keyring), certificate_expires=expires)
+        warn_exposed(configuration.keys, configuration.admin)
 
     def _certificate_faults(self) -> Sequence[ConfigurationFault]:
         if self._tls is None:
@@ -97,3 +111,11 @@ class Reloader:
         except ConfigurationError as error:
             return error.faults
         return ()
+
+
+def expiry_text(certificate: ServerCertificate | None) -> str | None:
+    """When the certificate in service expires, for people; None without TLS."""
+    if certificate is None:
+        return None
+    expires = certificate.facts.expires_wall_seconds
+    return f"{datetime.datetime.fromtimestamp(expires, datetime.UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -19,9 +19,17 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-__all__ = ["SignalWatch"]
+__all__ = ["SignalWatch", "ignore_reload"]
 
 _LOG: Final = get_logger(__name__)
+
+
+def ignore_reload() -> None:
+    """Let SIGHUP pass until somebody watches: its default is to end the process.
+
+    A reload that comes while the gateway starts has nothing to do: it reads the files anyway.
+    """
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 class SignalWatch:

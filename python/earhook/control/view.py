@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from earhook.hub.hub import Hub
 from earhook.media.format import Channel
-from earhook.ops.logging import PEER_LINES
+from earhook.ops.logging import PEER_LINES, lost_lines
 from earhook.ops.metrics import Readings
 from earhook.ops.watchdog import LoopWatch
+from earhook.protocol.events import Ending
+from earhook.protocol.signature import Refusal
+from earhook.protocol.stream import DropReason
 from earhook.sinks.base import LiveCall, Sink, SinkSnapshot
 from earhook.transport.server import MediaServer
-from earhook.transport.tally import TransportSnapshot
+from earhook.transport.tally import Broken, Closing, TransportSnapshot
 from earhook.transport.tls import ServerCertificate
 
 from .admin import Check
@@ -47,6 +50,7 @@ class GatewayView:
         return [
             Check("stage", stage is Stage.SERVING, str(stage)),
             Check("max-calls", not full, limit),
+            Check("reload", passes=True, detail=_reload_detail(self.reloader)),
             *(
                 Check(f"sink:{snapshot.name}", snapshot.healthy, snapshot.detail)
                 for snapshot in self._sink_snapshots()
@@ -80,15 +84,19 @@ class GatewayView:
         readings.put("earhook_ready", float(ready))
         readings.put("earhook_draining", float(stage not in {Stage.STARTING, Stage.SERVING}))
         readings.put("earhook_calls_limit", self.admissions.max_calls)
-        readings.put_each("earhook_calls_refused_total", self.admissions.refused, label="reason")
+        readings.put_each(
+            "earhook_calls_refused_total", self.admissions.refused, label="reason", known=_REFUSALS
+        )
         readings.put("earhook_signature_replays_total", self.authenticator.replays.repeats)
         readings.put_each("earhook_reloads_total", self.reloader.count, label="reason")
+        readings.put("earhook_reload_good", float(self.reloader.last_is_good))
         readings.put_histogram("earhook_loop_lag_seconds", self.watch.lag)
         worst = self.watch.recent_maximum_seconds
         readings.put("earhook_loop_lag_max_seconds", worst)
         # Nothing ever stops reading a socket on purpose, so the loop's lag is the pause.
         readings.put("earhook_read_pause_max_seconds", worst)
         readings.put("earhook_log_lines_suppressed_total", PEER_LINES.suppressed_total)
+        readings.put("earhook_log_lines_lost_total", lost_lines())
         if self.certificate is not None:
             expires = self.certificate.facts.expires_wall_seconds
             readings.put("earhook_certificate_expiry_seconds", expires)
@@ -97,12 +105,16 @@ class GatewayView:
         hub, live = self.hub.snapshot(), transport.live
         readings.put("earhook_calls", len(hub.live))
         readings.put("earhook_calls_opened_total", hub.opened_calls)
-        readings.put_each("earhook_calls_closed_total", hub.closed_calls, label="reason")
+        readings.put_each(
+            "earhook_calls_closed_total", hub.closed_calls, label="reason", known=Ending
+        )
         readings.put("earhook_calls_unbalanced_total", hub.unbalanced_calls)
         readings.put("earhook_samples_received_total", hub.samples_in + live.samples_in)
         readings.put("earhook_samples_written_total", hub.samples_written + live.written)
         for dropped in (hub.samples_dropped, live.dropped):
-            readings.put_each("earhook_samples_dropped_total", dropped, label="reason")
+            readings.put_each(
+                "earhook_samples_dropped_total", dropped, label="reason", known=_DROPS
+            )
         readings.put("earhook_ring_bytes", hub.ring_bytes)
         readings.put("earhook_ring_limit_bytes", hub.ring_limit_bytes)
 
@@ -115,15 +127,15 @@ def _read_transport(readings: Readings, transport: TransportSnapshot) -> None:
     readings.put("earhook_accept_errors_total", transport.accept_errors)
     readings.put("earhook_probes_total", transport.probes)
     readings.put("earhook_faults_total", transport.faults)
-    by_reason = {
-        "earhook_connections_refused_total": transport.refused,
-        "earhook_connections_broken_total": transport.broken,
-        "earhook_authentication_refused_total": transport.refusals,
-        "earhook_request_faults_total": transport.request_faults,
-        "earhook_calls_refused_total": transport.calls_refused,
+    by_reason: dict[str, tuple[Mapping[str, int], Iterable[str]]] = {
+        "earhook_connections_refused_total": (transport.refused, (*Closing, *_STATUSES)),
+        "earhook_connections_broken_total": (transport.broken, Broken),
+        "earhook_authentication_refused_total": (transport.refusals, Refusal),
+        "earhook_request_faults_total": (transport.request_faults, ()),
+        "earhook_calls_refused_total": (transport.calls_refused, ()),
     }
-    for name, counts in by_reason.items():
-        readings.put_each(name, counts, label="reason")
+    for name, (counts, known) in by_reason.items():
+        readings.put_each(name, counts, label="reason", known=known)
     readings.put_each("earhook_frames_received_total", transport.frames, label="codec")
     readings.put_each("earhook_audio_received_bytes_total", transport.audio_bytes, label="codec")
     readings.put_histogram("earhook_opened_latency_seconds", transport.opened_latency)
@@ -139,9 +151,29 @@ def _read_sink(readings: Readings, snapshot: SinkSnapshot) -> None:
     readings.put("earhook_sink_forwarded_samples_total", books.forwarded, sink=sink)
     readings.put("earhook_sink_buffered_samples", books.buffered, sink=sink)
     readings.put_each(
-        "earhook_sink_dropped_samples_total", books.dropped, label="reason", sink=sink
+        "earhook_sink_dropped_samples_total",
+        books.dropped,
+        label="reason",
+        known=_SINK_DROPS,
+        sink=sink,
     )
     readings.put_each("earhook_sink_events_total", snapshot.counters, label="reason", sink=sink)
+
+
+def _reload_detail(reloader: Reloader) -> str:
+    if reloader.last_is_good:
+        return ""
+    return (
+        "the last one was refused, older keys and certificate serve; "
+        "the log says why (reload.refused)"
+    )
+
+
+_REFUSALS: Final = ("max-calls", "draining", "BudgetExhausted", "DuplicateSession")
+_STATUSES: Final = ("401", "404", "503")
+_DROPS: Final = (*DropReason, "fault")
+_SINK_DROPS: Final = ("overrun", "detached", "io_error", "part_limit", "fault")
+"""Reasons that are exported as 0 before they first happen; see `Readings.put_each`."""
 
 
 def _call_as_json(call: LiveCall) -> dict[str, Any]:

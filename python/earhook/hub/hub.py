@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
@@ -113,7 +114,8 @@ class Hub:
         self._samples_written += outcome.written
         self._samples_dropped.update(outcome.dropped)
         now = self._clock.monotonic_seconds()
-        self._unreported[call] = now + SETTLE_SECONDS
+        # A sink may read an ended call until it is forgotten.
+        self._unreported[call] = now + max(SETTLE_SECONDS, self._settings.seconds + 2.0)
         self._lingering.append((now + self._settings.seconds, call))
         for sink in self._sinks:
             sink.ended(call)
@@ -188,7 +190,8 @@ class Hub:
         )
         if not balanced:
             self._unbalanced_calls += 1
-        logger.info(
+        logger.log(
+            _closing_level(call, balanced=balanced),
             "call.closed",
             **self._named(call),
             reason=outcome.reason,
@@ -213,3 +216,14 @@ class Hub:
             "correlation": facts.correlation_id,
             "key": facts.key_name,
         }
+
+
+def _closing_level(call: LiveCall, *, balanced: bool) -> int:
+    """How loud the closing line is: books that do not balance, audio that a sink lost, or news.
+
+    What a consumer left unread when it went (`detached`) is its own affair.
+    """
+    if not balanced:
+        return logging.ERROR
+    reasons = {reason for books in call.settled.values() for reason in books.dropped}
+    return logging.WARNING if reasons - {"detached"} else logging.INFO

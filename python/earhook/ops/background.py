@@ -28,10 +28,21 @@ class BackgroundStream:
         self._waiting: deque[str] = deque()
         self._changed = threading.Condition()
         self._writing = False
+        self._failing = False
         self._ended = False
         self.lost_lines = 0
+        self._told_lost_lines = 0
         self._thread = threading.Thread(target=self._pass_on, name="earhook-log", daemon=True)
         self._thread.start()
+
+    def take_lost(self) -> int:
+        """Lines lost since the last call that said so; 0 while nobody could read about them."""
+        with self._changed:
+            if self._failing or len(self._waiting) > MAX_WAITING // 2:
+                return 0
+            lost = self.lost_lines - self._told_lost_lines
+            self._told_lost_lines = self.lost_lines
+            return lost
 
     def isatty(self) -> bool:
         """Whether the target is a terminal."""
@@ -79,5 +90,9 @@ class BackgroundStream:
                 self._target.write(text)
                 self._target.flush()
             except (OSError, ValueError):
-                # Nobody reads us any more; there is nowhere left to say so.
-                continue
+                # Nobody reads us; only the metric can say so, until somebody does again.
+                with self._changed:
+                    self._failing = True
+                    self.lost_lines += text.count("\n")
+            else:
+                self._failing = False

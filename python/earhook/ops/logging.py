@@ -21,6 +21,7 @@ import structlog
 
 from earhook.clock import SystemClock
 
+from .background import BackgroundStream
 from .redaction import clean, printable
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     from earhook.clock import Clock
 
-    from .background import BackgroundStream
     from .settings import LogSettings
 
 __all__ = [
@@ -39,6 +39,8 @@ __all__ = [
     "configure_logging",
     "get_limited_logger",
     "get_logger",
+    "lost_lines",
+    "report_lost",
     "report_suppressed",
 ]
 
@@ -166,6 +168,27 @@ def report_suppressed(limiter: LineLimiter | None = None) -> None:
     suppressed = (limiter or PEER_LINES).take_suppressed()
     if suppressed:
         _LOG.warning("log.suppressed", lines=sum(suppressed.values()), events=suppressed)
+
+
+def lost_lines() -> int:
+    """Lines that nobody took so far, because standard error is closed or its reader has stopped."""
+    return sum(stream.lost_lines for stream in _background_streams())
+
+
+def report_lost() -> None:
+    """Once lines are taken again, write one that says how many were lost."""
+    lost = sum(stream.take_lost() for stream in _background_streams())
+    if lost:
+        _LOG.warning("log.lost", lines=lost)
+
+
+def _background_streams() -> list[BackgroundStream]:
+    streams = [
+        getattr(way_out, "stream", None)
+        for way_out in logging.getLogger().handlers
+        if getattr(way_out, "earhook_way_out", False)
+    ]
+    return [stream for stream in streams if isinstance(stream, BackgroundStream)]
 
 
 def _limit_libraries(record: logging.LogRecord) -> bool:

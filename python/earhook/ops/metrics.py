@@ -65,9 +65,26 @@ class Readings:
         series[values] = series.get(values, 0.0) + value
 
     def put_each(
-        self, name: str, values: Mapping[str, float], *, label: str, **labels: str
+        self,
+        name: str,
+        values: Mapping[str, float],
+        *,
+        label: str,
+        known: Iterable[str] = (),
+        **labels: str,
     ) -> None:
-        """Write down one number per value of `label`."""
+        """Write down one number per value of `label`.
+
+        Args:
+            name: The metric.
+            values: Numbers by value of `label`.
+            label: The label that differs.
+            known: Values that are exported from the start, as 0. A series that is born with its
+                first event shows no increase, so an alert on it would miss that event.
+            **labels: The other labels.
+        """
+        for value_of_label in known:
+            self.put(name, 0.0, **{label: value_of_label}, **labels)
         for value_of_label, value in values.items():
             self.put(name, value, **{label: value_of_label}, **labels)
 
@@ -252,10 +269,22 @@ METRICS: Final = (
     Metric("earhook_loop_lag_max_seconds", "gauge", (), "The worst lag of the last minute."),
     Metric("earhook_log_lines_suppressed_total", "counter", (), "Log lines above the limit."),
     Metric(
+        "earhook_log_lines_lost_total",
+        "counter",
+        (),
+        "Log lines that nobody took: standard error is closed, full, or its reader has stopped.",
+    ),
+    Metric(
         "earhook_reloads_total",
         "counter",
         ("reason",),
         "Reloads of keys and certificates: `good` or `bad`.",
+    ),
+    Metric(
+        "earhook_reload_good",
+        "gauge",
+        (),
+        "0 from a refused reload until the next good one: older keys and certificate serve.",
     ),
     Metric(
         "earhook_certificate_expiry_seconds",

@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from .histogram import Histogram
-from .logging import get_logger, report_suppressed
+from .logging import get_logger, report_lost, report_suppressed
 
 if TYPE_CHECKING:
     import asyncio
@@ -73,4 +73,5 @@ class LoopWatch:
         self._recent.append(self._second_maximum)
         self._second_maximum = 0.0
         self._second_ends = now + 1.0
+        report_lost()
         report_suppressed()

@@ -110,7 +110,7 @@ class Machine:
     def take_replies(self, now: float) -> list[Reply]:
         """Everything the driver must do now; closes once the last results are among it."""
         replies = self.outbox.take(self._stamp(), SENDS[self.state], now)
-        if self.state is State.CLOSING and not self._results_due:
+        if self.state is State.CLOSING:
             self._close_if_flushed(now)
             replies += self.outbox.take(self._stamp(), SENDS[self.state], now)
         for reply in replies:

@@ -12,7 +12,7 @@ import pytest
 
 from earhook.client import Call, CallOpened, CommandRefused, Stream, connect
 from earhook.media.stream import FrameKind
-from earhook.protocol.commands import BargeIn, Disconnect, Pause, Play, RelayEvent, Resume
+from earhook.protocol.commands import BargeIn, Disconnect, Finish, Pause, Play, RelayEvent, Resume
 from earhook.protocol.messages import DisconnectReason, Entity
 
 
@@ -35,6 +35,7 @@ def test_every_command_of_the_sdk(run: Any, house: Any) -> None:
             await stream.play(call, np.arange(4, dtype=np.int16))
             await stream.play(call, np.zeros(100_000, np.int16))
             await stream.barge_in(call)
+            await stream.finish(call)
             await stream.disconnect(call, "error", info="why", output_variables={"a": "b"})
             assert {session for session, _ in gateway.commands} == {speaker.session}
             commands = [command for _, command in gateway.commands]
@@ -42,8 +43,9 @@ def test_every_command_of_the_sdk(run: Any, house: Any) -> None:
             assert commands[3] == Play(np.arange(4, dtype="<i2").tobytes())
             played = b"".join(c.audio for c in commands[4:] if isinstance(c, Play))
             assert len(played) == 200_000
-            assert commands[-2:] == [
+            assert commands[-3:] == [
                 BargeIn(),
+                Finish(),
                 Disconnect(DisconnectReason.ERROR, "why", {"a": "b"}),
             ]
 

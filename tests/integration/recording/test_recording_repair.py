@@ -35,6 +35,10 @@ def contents(directory: Path) -> dict[str, bytes]:
     }
 
 
+def knows_its_gap(directory: Path) -> bool:
+    return any(json.loads(path.read_text())["gaps"] for path in directory.rglob("*.json"))
+
+
 def command(*arguments: str) -> tuple[int, str]:
     done = CliRunner(env={"COLUMNS": "100"}).invoke(app, list(arguments))
     return done.exit_code, done.output
@@ -53,7 +57,7 @@ def crashed(recorder: Any, run: Any, until: Any, tmp_path: Path) -> Path:
             call.speak(5)
             call.gap(1600)
             call.speak(3)
-            await until(lambda: len(recorder.files) == 1 and recorder.sidecar["gaps"])
+            await until(lambda: len(recorder.files) == 1 and knows_its_gap(recorder.directory))
             shutil.copytree(recorder.directory, copy)
 
     run(record())

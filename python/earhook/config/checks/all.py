@@ -19,26 +19,31 @@ from .sinks import check_pcm_stream, check_recording
 __all__ = ["examine"]
 
 
-def examine(configuration: Configuration, clock: Clock, *, offline: bool) -> list[Finding]:
+def examine(
+    configuration: Configuration, clock: Clock, *, offline: bool, running: bool = False
+) -> list[Finding]:
     """Try everything out that the gateway will need.
 
     Args:
         configuration: Valid in itself.
         clock: Now, for certificates and for its own sake.
         offline: Dial nobody.
+        running: A gateway runs here already, so leave out what it listens on.
     """
     media, admin = configuration.media, configuration.admin
     return [
         *check_keys(configuration),
-        check_listen("media.port", media.host, media.port),
+        *([] if running else [check_listen("media.port", media.host, media.port)]),
         *check_certificates(media, clock),
-        check_listen("admin.port", admin.host, admin.port),
-        *_check_sinks(configuration, offline=offline),
+        *([] if running else [check_listen("admin.port", admin.host, admin.port)]),
+        *_check_sinks(configuration, offline=offline, running=running),
         *check_machine(configuration, clock),
     ]
 
 
-def _check_sinks(configuration: Configuration, *, offline: bool) -> Iterator[Finding]:
+def _check_sinks(
+    configuration: Configuration, *, offline: bool, running: bool
+) -> Iterator[Finding]:
     if not configuration.sinks:
         what = "there is no [[sinks]] table: calls are answered and go nowhere"
         yield doubtful("sinks", what, "add one of kind recording or pcm-stream")
@@ -47,4 +52,4 @@ def _check_sinks(configuration: Configuration, *, offline: bool) -> Iterator[Fin
             case RecordingSettings():
                 yield from check_recording(number, sink, configuration.media.max_calls)
             case PcmStreamSettings():
-                yield from check_pcm_stream(number, sink, offline=offline)
+                yield from check_pcm_stream(number, sink, offline=offline, running=running)

@@ -40,7 +40,8 @@ def check_connect(where: str, host: str, port: int) -> Finding:
 
 
 _REMEDIES = {
-    errno.EADDRINUSE: "another process has it: stop that one, or choose another port",
+    errno.EADDRINUSE: "another process has it: stop that one, or choose another port; if it is "
+    "this gateway, check with --running",
     errno.EACCES: "ports below 1024 need a privilege: choose a higher one",
     errno.EADDRNOTAVAIL: "this machine has no such address: listen on 0.0.0.0 or an own one",
     socket.EAI_NONAME: "this name has no address: correct it",

@@ -27,7 +27,7 @@ _BYTES_PER_SECOND = {"L16": 32_000, "PCMU": 16_000}
 
 
 def check_pcm_stream(
-    number: int, settings: PcmStreamSettings, *, offline: bool
+    number: int, settings: PcmStreamSettings, *, offline: bool, running: bool = False
 ) -> Iterator[Finding]:
     """One `[[sinks]]` table of kind `pcm-stream`."""
     where = f"sinks[{number}]"
@@ -43,6 +43,8 @@ def check_pcm_stream(
     if settings.insecure:
         what = "whoever reaches the port hears every call"
         yield doubtful(f"{where}.insecure", what, "use TLS with client_ca, or a Unix socket")
+    if running and settings.listen is not None:
+        return
     if isinstance(address, UnixAddress) and settings.listen is not None:
         yield _check_unix_listen(f"{where}.listen", address)
     elif isinstance(address, TcpAddress) and settings.listen is not None:

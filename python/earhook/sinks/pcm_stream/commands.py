@@ -14,6 +14,7 @@ from earhook.protocol.commands import (
     BargeIn,
     Command,
     Disconnect,
+    Finish,
     Pause,
     Play,
     RelayEvent,
@@ -146,5 +147,6 @@ COMMANDS: Final[Mapping[str, Callable[[Mapping[str, Any], str], Command]]] = {
     "event": _event,
     "play": _play,
     "barge_in": lambda _body, _codec: BargeIn(),
+    "finish": lambda _body, _codec: Finish(),
 }
 """Every command by its word."""

@@ -80,17 +80,19 @@ class Ledger(Generic[Reader, Place]):
         self._pages.pop(call, None)
 
     def _settle_if_done(self, call: LiveCall, page: _Page[Reader, Place]) -> None:
-        if page.has_ended and not page.readers:
-            # Only the first answer of a sink counts; whoever resumes later settles in vain.
+        if page.has_ended and not page.readers and not page.is_settled:
+            page.is_settled = True
+            # A copy: whoever resumes the call later still adds to the page.
             books = SinkBooks()
             books.merge(page.books)
             call.settle(self._sink_name, books)
 
 
 class _Page(Generic[Reader, Place]):
-    __slots__ = ("books", "has_ended", "readers")
+    __slots__ = ("books", "has_ended", "is_settled", "readers")
 
     def __init__(self) -> None:
         self.readers: dict[Reader, Place] = {}
         self.books = SinkBooks()
         self.has_ended = False
+        self.is_settled = False
