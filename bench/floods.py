@@ -109,13 +109,16 @@ def listen(place: Place, sessions: tuple[str, ...], pipe: Connection) -> None:
 # One round: a gateway, calls, and all attacks one after the other.
 
 
+NEVER: Final = Struck(0.0, 0.0, 0)
+
+
 @dataclass
 class Struggle:
     """One attack as seen from the gateway: moments on the monotonic clock, and figures."""
 
     name: str
     calm_from: float
-    struck: Struck = Struck(0.0, 0.0, 0)
+    struck: Struck = NEVER
     rested: float = 0.0
     rss_mib: dict[str, float] = field(default_factory=dict)
     cpu_share: float = 0.0
@@ -368,7 +371,9 @@ def main() -> int:
     storms = [run_storm(options.storm) for _ in range(options.storms)]
     where["load_average_after"] = round(os.getloadavg()[0], 2)
     wholes = [each[-1] for each in rounds]
-    rows = [median_row(list(of_one)) for of_one in zip(*(each[:-1] for each in rounds))]
+    rows = [
+        median_row(list(of_one)) for of_one in zip(*(each[:-1] for each in rounds), strict=True)
+    ]
     print("; ".join(f"{name} {value}" for name, value in where.items()), end="\n\n")
     wrong = judge(rows, wholes) + judge_storm(storms)
     if rows:

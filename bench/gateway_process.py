@@ -112,6 +112,7 @@ class GatewayProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self.exit_code = self._process.wait()
+        self._logged = self._log.read_text()
 
     def cpu_seconds(self) -> float:
         """CPU time so far, of all its threads."""
@@ -134,8 +135,8 @@ class GatewayProcess:
         }
 
     def log_lines(self, event: str) -> list[dict[str, Any]]:
-        """What it has logged under that name."""
-        lines = (json.loads(line) for line in self._log.read_text().splitlines())
+        """What it had logged under that name when it ended."""
+        lines = (json.loads(line) for line in self._logged.splitlines())
         return [line for line in lines if line["event"] == event]
 
     def _configure(self, more: str) -> None:

@@ -25,6 +25,7 @@ __all__ = [
     "encode_ack",
     "encode_frame",
     "encode_g711",
+    "measure_levels",
 ]
 
 @final
@@ -299,4 +300,21 @@ def encode_g711(pcm: Buffer, law: str) -> bytes:
 
     Raises:
         ValueError: Unknown law, or an odd number of bytes.
+    """
+
+def measure_levels(audio: Buffer, codec: str, channels: int) -> list[tuple[int, int]]:
+    """Measure interleaved audio; the interpreter is released meanwhile.
+
+    Args:
+        audio: Whole sample groups in `codec`; may be empty.
+        codec: As of `Pipeline`.
+        channels: 1 or 2.
+
+    Returns:
+        Per channel in interleave order: the peak (0 to 32768) and the energy, which is the sum of
+        the squares of all samples. Energies of successive pieces add up.
+
+    Raises:
+        MalformedFrame: Not whole sample groups.
+        ValueError: Unknown codec, or another number of channels.
     """

@@ -322,14 +322,11 @@ class Gateway:
         began = self._clock.monotonic_seconds()
         try:
             await sink.stop(deadline_seconds)
-        except Exception:
+        except Exception:  # noqa: BLE001 - the other sinks still have audio to write
             _LOG.exception("sink.stop_failed", sink=sink.name)
         seconds = self._clock.monotonic_seconds() - began
         if seconds >= LATE_SECONDS:
-            detail = sink.snapshot().detail
-            _LOG.warning(
-                "sink.stopped_late", sink=sink.name, seconds=round(seconds, 1), detail=detail
-            )
+            _LOG.warning("sink.stopped_late", sink=sink.name, seconds=round(seconds, 1))
 
     def _admit(self) -> Admission:
         return self._admissions.judge(self._lifecycle.stage, self.media.connections)

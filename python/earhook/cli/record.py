@@ -23,6 +23,8 @@ app = typer.Typer(
 
 SOMETHING_LEFT: Final = 1
 NAME_WIDTH: Final = 14
+PIPED_COLUMNS: Final = 160
+"""Wide enough that no row of a table is folded for a program that reads it."""
 
 PathsArgument = Annotated[
     list[Path],
@@ -124,6 +126,8 @@ def _show_recordings(reports: list[RecordingReport]) -> None:
     from rich.console import Console
 
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = PIPED_COLUMNS
     if not reports:
         console.print("no recordings found")
     elif len(reports) == 1:
@@ -142,8 +146,9 @@ def _overview(reports: list[RecordingReport]) -> Table:
     table = Table(box=None, pad_edge=False)
     for heading in ("recording", "state", "length", "gaps", "lost", "peak dB"):
         justify: JustifyMethod = "right" if heading == "length" else "left"
-        # The name is what one copies: it must stay in one piece.
-        table.add_column(heading, justify=justify, no_wrap=heading == "recording")
+        # On a narrow terminal the name folds, which cuts nothing off; the rest stays readable.
+        folds = heading == "recording"
+        table.add_column(heading, justify=justify, no_wrap=not folds, overflow="fold")
     for report in reports:
         cells = (
             report.stem,

@@ -1,16 +1,18 @@
 //! How loud a lane is.
 
-/// Peak and RMS of a stretch of one lane.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+/// Peak and energy of a stretch of one lane. Energies of stretches add up, RMS figures do not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Level {
     /// Largest distance from zero, 0 to 32,768.
     pub peak: u16,
-    /// Root mean square in units of one quantisation step, 0.0 to 32,768.0.
-    pub rms: f64,
+    /// Sum of the squares of all samples, in squared quantisation steps.
+    pub energy: u64,
+    /// How many samples there were.
+    pub samples: usize,
 }
 
 impl Level {
-    /// Measures samples; of none, both figures are zero.
+    /// Measures samples; of none, all figures are zero.
     #[must_use]
     pub fn of(samples: &[i16]) -> Self {
         let (mut highest, mut lowest) = (0, 0);
@@ -23,7 +25,19 @@ impl Level {
             }
         }
         let peak = highest.unsigned_abs().max(lowest.unsigned_abs());
-        Self { peak, rms: root_mean(energy, samples.len()) }
+        Self { peak, energy, samples: samples.len() }
+    }
+
+    /// Root mean square in units of one quantisation step, 0.0 to 32,768.0; of nothing 0.0.
+    ///
+    /// An energy of more than 2^53 is rounded, by less than one part in 2^52.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)]
+    pub fn rms(&self) -> f64 {
+        if self.samples == 0 {
+            return 0.0;
+        }
+        (self.energy as f64 / self.samples as f64).sqrt()
     }
 }
 
@@ -39,15 +53,6 @@ fn energy_of(block: &[i16]) -> u64 {
         high = high.wrapping_add(square >> 16);
     }
     u64::from(low) + (u64::from(high) << 16)
-}
-
-/// The energy of more than 2^53 units is rounded, by less than one part in 2^52.
-#[allow(clippy::cast_precision_loss)]
-fn root_mean(energy: u64, samples: usize) -> f64 {
-    if samples == 0 {
-        return 0.0;
-    }
-    (energy as f64 / samples as f64).sqrt()
 }
 
 /// As many 16-bit halves as a 32-bit sum holds.

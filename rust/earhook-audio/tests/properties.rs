@@ -117,8 +117,9 @@ proptest! {
         prop_assert_eq!(Some(i32::from(level.peak)), peak);
         let energy: i128 = samples.iter().map(|&sample| i128::from(sample).pow(2)).sum();
         let rms = (energy as f64 / samples.len() as f64).sqrt();
-        prop_assert!((level.rms - rms).abs() < 1e-6);
-        prop_assert!(level.rms <= f64::from(level.peak));
+        prop_assert_eq!(i128::from(level.energy), energy);
+        prop_assert!((level.rms() - rms).abs() < 1e-6);
+        prop_assert!(level.rms() <= f64::from(level.peak));
     }
 
     #[test]
@@ -174,7 +175,8 @@ fn names_and_widths_of_codecs_agree() {
 
 #[test]
 fn levels_of_nothing_silence_and_full_scale() {
-    assert_eq!(Level::of(&[]), Level { peak: 0, rms: 0.0 });
-    assert_eq!(Level::of(&[0; 160]), Level { peak: 0, rms: 0.0 });
-    assert_eq!(Level::of(&[i16::MIN; 160]), Level { peak: 32_768, rms: 32_768.0 });
+    let figures = |samples: &[i16]| (Level::of(samples).peak, Level::of(samples).rms());
+    assert_eq!(figures(&[]), (0, 0.0));
+    assert_eq!(figures(&[0; 160]), (0, 0.0));
+    assert_eq!(figures(&[i16::MIN; 160]), (32_768, 32_768.0));
 }

@@ -13,6 +13,7 @@ mod detach;
 mod error;
 mod feed;
 mod g711;
+mod levels;
 mod pipeline;
 mod stream;
 #[cfg(feature = "testing")]
@@ -31,6 +32,8 @@ mod _core {
     use crate::feed::Feed;
     #[pymodule_export]
     use crate::g711::{decode_g711, encode_g711};
+    #[pymodule_export]
+    use crate::levels::measure_levels;
     #[pymodule_export]
     use crate::pipeline::Pipeline;
     #[pymodule_export]

@@ -98,8 +98,8 @@ impl Pipeline {
 
     fn levels(&self) -> Result<Vec<(u8, u16, f64)>, Refusal> {
         let level = |(channel, samples): (u8, Vec<i16>)| {
-            let Level { peak, rms } = Level::of(&samples);
-            (channel, peak, rms)
+            let level = Level::of(&samples);
+            (channel, level.peak, level.rms())
         };
         self.guarded("measuring levels", || {
             Ok(self.ring.last_write().into_iter().map(level).collect())

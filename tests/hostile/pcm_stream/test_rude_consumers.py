@@ -246,3 +246,23 @@ def test_a_flood_of_acks_and_commands_is_slowed_not_obeyed(
             assert len(gateway.commands) < 12_000
 
     run(scenario())
+
+
+def test_coming_and_going_all_the_time_is_no_way_to_load_the_gateway(
+    run: Any, house: Any, raw_consumer: Any
+) -> None:
+    async def scenario() -> None:
+        async with house(max_subscribers=4) as gateway:
+            codes = set()
+            for _ in range(20):
+                restless = await raw_consumer.dial(gateway.address)
+                restless.subscribe()
+                try:
+                    await restless.until(FrameKind.EVENT)
+                except EOFError:
+                    codes.add((await restless.until_end())["code"])
+                restless.close()
+            assert codes == {"too_many_subscribers"}
+            assert 4 <= gateway.counter("subscribed") < 20
+
+    run(scenario())

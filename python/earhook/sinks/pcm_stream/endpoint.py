@@ -161,7 +161,7 @@ class Dialer:
             try:
                 async with asyncio.timeout(DIAL_SECONDS):
                     subscriber = await self._dial()
-            except OSError as error:  # TimeoutError and ssl.SSLError are some
+            except (OSError, UnicodeError) as error:  # of names that cannot be looked up, too
                 self.detail = f"cannot reach {self.address}: {type(error).__name__}"
                 limited_logger.warning(
                     "pcm_stream.dial_failed",

@@ -31,6 +31,8 @@ __all__ = ["PcmStreamSink"]
 TICK_SECONDS: Final = 1.0
 UNSUBSCRIBED_ALLOWANCE: Final = 32
 """Connections beyond `max_subscribers` that may be about to say hello."""
+SUBSCRIBES_PER_TICK: Final = 8
+"""What is allowed for good; at once, `max_subscribers` are. Each costs a look at every call."""
 
 logger = get_limited_logger(__name__)
 
@@ -58,6 +60,7 @@ class PcmStreamSink:
         self._tick_timer: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
         self._is_stopping = False
+        self._subscribes_left = settings.max_subscribers
 
     @property
     def name(self) -> str:
@@ -160,6 +163,11 @@ class PcmStreamSink:
             text = f"{self._settings.max_subscribers} consumers are connected"
             subscriber.cut(CloseCode.TOO_MANY_SUBSCRIBERS, text)
             return
+        if self._subscribes_left <= 0:
+            text = "too many consumers have come in a short time"
+            subscriber.cut(CloseCode.TOO_MANY_SUBSCRIBERS, text)
+            return
+        self._subscribes_left -= 1
         self.count("subscribed")
         calls = [call for call in self._ledger.calls if subscription.wants(call)]
         for call in calls:
@@ -177,6 +185,10 @@ class PcmStreamSink:
     def gone(self, subscriber: Subscriber) -> None:
         """Forget a connection (`Desk`)."""
         self._subscribers.discard(subscriber)
+        if subscriber.subscription is not None:
+            row = subscriber.snapshot()
+            told = {key: row[key] for key in ("consumer", "received", "forwarded", "dropped")}
+            logger.info("subscriber.gone", address=subscriber.address, **told)
         if not self._subscribers:
             self._empty.set()
 
@@ -228,6 +240,8 @@ class PcmStreamSink:
 
     def _tick(self) -> None:
         self._schedule_tick()
+        most = self._settings.max_subscribers
+        self._subscribes_left = min(most, self._subscribes_left + SUBSCRIBES_PER_TICK)
         now = asyncio.get_running_loop().time()
         for subscriber in list(self._subscribers):
             subscriber.tick(now)
