@@ -41,7 +41,7 @@ class ServerMessage(NamedTuple):
     parameters: Mapping[str, Any]
 
 
-class Objection(Exception):  # noqa: N818 - not a fault of this program: what the peer objects to
+class Objection(Exception):
     """The server broke a rule.
 
     Attributes:
