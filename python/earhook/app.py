@@ -92,6 +92,12 @@ def serve(configuration: Configuration, reread: Callable[[], Configuration]) -> 
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(configuration, reread))
+    except ConfigurationError as error:
+        if not sys.stderr.isatty():
+            # The list for people follows; whoever collects lines of JSON reads only this.
+            faults = [str(fault) for fault in error.faults]
+            _LOG.error("gateway.not_started", faults=faults)
+        raise
     finally:
         lines.end(LAST_LINES_SECONDS)
 
@@ -329,7 +335,7 @@ class Gateway:
             _LOG.warning("sink.stopped_late", sink=sink.name, seconds=round(seconds, 1))
 
     def _admit(self) -> Admission:
-        return self._admissions.judge(self._lifecycle.stage, self.media.connections)
+        return self._admissions.judge(self._lifecycle.stage, self.media.proven_connections)
 
     def _say_stage(self, before: Stage) -> None:
         stage, deadline = self._lifecycle.stage, self._lifecycle.deadline

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from earhook.app import Gateway
+from earhook.config.schema import Configuration
 from earhook.transport.settings import ConnectionLimits, LimitSettings
 
 
@@ -161,3 +163,43 @@ def test_without_descriptors_accepting_rests_and_comes_back(
     run(work())
     lines = [record for record in caplog.records if "accept.failed" in record.getMessage()]
     assert 1 <= len(lines) <= 3
+
+
+def test_strangers_that_are_refused_in_band_keep_no_call_out(
+    run: Any, wire: Any, until: Any
+) -> None:
+    async def work() -> None:
+        sections = {
+            "media": {"host": "127.0.0.1", "port": 0, "refusal": "disconnect", "max_calls": 3},
+            "limits": {"connections": {"refusal_seconds": 0.01}},
+            "admin": {"port": 0},
+            "keys": [{"api_key": "known", "unsigned": True}],
+        }
+        async with Gateway(Configuration.model_validate(sections)) as gateway:
+            port = gateway.media_port
+            strangers = [await upgraded(port, wire.UPGRADE) for _ in range(5)]
+            assert gateway.media.connections == 5
+            assert all(check.passes for check in gateway.view.checks())
+            known = wire.UPGRADE + "X-API-KEY: known\r\n"
+            callers = [await upgraded(port, known) for _ in range(3)]
+            assert gateway.media.proven_connections == 3
+            with pytest.raises(ConnectionError, match="503"):
+                await upgraded(port, known)
+            for writer in (*strangers, *callers):
+                writer.transport.abort()
+            await until(lambda: gateway.media.connections == 0)
+            assert gateway.media.proven_connections == 0
+
+    run(work())
+
+
+async def upgraded(port: int, request: str) -> asyncio.StreamWriter:
+    """Dial and upgrade."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request.encode() + b"\r\n")
+    async with asyncio.timeout(5):
+        head = await reader.readuntil(b"\r\n\r\n")
+    if not head.startswith(b"HTTP/1.1 101 "):
+        writer.transport.abort()
+        raise ConnectionError(head.decode())
+    return writer

@@ -414,6 +414,8 @@ def test_a_port_that_is_taken_is_told_for_every_room_at_once(run: Any, tmp_path:
             assert await gateway.exit_code() == 1
             assert "admin" in gateway.text
             assert str(port) in gateway.text
+            line = await gateway.line("gateway.not_started")
+            assert len(line["faults"]) == 2
             assert "Traceback" not in gateway.text
         server.close()
 

@@ -10,10 +10,14 @@
 With a token set, all but `/livez` and plain `/readyz` ask for `Authorization: Bearer …`. Without
 one only loopback is listened on, and a `Host` that is not loopback is refused, so that no web page
 in a browser on this machine reads it under a name of its own.
+
+It takes no more than 256 connections, and 64 of an address: their file descriptors are those that
+calls need.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import os
@@ -27,13 +31,16 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from earhook.errors import ConfigurationError, ConfigurationFault
-from earhook.ops.logging import get_logger
+from earhook.ops.logging import get_limited_logger, get_logger
+from earhook.transport.caps import Place, Strangers
+from earhook.transport.settings import ConnectionLimits
 
 from .settings import AdminSettings, is_loopback
 
 __all__ = ["AdminServer", "AdminView", "Check"]
 
 logger = get_logger(__name__)
+peer_logger = get_limited_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +90,14 @@ class AdminServer:
         self._view = view
         self._registry = registry
         self._runner: web.AppRunner | None = None
+        self._listening: asyncio.Server | None = None
 
     @property
     def port(self) -> int:
         """The port listened on. Only after `start`."""
-        if self._runner is None:
+        if self._listening is None:
             raise RuntimeError("the admin server has not been started")
-        return int(self._runner.addresses[0][1])
+        return int(self._listening.sockets[0].getsockname()[1])
 
     async def start(self) -> None:
         """Listen.
@@ -106,13 +114,15 @@ class AdminServer:
         application.router.add_get("/api/v1/calls", self._calls)
         application.router.add_get("/api/v1/sinks", self._sinks)
         application.on_response_prepare.append(_without_banner)
-        runner = web.AppRunner(
-            application, access_log=None, keepalive_timeout=15.0, shutdown_timeout=0.5
-        )
+        runner = web.AppRunner(application, shutdown_timeout=0.5)
         await runner.setup()
+        server, places = runner.server, Strangers(_PLACES)
+        assert server is not None  # set up just now
         host, port = self._settings.host, self._settings.port
         try:
-            await web.TCPSite(runner, host, port, backlog=128).start()
+            self._listening = await asyncio.get_running_loop().create_server(
+                lambda: _Connection(server, places), host, port, backlog=128
+            )
         except OSError as error:
             await runner.cleanup()
             # asyncio wraps the system's words into a sentence of its own.
@@ -127,6 +137,9 @@ class AdminServer:
 
     async def stop(self) -> None:
         """Close the listener and what is connected to it."""
+        if self._listening is not None:
+            self._listening.close()
+            self._listening = None
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
@@ -156,6 +169,59 @@ class AdminServer:
 
     async def _sinks(self, _request: web.Request) -> web.Response:
         return _json({"sinks": self._view.sinks_as_json()})
+
+
+class _Connection(web.RequestHandler):
+    """One connection to the port.
+
+    What is no HTTP, aiohttp would answer with its own words and a line of the request, and log
+    the same: that line may hold the token.
+    """
+
+    __slots__ = ("_place", "_places")
+
+    def __init__(self, server: web.Server, places: Strangers) -> None:
+        super().__init__(
+            server,
+            loop=asyncio.get_running_loop(),
+            access_log=None,  # type: ignore[arg-type]  # as the runner itself passes it
+            keepalive_timeout=15.0,
+        )
+        self._places = places
+        self._place: Place | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to read, if there is room."""
+        super().connection_made(transport)
+        name = transport.get_extra_info("peername")
+        place = self._places.enter(str(name[0]) if name else "")
+        if isinstance(place, Place):
+            self._place = place
+        else:
+            peer_logger.warning("admin.refused", reason=place.value)
+            transport.abort()  # type: ignore[attr-defined]  # it is one of a stream
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Give the place back."""
+        super().connection_lost(exc)
+        if self._place is not None:
+            self._place.leave()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what is no HTTP, with fixed words."""
+        peer_logger.warning("admin.malformed", status=status, error=type(exc).__name__)
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer has begun already")
+        text = "internal error\n" if status >= 500 else "malformed request\n"
+        response = web.Response(status=status, text=text, headers=_HEADERS)
+        response.force_close()
+        return response
 
 
 class _Guard:
@@ -226,10 +292,15 @@ async def _plain_errors(request: web.Request, handler: _Answer) -> web.StreamRes
 
 
 async def _without_banner(_request: web.Request, response: web.StreamResponse) -> None:
-    response.headers["Server"] = "earhook"
-    response.headers["Cache-Control"] = "no-store"
-    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers.update(_HEADERS)
 
+
+_HEADERS: Final = {
+    "Server": "earhook",
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+}
+_PLACES: Final = ConnectionLimits(unproven=256, unproven_per_address=64)
 
 _FOREIGN_HOST: Final = (
     "403: without a token only localhost and loopback addresses are answered as Host; "

@@ -19,8 +19,8 @@ class Admissions:
     """Decides, and counts what was refused.
 
     Args:
-        max_calls: Connections at most. Probes and closing connections count, so that live calls
-            never exceed the number, however many requests come at once.
+        max_calls: Connections at most that were not refused. Probes and closing connections
+            count, so that live calls never exceed the number, however many requests come at once.
     """
 
     def __init__(self, max_calls: int) -> None:

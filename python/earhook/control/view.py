@@ -45,8 +45,9 @@ class GatewayView:
     def checks(self) -> list[Check]:
         """What readiness depends on."""
         stage = self.lifecycle.stage
-        full = self.media.connections >= self.admissions.max_calls
-        limit = f"{self.media.connections} of {self.admissions.max_calls}"
+        connections = self.media.proven_connections
+        full = connections >= self.admissions.max_calls
+        limit = f"{connections} of {self.admissions.max_calls}"
         return [
             Check("stage", stage is Stage.SERVING, str(stage)),
             Check("max-calls", not full, limit),

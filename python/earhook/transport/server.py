@@ -63,6 +63,7 @@ class MediaServer:
         )
         self._house.on_upgraded = self._enter
         self._open: dict[StrictListener, None] = {}
+        self._open_strangers = 0
         self._greetings: set[asyncio.Task[None]] = set()
         self._farewells: list[asyncio.TimerHandle] = []
         self._sockets: list[socket.socket] = []
@@ -107,6 +108,15 @@ class MediaServer:
     def connections(self) -> int:
         """Open WebSockets."""
         return len(self._open)
+
+    @property
+    def proven_connections(self) -> int:
+        """Open WebSockets without those that were let in only to be told `unauthorized`.
+
+        The limit of calls is about these: strangers have a limit of their own, and could
+        otherwise keep every call out.
+        """
+        return len(self._open) - self._open_strangers
 
     @property
     def listeners(self) -> tuple[StrictListener, ...]:
@@ -258,11 +268,13 @@ class MediaServer:
 
     def _enter(self, listener: StrictListener) -> None:
         self._open[listener] = None
+        self._open_strangers += listener.place is not None
         self._idle.clear()
         listener.on_gone = self._forget
 
     def _forget(self, listener: StrictListener) -> None:
-        self._open.pop(listener, None)
+        del self._open[listener]
+        self._open_strangers -= listener.place is not None
         if not self._open:
             self._idle.set()
 

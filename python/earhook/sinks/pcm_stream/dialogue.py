@@ -120,7 +120,8 @@ class Dialogue:
 
     def _on_command(self, number: int, body: bytes) -> None:
         envelope = read_object(body, "command")
-        order = Order(str(envelope.get("command"))[:32], None, None, envelope)
+        word = envelope.get("command")
+        order = Order(word[:32] if isinstance(word, str) else "", None, None, envelope)
         refusal: CommandRefused | None = None
         try:
             order = read_order(envelope)
