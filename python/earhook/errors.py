@@ -5,7 +5,7 @@
     │   ├── ProtocolViolation       a message or a move that the protocol forbids
     │   ├── MalformedFrame          a binary frame that is not whole sample groups
     │   └── DuplicateSession        a second live session with the same id
-    ├── ConsumerError           a consumer of the PCM stream broke a rule
+    ├── ConsumerError           a connection of the PCM stream went wrong, on either side of it
     │   ├── StreamError             bytes that are not PCM-stream frames
     │   └── StreamRefused           the gateway ended the stream and said why
     ├── CommandRefused          a wish that the session's state forbids now; harmless
@@ -69,7 +69,7 @@ class DuplicateSession(PeerError):
 
 
 class ConsumerError(EarhookError):
-    """A consumer of the PCM stream broke a rule. Costs its own connection."""
+    """A connection of the PCM stream went wrong, on either side. Costs that connection only."""
 
 
 class StreamError(ConsumerError):

@@ -53,6 +53,7 @@ def test_every_command_has_a_help_page(name: str) -> None:
     result = RUNNER.invoke(app, [name, "--help"])
     assert result.exit_code == 0, result.output
     assert name in result.stdout
+    assert "bool" not in result.stdout
 
 
 def test_the_first_page_lists_every_command() -> None:
@@ -74,7 +75,10 @@ def test_faults_go_to_standard_error_without_a_traceback(tmp_path: Path) -> None
 
 
 def test_init_print_and_check_follow_each_other(tmp_path: Path) -> None:
-    assert earhook("config", "init", directory=tmp_path).returncode == 0
+    begun = earhook("config", "init", directory=tmp_path)
+    assert begun.returncode == 0
+    assert "wss://HOST:8443/audiohook" in begun.stdout
+    assert begun.stdout.endswith("next: earhook check, then earhook serve\n")
     printed = earhook("config", "print", directory=tmp_path)
     assert printed.returncode == 0
     assert '[[sinks]]\nkind = "recording"' in printed.stdout
@@ -86,7 +90,7 @@ def test_init_print_and_check_follow_each_other(tmp_path: Path) -> None:
     assert again.returncode == 1
     assert "exists already" in again.stderr
     secret = (tmp_path / "keys" / "genesys.secret").read_text().strip()
-    assert secret not in printed.stdout + checked.stdout
+    assert secret not in begun.stdout + printed.stdout + checked.stdout
 
 
 def test_check_lists_faults_and_ends_with_1(tmp_path: Path) -> None:

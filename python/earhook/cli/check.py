@@ -14,7 +14,7 @@ from .options import ConfigOption, SetOption, load
 if TYPE_CHECKING:
     from earhook.config.checks import Finding
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

@@ -2,31 +2,46 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from .options import ConfigOption, SetOption, load
 
-app = typer.Typer(no_args_is_help=True, help="Write, show and document the configuration.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Write, show and document the configuration."
+)
+
+DEFAULT_FILE: Final = Path("earhook.toml")
 
 
 @app.command()
 def init(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write it.")
-    ] = Path("earhook.toml"),
+    ] = DEFAULT_FILE,
 ) -> None:
     """Write a commented starter file, with a fresh API key and secret in files of their own."""
     from earhook.config.starter import write_starter
+    from earhook.transport.settings import MediaSettings
 
     starter = write_starter(output)
-    typer.echo(f"wrote {starter.configuration}")
-    typer.echo(f"wrote {starter.key_file}      the API key for Genesys Cloud (mode 0600)")
-    typer.echo(f"wrote {starter.secret_file}       the client secret for Genesys Cloud (mode 0600)")
-    typer.echo(f"\nnext: earhook check --config {starter.configuration}")
+    media = MediaSettings()
+    option = "" if output == DEFAULT_FILE else f" --config {shlex.quote(str(output))}"
+    lines = (
+        f"wrote {starter.configuration}, {starter.key_file}, {starter.secret_file}",
+        "",
+        "enter in the AudioHook integration of Genesys Cloud:",
+        f"  connection URI  wss://HOST:{media.port}{media.path}, HOST being our public name",
+        f"  API key         the content of {starter.key_file}",
+        f"  client secret   the content of {starter.secret_file}",
+        "",
+        f"next: earhook check{option}, then earhook serve{option}",
+    )
+    typer.echo("\n".join(lines))
 
 
 @app.command("print")

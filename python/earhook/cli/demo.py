@@ -118,6 +118,8 @@ async def _show(stage: Stage, playing: asyncio.Task[None]) -> None:
     console = Console(highlight=False)
     began = time.monotonic()
     if not console.is_terminal:
+        if stage.scene.seconds is None:
+            typer.echo(f"calls come in at {stage.url}, PCM goes out at {stage.stream}")
         while not playing.done():
             await asyncio.wait({playing}, timeout=LINE_SECONDS)
             typer.echo(progress_line(stage, time.monotonic() - began))

@@ -36,7 +36,7 @@ AddressArgument = Annotated[
 ]
 CallOption = Annotated[
     list[str] | None,
-    typer.Option("--call", metavar="SESSION", help="Only this session; may be given again."),
+    typer.Option("--call", metavar="SESSION", help="Only this session; repeatable."),
 ]
 ConversationOption = Annotated[
     list[str] | None,
@@ -165,6 +165,8 @@ class _Errand:
 
 
 def _run(errand: _Errand) -> int:
+    import ssl
+
     import uvloop
 
     try:
@@ -175,6 +177,9 @@ def _run(errand: _Errand) -> int:
     except BrokenPipeError:
         # Whoever took our output has heard enough (`earhook listen … | head`).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except ssl.SSLCertVerificationError as error:  # which is a ValueError too
+        what = f"the gateway's certificate is not trusted: {error.verify_message}"
+        raise _fault(errand.address, what, "name its authority with --cafile") from None
     except ValueError as error:
         raise _fault("ADDRESS", str(error)) from None
     except OSError as error:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
 import sys
-from typing import Annotated, Final, cast
+from typing import Annotated, Any, Final, cast
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from earhook.errors import EarhookError
 
@@ -17,12 +16,16 @@ from .faults import show_error
 
 __all__ = ["main"]
 
-COMMANDS: Final = (*("demo", "serve", "check", "call", "listen", "record", "config", "version"),)
+COMMANDS: Final = ("demo", "serve", "check", "call", "listen", "record", "config", "version")
 """In the order of the help page. `earhook.cli.<name>` defines `app`, a `typer.Typer`."""
 
 
 def main() -> None:
-    """Run the command line. The exit code is 0, 1 for what the operator must change, or 2."""
+    """Run the command line.
+
+    The exit code is 0, 1 for what the operator must change, 2 for a command line that makes no
+    sense, or what the command's help page says.
+    """
     try:
         app()
     except EarhookError as error:
@@ -38,19 +41,32 @@ class _LazyCommands(TyperGroup):
     """Imports a command's module when it is called, so that `earhook version` stays fast."""
 
     def list_commands(self, ctx: object) -> list[str]:
-        return [name for name in COMMANDS if _exists(name)]
+        return list(COMMANDS)
 
     def get_command(self, ctx: object, cmd_name: str) -> TyperCommand | TyperGroup | None:
-        if cmd_name not in COMMANDS or not _exists(cmd_name):
+        if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"earhook.cli.{cmd_name}")
         command = cast("TyperCommand | TyperGroup", typer.main.get_command(module.app))
         command.name = cmd_name
+        _hide_types_of_flags(command, typer.Context(command, parent=cast("typer.Context", ctx)))
         return command
 
+    def format_help(self, ctx: object, formatter: object) -> None:
+        context = cast("typer.Context", ctx)
+        _hide_types_of_flags(self, context)
+        super().format_help(context, cast("Any", formatter))
 
-def _exists(name: str) -> bool:
-    return importlib.util.find_spec(f"earhook.cli.{name}") is not None
+
+def _hide_types_of_flags(command: TyperCommand | TyperGroup, context: typer.Context) -> None:
+    """Let help pages show `--json`, not `--json <bool>`: a flag takes no value."""
+    for option in command.get_params(context):
+        if isinstance(option, TyperOption) and option.is_flag:
+            option.metavar = ""
+    if isinstance(command, TyperGroup) and not isinstance(command, _LazyCommands):
+        for child in command.commands.values():
+            below = typer.Context(child, parent=context)
+            _hide_types_of_flags(cast("TyperCommand", child), below)
 
 
 app = typer.Typer(

@@ -6,7 +6,7 @@ import typer
 
 from .options import ConfigOption, SetOption, find, load
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

@@ -11,7 +11,7 @@ import typer
 
 from earhook import __version__
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 LIBRARIES = ("uvloop", "picows", "orjson", "pydantic", "aiohttp", "structlog", "numpy")
 
