@@ -8,6 +8,7 @@ import datetime
 import json
 import os
 import signal
+import socket
 import ssl
 import sys
 import time
@@ -407,17 +408,19 @@ def test_faults_are_a_list_and_exit_code_1(run: Any, tmp_path: Path) -> None:
 
 def test_a_port_that_is_taken_is_told_for_every_room_at_once(run: Any, tmp_path: Path) -> None:
     async def story() -> None:
-        server = await asyncio.start_server(lambda _r, _w: None, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        taken = {"EARHOOK__ADMIN__PORT": str(port), "EARHOOK__MEDIA__PORT": str(port)}
-        async with served(tmp_path, **taken) as gateway:
-            assert await gateway.exit_code() == 1
-            assert "admin" in gateway.text
-            assert str(port) in gateway.text
-            line = await gateway.line("gateway.not_started")
-            assert len(line["faults"]) == 2
-            assert "Traceback" not in gateway.text
-        server.close()
+        with (
+            socket.create_server(("127.0.0.1", 0)) as first,
+            socket.create_server(("127.0.0.1", 0)) as second,
+        ):
+            ports = [str(taken.getsockname()[1]) for taken in (first, second)]
+            taken = {"EARHOOK__ADMIN__PORT": ports[0], "EARHOOK__MEDIA__PORT": ports[1]}
+            async with served(tmp_path, **taken) as gateway:
+                assert await gateway.exit_code() == 1
+                assert "2 faults to correct" in gateway.text
+                assert all(f":{port}" in gateway.text for port in ports)
+                assert "Traceback" not in gateway.text
+                line = await gateway.line("gateway.not_started")
+                assert len(line["faults"]) == 2
 
     run(story())
 
