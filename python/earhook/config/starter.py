@@ -114,7 +114,7 @@ def _write_new(path: Path, text: str, mode: int) -> None:
 
 _HEAD = """\
 Earhook. Try it out: earhook check. Run it: earhook serve.
-What is commented out shows its default; more sections stand in docs/reference/config.md.
+What is commented out shows its default; all of it: earhook config reference.
 
 The API key and the secret for Genesys Cloud lie in the directory keys beside this file: copy
 both into the AudioHook integration. Genesys Cloud only dials wss:// with a certificate of a

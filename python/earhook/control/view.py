@@ -159,6 +159,7 @@ def _read_sink(readings: Readings, snapshot: SinkSnapshot) -> None:
         sink=sink,
     )
     readings.put_each("earhook_sink_events_total", snapshot.counters, label="reason", sink=sink)
+    readings.put_each("earhook_sink_pending", snapshot.gauges, label="reason", sink=sink)
 
 
 def _reload_detail(reloader: Reloader) -> str:
@@ -201,5 +202,6 @@ def _sink_as_json(snapshot: SinkSnapshot) -> dict[str, Any]:
         "calls": snapshot.calls,
         "books": snapshot.books.as_json(),
         "counters": dict(snapshot.counters),
+        "gauges": dict(snapshot.gauges),
         "subscribers": [dict(subscriber) for subscriber in snapshot.subscribers],
     }

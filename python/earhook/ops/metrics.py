@@ -247,6 +247,7 @@ METRICS: Final = (
         "Samples the sink lost: received = forwarded + buffered + dropped, at any moment.",
     ),
     Metric("earhook_sink_events_total", "counter", ("sink", "reason"), "What else a sink counts."),
+    Metric("earhook_sink_pending", "gauge", ("sink", "reason"), "What a sink has yet to do."),
     Metric(
         "earhook_opened_latency_seconds",
         "histogram",

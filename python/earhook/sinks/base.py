@@ -235,7 +235,7 @@ class SinkSnapshot:
     """How a sink is doing, as plain values.
 
     `books` covers all calls so far, ended ones included. `healthy` False shows in readiness;
-    `detail` then says what, where and what to do.
+    `detail` then says what, where and what to do. `counters` only grow, `gauges` come and go.
     """
 
     name: str
@@ -245,6 +245,7 @@ class SinkSnapshot:
     books: SinkBooks
     calls: int
     counters: Mapping[str, int] = field(default_factory=dict)
+    gauges: Mapping[str, int] = field(default_factory=dict)
     subscribers: tuple[Mapping[str, Any], ...] = ()
 
 

@@ -149,8 +149,19 @@ class UpgradeGate(asyncio.Protocol):
         refused = answer.refused
         if refused is not None:
             tally.refusals[refused.reason] += 1
+            # The age tells a wrong clock from a wrong secret.
+            age_seconds = None if refused.age_seconds is None else round(refused.age_seconds, 3)
             _LOG.warning(
-                "upgrade.refused", reason=refused.reason.value, address=self._peer_address()
+                "upgrade.refused",
+                reason=refused.reason.value,
+                age_seconds=age_seconds,
+                address=self._peer_address(),
+            )
+        elif isinstance(answer, Respond) and answer.status == 404:
+            _LOG.info(
+                "request.no_such_path",
+                served=self._house.settings.path,
+                address=self._peer_address(),
             )
         elif isinstance(answer, Accept) and answer.age_seconds is not None:
             tally.signature_age.observe(answer.age_seconds)

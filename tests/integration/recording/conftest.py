@@ -41,7 +41,7 @@ class Recorder:
         for call in calls:
             call.close()
         await stage.settled(sink, *calls)
-        await self._until(lambda: not sink.snapshot().counters["finishing"])
+        await self._until(lambda: not sink.snapshot().gauges["finishing"])
 
     @property
     def files(self) -> list[Path]:

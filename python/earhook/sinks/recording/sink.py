@@ -52,7 +52,7 @@ class RecordingSink:
     """Records every call. One thread writes, a second one finishes files; see `writer`.
 
     A call is settled when its last sample is written or lost. Its files get their final names
-    shortly after; `stop` waits for that, and the counter `finishing` shows how many are left.
+    shortly after; `stop` waits for that, and the gauge `finishing` shows how many are left.
     """
 
     kind: Final = "recording"
@@ -168,11 +168,11 @@ class RecordingSink:
                 "recordings": self._calls,
                 "files": finisher.finished_parts,
                 "damaged_files": finisher.damaged_parts,
-                "finishing": finisher.waiting_calls,
                 "io_errors": self._health.errors,
                 "sync_errors": finisher.sync_errors,
                 "recoveries": self._health.recoveries,
             },
+            gauges={"finishing": finisher.waiting_calls},
         )
 
     def _open(self) -> None:
