@@ -49,7 +49,7 @@ from earhook.sinks.pcm_stream.sink import PcmStreamSink
 from earhook.sinks.recording.settings import RecordingSettings
 from earhook.sinks.recording.sink import RecordingSink
 from earhook.transport.connection import CallListeners
-from earhook.transport.heap import return_large_blocks
+from earhook.transport.heap import return_free_pages, return_large_blocks
 from earhook.transport.server import MediaServer
 from earhook.transport.tally import TransportTally
 from earhook.transport.tls import ServerCertificate
@@ -279,6 +279,7 @@ class Gateway:
                     await self._changed.wait()
             self._changed.clear()
             self.hub.sweep()
+            return_free_pages()
             before = self._lifecycle.stage
             self._lifecycle.handle_timeout(self._clock.monotonic_seconds())
             self._say_stage(before)
