@@ -17,6 +17,7 @@ from earhook.transport.upgrade import (
     Respond,
     answer_fault,
     decide,
+    is_below,
     server_fault,
 )
 
@@ -192,3 +193,9 @@ def test_head_gets_the_length_and_not_the_body() -> None:
     assert b"Content-Length: 2\r\n" in raw
     assert raw.endswith(b"\r\n\r\n")
     assert ask(request("GET /livez HTTP/1.1")).to_bytes(secure=False).endswith(b"\r\n\r\nok")
+
+
+@pytest.mark.parametrize("path", ["/audiohook/../x", "/audiohook/./x", "/audiohook/.."])
+def test_dot_segments_are_below_nothing(path: str) -> None:
+    assert not is_below(path, "/audiohook")
+    assert is_below("/audiohook/..x/bot.7", "/audiohook")

@@ -19,6 +19,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
+import orjson
+
 from earhook.ids import ConversationId, CorrelationId, KeyName, OrganizationId, SessionId
 from earhook.media.format import Channel, MediaFormat
 from earhook.media.pipeline import Pipeline
@@ -62,10 +64,11 @@ class CallFacts:
     language: str | None = None
     participant: Participant | None = None
     input_variables: Mapping[str, str] = field(default_factory=dict)
-    custom_config: Mapping[str, Any] | None = None
+    custom_config: bytes | None = None
+    """JSON, as compact as it can be: it is kept for as long as the call lives."""
 
     def as_json(self, *, personal: bool) -> dict[str, Any]:
-        """Plain values for JSON.
+        """Values for `orjson.dumps`.
 
         Args:
             personal: Include the participant, the input variables and the custom
@@ -91,7 +94,8 @@ class CallFacts:
                 "dnis": self.participant.dnis,
             }
             facts["input_variables"] = dict(self.input_variables)
-            facts["custom_config"] = self.custom_config
+            config = self.custom_config
+            facts["custom_config"] = None if config is None else orjson.Fragment(config)
         return facts
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from earhook.media.format import MediaFormat
 from earhook.protocol import events
 from earhook.sinks.base import CallEvent, CallFacts, CallOutcome, Participant, ProtocolEntry
@@ -24,7 +26,7 @@ def call_facts(
     facts: events.SessionFacts, media: MediaOffer, key_name: KeyName, wall_seconds: float
 ) -> CallFacts:
     """What the hub and the sinks know of a call when it opens."""
-    person = facts.participant
+    person, config = facts.participant, facts.custom_config
     return CallFacts(
         session_id=facts.session_id,
         organization_id=facts.organization_id,
@@ -36,7 +38,7 @@ def call_facts(
         language=facts.language,
         participant=Participant(person.id, person.ani, person.ani_name, person.dnis),
         input_variables=facts.input_variables or {},
-        custom_config=facts.custom_config,
+        custom_config=None if config is None else orjson.dumps(config),
     )
 
 

@@ -211,8 +211,9 @@ def _answer_plain(request: RequestHead, media_path: str) -> Respond | None:
 
 
 def is_below(path: str, root: str) -> bool:
-    """Whether `path` is `root` or lies below it, compared as raw text."""
-    return path == root or path.startswith(root if root == "/" else root + "/")
+    """Whether `path` is `root` or lies below it, compared as raw text and without dot segments."""
+    below = path == root or path.startswith(root if root == "/" else root + "/")
+    return below and not {".", ".."} & set(path.split("/"))
 
 
 def _websocket_key(request: RequestHead) -> str | Respond:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import stat
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +75,16 @@ def test_a_symbolic_link_among_the_folders_is_not_followed(
             (tenant,) = recorder.directory.iterdir()
             shutil.rmtree(tenant)
             tenant.symlink_to(outside)
-            stage.open(organization_id=first.live.facts.organization_id)
-            await until(lambda: not sink.snapshot().healthy)
+            blocked = stage.open(organization_id=first.live.facts.organization_id)
+            await until(lambda: sink.snapshot().counters["io_errors"])
+            other = stage.open(organization_id=str(uuid.uuid4()))
+            for call in (blocked, other):
+                call.push(bytes(3200))
+            await recorder.closed(sink, stage, blocked, other)
+            # It costs the calls of that folder, and nobody else's.
+            assert sink.snapshot().healthy
+            assert blocked.live.settled["recording"].dropped == {"io_error": 1600}
+            assert other.live.settled["recording"].forwarded == 1600
 
     run(record())
     assert not list(outside.iterdir())

@@ -145,7 +145,7 @@ class Dialogue:
             session = order.session.lower()
             found = (e for e in self._outbox.enrolments.values() if e.session == session)
             enrolment = next(found, None)
-        if enrolment is None or not enrolment.is_open:
+        if enrolment is None or not enrolment.is_open or enrolment.call.outcome is not None:
             raise CommandRefused("no such call is open on this connection")
         return enrolment
 

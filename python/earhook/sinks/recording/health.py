@@ -79,6 +79,13 @@ class Health:
         self.errors += 1
         self._fail(_failure(error, doing))
 
+    def note(self, error: OSError, doing: str) -> None:
+        """Count and tell a failure that concerns one call only; the directory stays healthy."""
+        self.errors += 1
+        logger.error(
+            "recording.blocked", sink=self._settings.name, detail=f"{describe(error)} while {doing}"
+        )
+
     def watch(self) -> bool:
         """Look at the directory if it is time; only from the thread that writes.
 

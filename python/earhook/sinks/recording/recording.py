@@ -7,6 +7,7 @@ a file is full, and after a failure as soon as the disk is well again.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,6 +47,10 @@ __all__ = ["CallRecording", "SealedPart", "Shelf"]
 
 MAX_ATTEMPTS: Final = 100
 """Names tried for one call, should earlier calls have had the same id in the same second."""
+WRITTEN_SILENCE_SECONDS: Final = 600.0
+"""Silence that a call may cost in bytes on the disk: a peer can ask for hours in one message."""
+BLOCKED: Final = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EEXIST})
+"""What stands in the way of one call's own folder or file, and of nobody else's."""
 REFRESH_SECONDS: Final = 1.0
 """How often at most the sidecar of a call in progress is replaced."""
 
@@ -92,11 +97,12 @@ class CallRecording:
         self._part: PartFile | None = None
         self._parts: list[PartEntry] = []
         self._capacity = _part_samples(settings, self.audio)
-        self._silence_left = round(settings.max_silence_seconds * media.rate)
+        self._silence_left = round(_silence_seconds(settings) * media.rate)
         self._gaps = GapLog()
         self._losses = GapLog()
         self._meter = LevelMeter(settings.codec, self.channels)
         self._is_broken = False
+        self._is_blocked = False
         self._refreshed_at: float | None = None
         self._has_news = True
 
@@ -233,7 +239,9 @@ class CallRecording:
 
     def _open(self, position: int) -> PartFile | None:
         shelf = self._shelf
-        if self._is_broken or self._is_at_limit or not shelf.health.is_healthy:
+        if self._is_broken or self._is_blocked or self._is_at_limit:
+            return None
+        if not shelf.health.is_healthy:
             return None
         with shelf.directory.folder(self.folder, create=True) as folder:
             name, file = self._create(folder)
@@ -283,7 +291,11 @@ class CallRecording:
         self._shelf.hand_over(SealedPart(self, part, entry))
 
     def _fail(self, error: OSError, doing: str) -> None:
-        self._shelf.health.fail(error, doing)
+        if error.errno in BLOCKED:
+            self._is_blocked = True
+            self._shelf.health.note(error, doing)
+        else:
+            self._shelf.health.fail(error, doing)
         self._seal()
 
     def _lose(self, position: int, samples: int) -> None:
@@ -317,6 +329,13 @@ class CallRecording:
         except RuntimeError:
             # The loop's thread was just adding to it; the next sidecar has it.
             return []
+
+
+def _silence_seconds(settings: RecordingSettings) -> float:
+    """How much silence a call may be filled with. Only that of L16 takes no space on the disk."""
+    if settings.codec == "L16":
+        return settings.max_silence_seconds
+    return min(settings.max_silence_seconds, WRITTEN_SILENCE_SECONDS)
 
 
 def _part_samples(settings: RecordingSettings, audio: WavFormat) -> int:

@@ -55,7 +55,8 @@ class RecordingSettings(Settings):
         default=3600.0,
         ge=0,
         description="Silence that one call's pauses and losses may be filled with in all, in "
-        "seconds. A gap beyond it is left out, and the call goes on in another file.",
+        "seconds; with codec PCMU, where silence takes space on the disk, at most 600. A gap "
+        "beyond it is left out, and the call goes on in another file.",
     )
     reserve_mib: int = Field(
         default=64,
