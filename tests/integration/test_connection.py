@@ -69,7 +69,7 @@ class KeepingSink:
         self.drain()
         books = self.feed.detach(self.calls.index(call) + 1)
         kept = SinkBooks()
-        kept.add(books.received, books.forwarded, books.buffered, books.dropped)
+        kept.merge(books)
         call.settle(self.name, kept)
 
     def forget(self, call: LiveCall) -> None: ...

@@ -15,21 +15,9 @@ from earhook.media.feed import Feed
 from earhook.media.format import MediaFormat
 from earhook.protocol.commands import Command, Pause
 from earhook.sinks.base import CallEvent, CallFacts, CallOutcome, LiveCall, SinkBooks, SinkSnapshot
+from earhook.testing.clock import ManualClock
 
 SESSION = SessionId("0d9f5c52-7f3e-4b7a-9c43-5b8c1d2e3f40")
-
-
-class StillClock:
-    """A clock moved by hand."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic_seconds(self) -> float:
-        return self.now
-
-    def wall_seconds(self) -> float:
-        return 1_767_225_600.0 + self.now
 
 
 class NotingSink:
@@ -58,7 +46,7 @@ class NotingSink:
             self.feed.drain(1 << 20)
             books = SinkBooks()
             final = self.feed.detach(1)
-            books.add(final.received, final.forwarded, final.buffered, final.dropped)
+            books.merge(final)
             call.settle(self.name, books)
 
     def forget(self, call: LiveCall) -> None:
@@ -107,8 +95,8 @@ def outcome(samples: int, *, written: int | None = None, reason: str = "end") ->
 
 
 @pytest.fixture
-def clock() -> StillClock:
-    return StillClock()
+def clock() -> ManualClock:
+    return ManualClock()
 
 
 @pytest.fixture
@@ -123,7 +111,7 @@ def closing_lines(logs: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
 
 
 def test_a_call_is_told_in_order_and_its_books_come_out_balanced(
-    clock: StillClock, logs: pytest.LogCaptureFixture
+    clock: ManualClock, logs: pytest.LogCaptureFixture
 ) -> None:
     sink = NotingSink()
     hub = Hub(RingSettings(), [sink], clock)
@@ -140,7 +128,7 @@ def test_a_call_is_told_in_order_and_its_books_come_out_balanced(
 
 
 def test_samples_that_vanish_are_reported_as_unbalanced(
-    clock: StillClock, logs: pytest.LogCaptureFixture
+    clock: ManualClock, logs: pytest.LogCaptureFixture
 ) -> None:
     hub = Hub(RingSettings(), [NotingSink()], clock)
     call = hub.open(facts(), Door())
@@ -150,7 +138,7 @@ def test_samples_that_vanish_are_reported_as_unbalanced(
 
 
 def test_a_second_live_session_of_the_same_id_is_refused_and_a_later_one_is_not(
-    clock: StillClock,
+    clock: ManualClock,
 ) -> None:
     hub = Hub(RingSettings(), [NotingSink()], clock)
     call = hub.open(facts(), Door())
@@ -160,7 +148,7 @@ def test_a_second_live_session_of_the_same_id_is_refused_and_a_later_one_is_not(
     assert hub.open(facts(), Door()) is not call
 
 
-def test_a_call_without_room_for_its_ring_is_refused_and_leaves_nothing(clock: StillClock) -> None:
+def test_a_call_without_room_for_its_ring_is_refused_and_leaves_nothing(clock: ManualClock) -> None:
     hub = Hub(RingSettings(seconds=600, budget_mib=1), [NotingSink()], clock)
     with pytest.raises(BudgetExhausted):
         hub.open(facts(), Door())
@@ -169,13 +157,13 @@ def test_a_call_without_room_for_its_ring_is_refused_and_leaves_nothing(clock: S
 
 
 def test_a_sink_that_never_settles_is_named_in_the_closing_line(
-    clock: StillClock, logs: pytest.LogCaptureFixture
+    clock: ManualClock, logs: pytest.LogCaptureFixture
 ) -> None:
     hub = Hub(RingSettings(), [NotingSink(), NotingSink("stuck", settles=False)], clock)
     hub.close(hub.open(facts(), Door()), outcome(0))
     hub.sweep()
     assert not closing_lines(logs)
-    clock.now += 5.0
+    clock.advance(5.0)
     hub.sweep()
     hub.sweep()
     (line,) = closing_lines(logs)
@@ -183,20 +171,20 @@ def test_a_sink_that_never_settles_is_named_in_the_closing_line(
     assert not line["balanced"]
 
 
-def test_an_ended_call_can_be_resumed_for_as_long_as_its_ring_lasts(clock: StillClock) -> None:
+def test_an_ended_call_can_be_resumed_for_as_long_as_its_ring_lasts(clock: ManualClock) -> None:
     sink = NotingSink()
     hub = Hub(RingSettings(seconds=2.0), [sink], clock)
     hub.close(hub.open(facts(), Door()), outcome(0))
-    clock.now += 1.9
+    clock.advance(1.9)
     hub.sweep()
     assert "forget" not in sink.told
-    clock.now += 0.2
+    clock.advance(0.2)
     hub.sweep()
     assert sink.told[-1] == "forget"
     assert hub.snapshot().lingering_calls == 0
 
 
-def test_closing_twice_counts_once(clock: StillClock) -> None:
+def test_closing_twice_counts_once(clock: ManualClock) -> None:
     hub = Hub(RingSettings(), [NotingSink()], clock)
     call = hub.open(facts(), Door())
     hub.close(call, outcome(10))
@@ -205,7 +193,7 @@ def test_closing_twice_counts_once(clock: StillClock) -> None:
     assert hub.snapshot().samples_in == 10
 
 
-def test_commands_reach_the_session_through_its_door(clock: StillClock) -> None:
+def test_commands_reach_the_session_through_its_door(clock: ManualClock) -> None:
     hub = Hub(RingSettings(), [NotingSink()], clock)
     door = Door()
     hub.open(facts(), door)
@@ -231,7 +219,7 @@ def test_lost_audio_makes_the_closing_line_louder(
     dropped: dict[str, int],
     written: int,
     level: str,
-    clock: StillClock,
+    clock: ManualClock,
     logs: pytest.LogCaptureFixture,
 ) -> None:
     hub = Hub(RingSettings(), [NotingSink(settles=False)], clock)

@@ -151,7 +151,7 @@ class World:
         self.attached -= 1
         if books is not None:
             assert books.received == books.forwarded + books.buffered + sum(books.dropped.values())
-            self.books.add(books.received, books.forwarded, books.buffered, books.dropped)
+            self.books.merge(books)
 
 
 ACTIONS = st.one_of(

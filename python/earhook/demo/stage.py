@@ -84,12 +84,6 @@ class Stage:
         self.audience = Audience(self.peers)
 
     @property
-    def over(self) -> bool:
-        """Whether all calls have been placed and have ended."""
-        placed = len(self.peers) == self.scene.calls or bool(self.faults)
-        return placed and all(peer.session.finished for peer in self.peers.values())
-
-    @property
     def settled(self) -> bool:
         """Whether every sink and the consumer have everything they will ever get."""
         return self.audience.closed == len(self.peers) and all(

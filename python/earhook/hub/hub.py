@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Protocol
 from earhook.clock import Clock
 from earhook.errors import DuplicateSession, UnknownCall
 from earhook.ids import SessionId
-from earhook.media.pipeline import Budget, Pipeline
+from earhook.media.pipeline import Budget, open_pipeline
 from earhook.ops.logging import get_logger
 from earhook.protocol.commands import Command
 from earhook.sinks.base import CallEvent, CallFacts, CallOutcome, LiveCall, Sink
@@ -84,12 +83,7 @@ class Hub:
         key = facts.session_id.lower()
         if key in self._live:
             raise DuplicateSession(f"session {facts.session_id} is live already")
-        pipeline = Pipeline(
-            self._budget,
-            codec=facts.media.codec,
-            channels=facts.media.channels,
-            capacity_samples=math.ceil(self._settings.seconds * facts.media.rate),
-        )
+        pipeline = open_pipeline(self._budget, facts.media, ring_seconds=self._settings.seconds)
         call = LiveCall(facts, pipeline, self._sink_names, self._report)
         self._live[key] = (call, door)
         self._opened_calls += 1

@@ -22,6 +22,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 import orjson
 
 from earhook.ids import ConversationId, CorrelationId, KeyName, OrganizationId, SessionId
+from earhook.media.feed import Books
 from earhook.media.format import Channel, MediaFormat
 from earhook.media.pipeline import Pipeline
 
@@ -152,18 +153,14 @@ class SinkBooks:
     buffered: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
 
-    def add(self, received: int, forwarded: int, buffered: int, dropped: Mapping[str, int]) -> None:
-        """Add the books of one reader."""
-        self.received += received
-        self.forwarded += forwarded
-        self.buffered += buffered
-        for reason, samples in dropped.items():
+    def merge(self, other: SinkBooks | Books) -> None:
+        """Add all of `other`: of another sink or call, or those of one reader."""
+        self.received += other.received
+        self.forwarded += other.forwarded
+        self.buffered += other.buffered
+        for reason, samples in other.dropped.items():
             if samples:
                 self.dropped[reason] = self.dropped.get(reason, 0) + samples
-
-    def merge(self, other: SinkBooks) -> None:
-        """Add all of `other`."""
-        self.add(other.received, other.forwarded, other.buffered, other.dropped)
 
     def balances(self) -> bool:
         """The conservation law."""

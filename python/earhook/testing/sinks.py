@@ -160,4 +160,4 @@ class StallingSink:
 
 
 def _add(books: SinkBooks, reader: Books) -> None:
-    books.add(reader.received, reader.forwarded, reader.buffered, reader.dropped)
+    books.merge(reader)

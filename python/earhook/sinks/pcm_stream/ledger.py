@@ -61,11 +61,11 @@ class Ledger(Generic[Reader, Place]):
         """Somebody has stopped; None if the reader never began."""
         page = self._pages.get(call)
         if books is not None:
-            self._total.add(books.received, books.forwarded, books.buffered, books.dropped)
+            self._total.merge(books)
         if page is None or page.readers.pop(reader, None) is None:
             return
         if books is not None:
-            page.books.add(books.received, books.forwarded, books.buffered, books.dropped)
+            page.books.merge(books)
         self._settle_if_done(call, page)
 
     def end(self, call: LiveCall) -> None:

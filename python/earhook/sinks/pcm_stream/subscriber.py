@@ -228,7 +228,7 @@ class Subscriber(asyncio.Protocol):
         for enrolment in self._outbox.enrolments.values():
             now = self._outbox.books(enrolment)
             if now is not None:
-                books.add(now.received, now.forwarded, now.buffered, now.dropped)
+                books.merge(now)
         return books
 
     def snapshot(self) -> dict[str, Any]:
@@ -260,7 +260,7 @@ class Subscriber(asyncio.Protocol):
     def _on_left(self, enrolment: Enrolment, books: Books | None) -> None:
         if books is not None:
             past = self._past_books
-            past.add(books.received, books.forwarded, books.buffered, books.dropped)
+            past.merge(books)
         self._desk.left(self, enrolment, books)
 
     def _wake(self) -> None:

@@ -205,9 +205,9 @@ class CallRecording:
         written, lost = self.written, self._losses.samples
         reader = read()
         on_its_way = reader.forwarded - written - sum(lost.values())
-        books = SinkBooks()
-        books.add(reader.received, written, reader.buffered + on_its_way, reader.dropped)
-        books.add(0, 0, 0, lost)
+        books = SinkBooks(reader.received, written, reader.buffered + on_its_way)
+        books.merge(SinkBooks(dropped=reader.dropped))
+        books.merge(SinkBooks(dropped=lost))
         return books
 
     def _part_at(self, position: int) -> PartFile | None:
