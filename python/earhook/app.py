@@ -35,6 +35,7 @@ from earhook.control.process import (
 from earhook.control.reload import Reloader, expiry_text
 from earhook.control.signals import SignalWatch, ignore_reload
 from earhook.control.view import GatewayView
+from earhook.edge.tls import ServerCertificate
 from earhook.errors import ConfigurationError, ConfigurationFault
 from earhook.hub.hub import Hub
 from earhook.ops.background import BackgroundStream
@@ -52,7 +53,6 @@ from earhook.transport.connection import CallListeners
 from earhook.transport.heap import return_free_pages, return_large_blocks
 from earhook.transport.server import MediaServer
 from earhook.transport.tally import TransportTally
-from earhook.transport.tls import ServerCertificate
 from earhook.transport.upgrade import Admission, Doors
 
 __all__ = ["Gateway", "serve"]

@@ -30,9 +30,10 @@ import trustme
 import uvloop
 
 from earhook.clock import SystemClock
+from earhook.edge.settings import TlsSettings
+from earhook.edge.tls import ServerCertificate
 from earhook.testing.echo import GENEROUS_LIMITS, echo_server
-from earhook.transport.settings import LimitSettings, TlsSettings
-from earhook.transport.tls import ServerCertificate
+from earhook.transport.settings import LimitSettings
 
 SUITE = "autobahntestsuite==25.10.1"
 CACHE = Path(__file__).parents[2] / ".cache" / "autobahn"

@@ -18,10 +18,11 @@ import pytest
 import trustme
 
 from earhook.clock import SystemClock
+from earhook.edge.settings import TlsSettings
+from earhook.edge.tls import ServerCertificate
 from earhook.testing.echo import echo_server
 from earhook.transport.server import MediaServer
-from earhook.transport.settings import LimitSettings, TlsSettings
-from earhook.transport.tls import ServerCertificate
+from earhook.transport.settings import LimitSettings
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 IDS = "".join(

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from earhook.transport.settings import ConnectionLimits, LimitSettings
+from earhook.edge.settings import ConnectionLimits
+from earhook.transport.settings import LimitSettings
 
 SMUGGLED = {
     "both lengths": (b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),

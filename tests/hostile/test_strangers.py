@@ -14,7 +14,8 @@ import pytest
 
 from earhook.app import Gateway
 from earhook.config.schema import Configuration
-from earhook.transport.settings import ConnectionLimits, LimitSettings
+from earhook.edge.settings import ConnectionLimits
+from earhook.transport.settings import LimitSettings
 
 
 def hold(port: int, source: str) -> socket.socket:

@@ -17,6 +17,8 @@ import pytest
 import trustme
 
 from earhook.clock import SystemClock
+from earhook.edge.settings import TlsSettings
+from earhook.edge.tls import ServerCertificate
 from earhook.errors import CommandRefused, CoreFault
 from earhook.hub.hub import Hub
 from earhook.hub.settings import RingSettings
@@ -30,9 +32,8 @@ from earhook.testing import CallPeer, CallPlan, CallSetup, Pace, PeerCredential,
 from earhook.transport.connection import CallListeners
 from earhook.transport.dial import DialError
 from earhook.transport.server import MediaServer
-from earhook.transport.settings import LimitSettings, MediaSettings, TlsSettings
+from earhook.transport.settings import LimitSettings, MediaSettings
 from earhook.transport.tally import TransportTally
-from earhook.transport.tls import ServerCertificate
 from earhook.transport.upgrade import Admission, Doors
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]

@@ -18,12 +18,13 @@ import pytest
 import trustme
 
 from earhook.clock import SystemClock
+from earhook.edge.accept import listen
+from earhook.edge.settings import TlsSettings
+from earhook.edge.tls import ServerCertificate
 from earhook.errors import ConfigurationError
 from earhook.testing.echo import echo_server
-from earhook.transport.accept import listen
 from earhook.transport.dial import DialError, dial
-from earhook.transport.settings import MediaSettings, TlsSettings
-from earhook.transport.tls import ServerCertificate
+from earhook.transport.settings import MediaSettings
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from earhook.transport.caps import Place, Strangers
-from earhook.transport.settings import ConnectionLimits
-from earhook.transport.tally import Closing
+from earhook.edge.caps import Place, Strangers
+from earhook.edge.settings import ConnectionLimits
+from earhook.edge.tally import Closing
 
 
 def strangers(**limits: object) -> Strangers:

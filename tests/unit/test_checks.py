@@ -19,7 +19,8 @@ from earhook.config.checks.network import check_connect, check_listen
 from earhook.config.load import load_configuration
 from earhook.config.schema import Configuration
 from earhook.config.starter import write_starter
-from earhook.transport.settings import MediaSettings, TlsSettings
+from earhook.edge.settings import TlsSettings
+from earhook.transport.settings import MediaSettings
 
 CLOCK = SystemClock()
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from earhook.transport.request import Fault, HeadReader, RequestHead, parse_head
+from earhook.edge.request import Fault, HeadReader, RequestHead, parse_head
 
 GOOD = (
     b"GET /audiohook?x=%41 HTTP/1.1\r\nHost: gateway.example:8443\r\n"

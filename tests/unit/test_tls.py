@@ -12,9 +12,9 @@ import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
 
+from earhook.edge.settings import TlsSettings
+from earhook.edge.tls import ServerCertificate, load_context
 from earhook.errors import ConfigurationError
-from earhook.transport.settings import TlsSettings
-from earhook.transport.tls import ServerCertificate, load_context
 
 
 class StoppedClock:

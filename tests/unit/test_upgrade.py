@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from earhook.edge.request import Fault, RequestHead, parse_head
 from earhook.ids import KeyName
 from earhook.protocol.signature import Accepted, Credential, Refusal, Refused, SignedRequest
-from earhook.transport.request import Fault, RequestHead, parse_head
 from earhook.transport.settings import MediaSettings
 from earhook.transport.upgrade import (
     Accept,

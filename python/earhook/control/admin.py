@@ -30,10 +30,10 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
+from earhook.edge.caps import Place, Strangers
+from earhook.edge.settings import ConnectionLimits
 from earhook.errors import ConfigurationError, ConfigurationFault
 from earhook.ops.logging import get_limited_logger, get_logger
-from earhook.transport.caps import Place, Strangers
-from earhook.transport.settings import ConnectionLimits
 
 from .settings import AdminSettings, is_loopback
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from earhook.clock import Clock
+from earhook.edge.settings import TlsSettings
+from earhook.edge.tls import ServerCertificate, load_context
 from earhook.errors import ConfigurationError, ConfigurationFault
 from earhook.ops.logging import get_logger
-from earhook.transport.settings import TlsSettings
-from earhook.transport.tls import ServerCertificate, load_context
 
 from .authentication import Authenticator
 from .credentials import read_keyring, warn_exposed

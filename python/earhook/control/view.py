@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from earhook.edge.tally import Closing
+from earhook.edge.tls import ServerCertificate
 from earhook.hub.hub import Hub
 from earhook.media.format import Channel
 from earhook.ops.logging import PEER_LINES, lost_lines
@@ -16,8 +18,7 @@ from earhook.protocol.signature import Refusal
 from earhook.protocol.stream import DropReason
 from earhook.sinks.base import LiveCall, Sink, SinkSnapshot
 from earhook.transport.server import MediaServer
-from earhook.transport.tally import Broken, Closing, TransportSnapshot
-from earhook.transport.tls import ServerCertificate
+from earhook.transport.tally import Broken, TransportSnapshot
 
 from .admin import Check
 from .admission import Admissions

@@ -21,8 +21,8 @@ from earhook.transport.upgrade import Admission, Doors, PeerIds
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from earhook.edge.tls import ServerCertificate
     from earhook.protocol.signature import SignedRequest
-    from earhook.transport.tls import ServerCertificate
     from earhook.transport.upgrade import PeerIdentity
 
 __all__ = ["GENEROUS_LIMITS", "EchoListener", "echo_server"]

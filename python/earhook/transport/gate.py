@@ -10,19 +10,21 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, cast
 
+from earhook.edge.request import Fault, HeadReader
+from earhook.edge.tally import Closing
 from earhook.ops.logging import get_limited_logger
 
 from .handover import TLS_END_SECONDS, hand_over
-from .request import Fault, HeadReader
-from .tally import Broken, Closing
+from .tally import Broken
 from .upgrade import Accept, Doors, Respond, answer_fault, decide, server_fault
 
 if TYPE_CHECKING:
     from earhook.clock import Clock
+    from earhook.edge.caps import Place
+    from earhook.edge.request import RequestHead
+    from earhook.edge.settings import ConnectionLimits
 
-    from .caps import Place
-    from .request import RequestHead
-    from .settings import ConnectionLimits, MediaSettings
+    from .settings import MediaSettings
     from .strict import StrictListener
     from .tally import TransportTally
 

@@ -8,20 +8,21 @@ import socket
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from earhook.edge.accept import AcceptLoop, listen
+from earhook.edge.caps import Place, Strangers
+from earhook.edge.tally import Closing
 from earhook.ops.logging import get_limited_logger, get_logger
 
-from .accept import AcceptLoop, listen
-from .caps import Place, Strangers
 from .gate import GateHouse, UpgradeGate
-from .tally import Closing, LiveBooks, TransportSnapshot, TransportTally
+from .tally import LiveBooks, TransportSnapshot, TransportTally
 from .upgrade import Admission, Doors
 
 if TYPE_CHECKING:
     from earhook.clock import Clock
+    from earhook.edge.tls import ServerCertificate
 
     from .settings import LimitSettings, MediaSettings
     from .strict import StrictListener
-    from .tls import ServerCertificate
 
 __all__ = ["MediaServer"]
 

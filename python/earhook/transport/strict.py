@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from earhook.clock import Clock
+    from earhook.edge.caps import Place
 
-    from .caps import Place
     from .settings import FrameLimits
     from .tally import LiveBooks, TransportTally
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from earhook.edge.tally import EdgeTally
 from earhook.ops.histogram import Histogram
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from earhook.media.pipeline import Pipeline
     from earhook.protocol.stream import Tally
 
-__all__ = ["Broken", "Closing", "LiveBooks", "TransportSnapshot", "TransportTally"]
+__all__ = ["Broken", "LiveBooks", "TransportSnapshot", "TransportTally"]
 
 
 class Broken(StrEnum):
@@ -40,29 +41,14 @@ class Broken(StrEnum):
     """A defect of ours; the connection is ended, the others go on."""
 
 
-class Closing(StrEnum):
-    """Why a connection never became a WebSocket."""
-
-    FULL = "full"
-    ADDRESS_FULL = "address-full"
-    UPGRADE_TIMEOUT = "upgrade-timeout"
-    UNFINISHED = "unfinished"
-    """The peer left before its request was complete."""
-    REFUSALS_FULL = "refusals-full"
-
-
 @dataclass(slots=True)
-class TransportTally:
+class TransportTally(EdgeTally):
     """The counters of one media port. Written on the loop's thread only."""
 
-    accepted: int = 0
-    accept_errors: int = 0
-    handshakes_failed: int = 0
     upgrades: int = 0
     unauthorized_sessions: int = 0
     probes: int = 0
     faults: int = 0
-    closed_early: Counter[str] = field(default_factory=Counter)
     responses: Counter[int] = field(default_factory=Counter)
     refusals: Counter[str] = field(default_factory=Counter)
     broken: Counter[str] = field(default_factory=Counter)

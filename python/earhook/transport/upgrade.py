@@ -13,10 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
+from earhook.edge.request import Fault, RequestHead
 from earhook.ids import CorrelationId, KeyName, OrganizationId, SessionId, is_uuid
 from earhook.protocol.signature import Accepted, Refused, SignedRequest
 
-from .request import Fault, RequestHead
 from .settings import MediaSettings
 
 if TYPE_CHECKING:

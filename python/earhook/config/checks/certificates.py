@@ -17,9 +17,10 @@ from cryptography.x509.verification import PolicyBuilder, Store, VerificationErr
 
 from earhook.clock import Clock
 from earhook.control.settings import is_loopback
+from earhook.edge.settings import TlsSettings
+from earhook.edge.tls import load_context
 from earhook.errors import ConfigurationError
-from earhook.transport.settings import MediaSettings, TlsSettings
-from earhook.transport.tls import load_context
+from earhook.transport.settings import MediaSettings
 
 from .finding import Finding, doubtful, faults_from, fine, wrong
 

@@ -16,7 +16,7 @@ from earhook.errors import ConfigurationError, ConfigurationFault
 from earhook.ops.logging import get_limited_logger
 
 if TYPE_CHECKING:
-    from .tally import TransportTally
+    from .tally import EdgeTally
 
 __all__ = ["AcceptLoop", "listen"]
 
@@ -80,7 +80,7 @@ class AcceptLoop:
         self,
         sockets: Sequence[socket.socket],
         on_accepted: Callable[[socket.socket, str], None],
-        tally: TransportTally,
+        tally: EdgeTally,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._sockets = tuple(sockets)

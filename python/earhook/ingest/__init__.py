@@ -1,0 +1,1 @@
+"""Call audio over HTTPS POST: the second door of the gateway."""
