@@ -10,7 +10,7 @@ or a `BufferError`. It is copied before the call returns: the memory may be reus
 A panic in the core is raised as `earhook.errors.CoreFault` and ends the call it happened in.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Self, final
 
 from typing_extensions import Buffer
@@ -18,8 +18,10 @@ from typing_extensions import Buffer
 __all__ = [
     "Books",
     "Budget",
+    "EncryptionKeys",
     "Feed",
     "FrameDecoder",
+    "Intake",
     "Pipeline",
     "decode_g711",
     "encode_ack",
@@ -56,7 +58,8 @@ class Pipeline:
 
         Args:
             budget: What the ring's bytes (2 per sample and channel) are taken from.
-            codec: `PCMU`, `PCMA`, `L16` (low byte first) or `L16BE`.
+            codec: Of the frames: `PCMU`, `PCMA`, `L16` (low byte first) or `L16BE`. With `OPUS` and
+                `OGG` there are no frames: all audio comes through an `Intake`.
             channels: Channel numbers in the order in which the peer interleaves them.
             capacity_samples: How many samples of each channel stay readable.
 
@@ -73,6 +76,7 @@ class Pipeline:
 
         Raises:
             MalformedFrame: Not a whole number of sample groups; nothing has changed.
+            ValueError: The codec has no frames.
             CoreFault: A defect; the call has ended.
         """
 
@@ -114,6 +118,132 @@ class Pipeline:
 
     def levels(self) -> list[tuple[int, int, float]]:
         """Channel, peak (0 to 32768) and RMS of the last pushed frame, per channel."""
+
+@final
+class EncryptionKeys:
+    """Input keying material of `aes128gcm` (RFC 8188) by key id. It is shown nowhere."""
+
+    def __new__(cls, keys: Mapping[bytes, bytes], max_record_bytes: int = 65536) -> Self:
+        """Take keys over.
+
+        Args:
+            keys: From key id (at most 255 bytes) to keying material.
+            max_record_bytes: Bodies that state longer records are refused.
+
+        Raises:
+            ValueError: A key id is too long, or a key is empty.
+        """
+
+    def __len__(self) -> int: ...
+
+@final
+class Intake:
+    """The bodies of one call on their way into its ring, however each of them is cut.
+
+    One thread pushes. What bodies give depends on their bytes alone, not on where chunks cut them.
+    The decoder goes on from one body to the next; a sample group or packet does not. An Ogg stream
+    does, and may be cut anywhere.
+
+    Conversion of the rate holds back some milliseconds, and a packet marked as lost is held until
+    the next one, which may bring it back: `position` counts both, `Pipeline.position` does not.
+    """
+
+    def __new__(
+        cls, pipeline: Pipeline, *, codec: str, channels: int, wire_rate: int, rate: int
+    ) -> Self:
+        """Make the intake of a call.
+
+        Args:
+            pipeline: Whose ring is written. The intake keeps the ring's bytes, not the pipeline.
+            codec: `PCMU`, `PCMA`, `L16`, `L16BE`, `OPUS` (packets, each behind its length in 16
+                bits, high byte first; 0 says that one was lost) or `OGG` (Opus in Ogg, RFC 7845).
+            channels: How many are interleaved; as many as the pipeline has.
+            wire_rate: Samples per second and channel on the wire: 8000, 11025, 12000, 16000, 22050,
+                24000, 32000, 44100 or 48000. Of Opus it says nothing.
+            rate: Samples per second and channel in the ring: 8000 or 16000.
+
+        Raises:
+            ValueError: Any of them cannot be.
+        """
+
+    def begin(self, keys: EncryptionKeys | None = None) -> None:
+        """Begin a body. What the last one left unfinished is dropped and counted.
+
+        Args:
+            keys: Present: the body is encrypted as RFC 8188 has it, its header first.
+        """
+
+    def push(self, chunk: Buffer, /) -> int:
+        """Take the next bytes of a body; the interpreter is released meanwhile.
+
+        Opus costs some hundred times what it takes to decode as many bytes of G.711: give it in
+        chunks of a few KiB, or others wait.
+
+        Returns:
+            Samples per channel that were written; 0 after the end of the pipeline.
+
+        Raises:
+            MalformedFrame: The bytes are not of the codec, and there is no way back into it.
+            EncryptionError: Unknown key, bad record size, a record that is not authentic or not
+                in its place. Nothing of that record was decoded, nor of any after it.
+            ValueError: No body has begun.
+            CoreFault: A defect; the call has ended.
+
+        What came before the fault has been written. Either error is raised again for each chunk,
+        and by `end`, until the next body begins.
+        """
+
+    def end(self) -> int:
+        """Say that the body is complete. A sample group or packet that is not is dropped.
+
+        Returns:
+            Samples per channel that were written: what was in the last record.
+
+        Raises:
+            EncryptionError: The last record is missing or not authentic.
+            MalformedFrame: As `push` said.
+            ValueError: No body has begun.
+        """
+
+    def lose(self, samples: int, /) -> int:
+        """Say that what follows does not join what came.
+
+        What is held back is written, then a gap of reason missing; the decoder forgets.
+
+        Args:
+            samples: Length of the gap at the ring's rate; 0 for none.
+
+        Returns:
+            Samples per channel that were written: what was held back.
+
+        Raises:
+            ValueError: The position would pass 2**63 - 1.
+        """
+
+    def finish(self) -> int:
+        """Say that the call is over: write what is held back, and give its samples per channel."""
+
+    @property
+    def position(self) -> int:
+        """Where in the ring the next byte's sound goes: the ring's position and what is held."""
+
+    @property
+    def suspicion(self) -> str | None:
+        """What is most likely sent instead of what was announced; set once, None for none.
+
+        `PCMU`, `PCMA`, `L16` (low byte first), `L16BE`, `audio/ogg`, `audio/wav`, `audio/flac`,
+        `audio/mpeg`, `audio/webm`, `audio/basic`, `audio/opus;channels=2`, or `unknown`: no Opus
+        packets, or no sound, whatever it is.
+        """
+
+    def tally(self) -> dict[str, int]:
+        """Give counts since the beginning of the call.
+
+        `packets` of Opus that were decoded; `concealed_packets` that were lost and for which sound
+        was made up; `recovered_packets` that the next one brought back; `bad_packets` that are no
+        Opus, and count as lost too; `trailing_bytes` at ends of bodies that were dropped; `skipped_bytes` of Ogg streams
+        that belonged to no good page; `records` that were opened, `refused_records` that were not; `encrypted_bytes` that came.
+        """
 
 @final
 class Books:

@@ -4,6 +4,7 @@
     ├── PeerError               the Genesys side broke a rule
     │   ├── ProtocolViolation       a message or a move that the protocol forbids
     │   ├── MalformedFrame          a binary frame that is not whole sample groups
+    │   ├── EncryptionError         an encrypted body that cannot be opened, or not to its end
     │   └── DuplicateSession        a second live session with the same id
     ├── ConsumerError           a connection of the PCM stream went wrong, on either side of it
     │   ├── StreamError             bytes that are not PCM-stream frames
@@ -15,6 +16,7 @@
     │   └── TooManyCalls            the configured number of calls is live
     ├── OperatorError           the operator must change something
     │   └── ConfigurationError      one or more faults in the configuration
+    ├── FetchFailed             a document of somebody else could not be had; the last one serves on
     ├── RecordingError          a recording could not be written or read
     └── CoreFault               a defect in the native core; ends the call it happened in
 
@@ -36,6 +38,8 @@ __all__ = [
     "CoreFault",
     "DuplicateSession",
     "EarhookError",
+    "EncryptionError",
+    "FetchFailed",
     "MalformedFrame",
     "OperatorError",
     "PeerError",
@@ -61,7 +65,14 @@ class ProtocolViolation(PeerError):
 
 
 class MalformedFrame(PeerError):
-    """A binary frame whose length is not a whole number of sample groups."""
+    """Bytes that are not audio of the announced format, as a cut sample group in a frame."""
+
+
+class EncryptionError(PeerError):
+    """An encrypted body whose key we lack, that is not authentic, or that lacks its end.
+
+    Nothing of the record that it is about was decoded.
+    """
 
 
 class DuplicateSession(PeerError):
@@ -127,6 +138,10 @@ class ConfigurationError(OperatorError):
     def __init__(self, faults: list[ConfigurationFault]) -> None:
         super().__init__("\n".join(str(fault) for fault in faults))
         self.faults = tuple(faults)
+
+
+class FetchFailed(EarhookError):
+    """A document that we fetch from somebody else could not be had. The last good one serves on."""
 
 
 class RecordingError(EarhookError):

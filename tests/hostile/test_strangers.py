@@ -164,6 +164,7 @@ def test_without_descriptors_accepting_rests_and_comes_back(
     run(work())
     lines = [record for record in caplog.records if "accept.failed" in record.getMessage()]
     assert 1 <= len(lines) <= 3
+    assert "LimitNOFILE" in lines[0].getMessage()
 
 
 def test_strangers_that_are_refused_in_band_keep_no_call_out(

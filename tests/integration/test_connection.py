@@ -17,6 +17,7 @@ import pytest
 import trustme
 
 from earhook.clock import SystemClock
+from earhook.edge.arrival import EdgeRules
 from earhook.edge.settings import TlsSettings
 from earhook.edge.tls import ServerCertificate
 from earhook.errors import CommandRefused, CoreFault
@@ -131,7 +132,14 @@ async def gateway(
         partial(Admission, admitted=True),
         listeners,
     )
-    server = MediaServer(media, limits, doors, clock=clock, tally=tally, certificate=certificate)
+    server = MediaServer(
+        media,
+        EdgeRules(limits.connections),
+        doors,
+        clock=clock,
+        tally=tally,
+        certificate=certificate,
+    )
     await server.start()
     scheme, host = ("wss", "localhost") if certificate else ("ws", "127.0.0.1")
     try:
@@ -324,7 +332,7 @@ def test_a_second_call_with_the_same_session_id_is_told_to_go(run: Run) -> None:
                 assert "disconnect" in [rung.type for rung in second.ladder.rungs]
                 assert record.disconnect_reason == "error"
                 assert running.hub.live_calls == 1
-            assert running.server.snapshot().calls_refused == {"DuplicateSession": 1}
+            assert running.server.snapshot().calls_refused == {"duplicate-session": 1}
 
     run(work())
 
@@ -336,7 +344,7 @@ def test_a_call_without_room_for_its_ring_is_told_to_go(run: Run) -> None:
             peer = await running.connect(plan())
             await peer.finished()
             assert "disconnect" in [rung.type for rung in peer.ladder.rungs]
-            assert running.server.snapshot().calls_refused == {"BudgetExhausted": 1}
+            assert running.server.snapshot().calls_refused == {"no-room": 1}
 
     run(work())
 

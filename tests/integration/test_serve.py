@@ -455,11 +455,11 @@ def test_a_reload_names_what_only_a_restart_changes_and_who_may_read_secrets(
         async with served(tmp_path) as gateway:
             await gateway.line("gateway.started")
             file = tmp_path / "earhook.toml"
-            file.write_text(file.read_text().replace("[media]", "[media]\nmax_calls = 7"))
+            file.write_text(file.read_text() + "\n[ring]\nseconds = 3.0\n")
             (tmp_path / "secret").chmod(0o644)
             gateway.process.send_signal(signal.SIGHUP)
             needs = await gateway.line("reload.needs_restart")
-            assert needs["settings"] == ["media.max_calls"]
+            assert needs["settings"] == ["ring.seconds"]
             exposed = await gateway.line("secret.exposed")
             assert exposed["file"] == str(tmp_path / "secret")
 

@@ -334,6 +334,7 @@ def test_gap_reasons_are_numbers_on_the_wire_and_words_for_people() -> None:
         (3, "overrun"),
         (4, "malformed"),
         (5, "unreported"),
+        (6, "missing"),
     ]
 
 

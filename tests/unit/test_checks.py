@@ -13,7 +13,7 @@ import trustme
 
 from earhook.clock import SystemClock
 from earhook.config.checks import Finding, Level, examine
-from earhook.config.checks.certificates import check_certificates
+from earhook.config.checks.certificates import check_certificates, check_clear_text
 from earhook.config.checks.machine import check_machine
 from earhook.config.checks.network import check_connect, check_listen
 from earhook.config.load import load_configuration
@@ -52,6 +52,11 @@ def tls(
     if client_ca is not None:
         (directory / "ca.crt").write_bytes(client_ca.cert_pem.bytes())
     return MediaSettings(tls=files)
+
+
+def checked(media: MediaSettings) -> list[Finding]:
+    assert media.tls is not None
+    return list(check_certificates("media.tls", media.tls, CLOCK))
 
 
 def test_a_starter_configuration_has_no_fault(
@@ -113,7 +118,7 @@ def test_a_private_certificate_serves_and_is_pointed_out(
     tmp_path: Path, certificate_authority: trustme.CA
 ) -> None:
     media = tls(tmp_path, certificate_authority.issue_cert("gateway.example"))
-    (finding,) = bad(check_certificates(media, CLOCK))
+    (finding,) = bad(checked(media))
     assert finding.level is Level.DOUBTFUL
     assert "authority" in finding.what
 
@@ -123,9 +128,7 @@ def test_a_certificate_that_ends_soon_is_pointed_out(
 ) -> None:
     soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=3)
     media = tls(tmp_path, certificate_authority.issue_cert("a.example", not_after=soon))
-    assert "expires in 2 days" in " ".join(
-        finding.what for finding in bad(check_certificates(media, CLOCK))
-    )
+    assert "expires in 2 days" in " ".join(finding.what for finding in bad(checked(media)))
 
 
 def test_certificates_in_the_wrong_order_are_a_fault(
@@ -138,7 +141,7 @@ def test_certificates_in_the_wrong_order_are_a_fault(
     stranger = trustme.CA().cert_pem.bytes().decode()
     end = "-----END CERTIFICATE-----\n"
     media.tls.certificate.write_text(leaf + end + stranger + issuer + end)
-    wrong = [f for f in check_certificates(media, CLOCK) if f.level is Level.WRONG]
+    wrong = [f for f in checked(media) if f.level is Level.WRONG]
     assert "issued" in wrong[0].what
 
 
@@ -147,7 +150,7 @@ def test_an_authority_of_clients_is_counted(
 ) -> None:
     leaf = certificate_authority.issue_cert("a.example")
     media = tls(tmp_path, leaf, client_ca=certificate_authority)
-    assert any("1 authorit" in finding.what for finding in check_certificates(media, CLOCK))
+    assert any("1 authorit" in finding.what for finding in checked(media))
 
 
 def test_a_key_that_everybody_reads_is_pointed_out(
@@ -156,12 +159,12 @@ def test_a_key_that_everybody_reads_is_pointed_out(
     media = tls(tmp_path, certificate_authority.issue_cert("a.example"))
     assert media.tls is not None
     media.tls.private_key.chmod(0o644)
-    assert any("every user" in finding.what for finding in check_certificates(media, CLOCK))
+    assert any("every user" in finding.what for finding in checked(media))
 
 
 def test_plain_websockets_beyond_this_machine_are_pointed_out() -> None:
-    assert bad(check_certificates(MediaSettings(host="0.0.0.0"), CLOCK))
-    assert not bad(check_certificates(MediaSettings(host="127.0.0.1"), CLOCK))
+    assert bad(check_clear_text("media", "ws://", "0.0.0.0"))
+    assert not bad(check_clear_text("media", "ws://", "127.0.0.1"))
 
 
 def test_more_calls_than_open_files_are_pointed_out() -> None:

@@ -38,10 +38,10 @@ def test_what_is_written_down_is_exported() -> None:
 
 def test_the_same_labels_add_up() -> None:
     def read(readings: Readings) -> None:
-        readings.put("earhook_calls_refused_total", 2, reason="max-calls")
-        readings.put("earhook_calls_refused_total", 3, reason="max-calls")
+        readings.put("earhook_calls_refused_total", 2, door="media", reason="full")
+        readings.put("earhook_calls_refused_total", 3, door="media", reason="full")
 
-    assert 'earhook_calls_refused_total{reason="max-calls"} 5.0' in exported(read)
+    assert 'earhook_calls_refused_total{door="media",reason="full"} 5.0' in exported(read)
 
 
 @pytest.mark.parametrize(
@@ -88,8 +88,10 @@ def test_a_histogram_counts_every_value_at_or_below_each_bound(values: list[floa
 
 def test_known_values_of_a_label_are_there_before_they_happen() -> None:
     def read(readings: Readings) -> None:
-        readings.put_each("earhook_calls_refused_total", {"b": 2}, label="reason", known=("a", "b"))
+        readings.put_each(
+            "earhook_calls_refused_total", {"b": 2}, label="reason", known=("a", "b"), door="x"
+        )
 
     text = exported(read)
-    assert 'earhook_calls_refused_total{reason="a"} 0.0' in text
-    assert 'earhook_calls_refused_total{reason="b"} 2.0' in text
+    assert 'earhook_calls_refused_total{door="x",reason="a"} 0.0' in text
+    assert 'earhook_calls_refused_total{door="x",reason="b"} 2.0' in text

@@ -128,6 +128,51 @@ def test_mutual_tls_demands_a_certificate(
     assert context.verify_mode is ssl.CERT_REQUIRED
 
 
+def test_clients_may_be_asked_and_still_come_without(
+    files: TlsSettings, tmp_path: Path, certificate_authority: trustme.CA
+) -> None:
+    certificate_authority.cert_pem.write_to_path(tmp_path / "ca")
+    wanted = {"client_ca": tmp_path / "ca", "client_certificates": "optional"}
+    context, _ = load_context(files.model_copy(update=wanted), time.time())
+    assert context.verify_mode is ssl.CERT_OPTIONAL
+
+
+def test_a_fault_names_the_door_it_is_at(files: TlsSettings) -> None:
+    files.certificate.write_text("garbage")
+    with pytest.raises(ConfigurationError, match=r"^ingest\.tls\.certificate "):
+        load_context(files, time.time(), "ingest.tls")
+    with pytest.raises(ConfigurationError, match=r"^ingest\.tls\.certificate "):
+        ServerCertificate(files, StoppedClock(time.time()), "ingest.tls")
+
+
+@pytest.mark.parametrize("content", ["", "hello", "-----BEGIN PRIVATE KEY-----\n"])
+def test_a_key_that_is_none_is_told_in_words(files: TlsSettings, content: str) -> None:
+    files.private_key.write_text(content)
+    told = fault(files)
+    assert "no usable PEM key" in told
+    assert "None" not in told
+
+
+def test_what_was_prepared_changes_nothing_until_it_is_put_in_service(
+    files: TlsSettings, tmp_path: Path, certificate_authority: trustme.CA
+) -> None:
+    certificate = ServerCertificate(files, StoppedClock(time.time()))
+    before = certificate.context
+    (tmp_path / "next").mkdir()
+    write(certificate_authority.issue_cert("next.example"), tmp_path / "next")
+    settings = TlsSettings(
+        certificate=tmp_path / "next" / "crt", private_key=tmp_path / "next" / "key"
+    )
+    commit = certificate.prepare(settings)
+    assert (certificate.context, certificate.facts.names) == (before, ("gateway.example",))
+    settings.certificate.unlink()  # it is read; what becomes of the file is all the same
+    commit()
+    assert certificate.context is not before
+    assert certificate.facts.names == ("next.example",)
+    with pytest.raises(ConfigurationError, match=str(settings.certificate)):
+        certificate.reload()
+
+
 @pytest.mark.parametrize("kind", ["same", "other"])
 def test_a_renewed_certificate_serves_whatever_its_key_type(
     files: TlsSettings, certificate_authority: trustme.CA, kind: str

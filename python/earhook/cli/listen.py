@@ -118,7 +118,9 @@ def listen(  # noqa: PLR0913, PLR0917 - a command's options
     certificate: CertificateOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Hear calls: 16-bit PCM, 8000 Hz, to standard output or into files.
+    """Hear calls: 16-bit PCM at the rate of the call, to standard output or into files.
+
+    AudioHook calls have 8000 Hz, calls over HTTPS what the gateway is set to.
 
     Play a call while it runs, from its beginning:
 
@@ -262,8 +264,15 @@ class _Teller:
         self._file: BinaryIO = sys.stderr.buffer
 
     def opened(self, call: Call) -> None:
-        facts = {"conversation": call.conversation_id, "codec": call.codec}
-        self._tell("opened", call.session_id, channels="+".join(call.channels), **facts)
+        channels = "+".join(call.channels)
+        self._tell(
+            "opened",
+            call.session_id,
+            channels=channels,
+            conversation=call.conversation_id,
+            codec=call.codec,
+            rate=call.rate,
+        )
 
     def notify(self, what: str, call: Call) -> None:
         self._tell(what, call.session_id)

@@ -87,9 +87,12 @@ class CallWriter:
 class OneAtATime:
     """PCM of one call after the other: a second call that runs meanwhile is not heard.
 
+    The first call settles the rate. A call of another one is not heard either: in one stream of
+    samples nobody could tell where the rate changes.
+
     Args:
         file: Where to; a pipe will do.
-        wav: Begin with a WAV header of unknown length.
+        wav: Begin with a WAV header of unknown length, when the first call does.
         channels: In which order they are side by side.
         fill_gaps: As of `CallWriter`.
         notify: Told `hearing` or `not heard` of a call.
@@ -107,16 +110,19 @@ class OneAtATime:
         self._file = file
         self._channels = channels
         self._notify = notify
+        self._wav = wav
         self._fill_gaps = fill_gaps
+        self._rate: int | None = None
         self._writer: CallWriter | None = None
         self._waiting: dict[Call, None] = {}
-        if wav:
-            file.write(build_header(WavFormat("L16", len(channels)), None))
-            file.flush()
 
     def opened(self, call: Call) -> None:
         """Hear it if nothing else is heard."""
-        if self._writer is None:
+        if self._rate is None:
+            self._begin(call.rate)
+        if call.rate != self._rate:
+            self._notify("not heard, another rate", call)
+        elif self._writer is None:
             self._hear(call)
         else:
             self._waiting[call] = None
@@ -143,6 +149,12 @@ class OneAtATime:
 
     def finish(self) -> None:
         """Nothing is kept back."""
+
+    def _begin(self, rate: int) -> None:
+        self._rate = rate
+        if self._wav:
+            self._file.write(build_header(WavFormat("L16", len(self._channels), rate), None))
+            self._file.flush()
 
     def _hear(self, call: Call) -> None:
         self._writer = CallWriter(self._file, call, self._channels, fill_gaps=self._fill_gaps)
@@ -172,7 +184,6 @@ class Files:
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
         self._form = form
-        self._format = WavFormat("L16", len(channels))
         self._channels = channels
         self._fill_gaps = fill_gaps
         self._notify = notify
@@ -183,7 +194,7 @@ class Files:
         """Begin a file."""
         file = self._create(call)
         if self._form == "wav":
-            file.write(build_header(self._format, None))
+            file.write(build_header(self._format(call), None))
             file.flush()
         writer = CallWriter(file, call, self._channels, fill_gaps=self._fill_gaps)
         self._open[call] = (writer, file)
@@ -207,6 +218,9 @@ class Files:
         for call in list(self._open):
             self._finish(call)
 
+    def _format(self, call: Call) -> WavFormat:
+        return WavFormat("L16", len(self._channels), call.rate)
+
     def _finish(self, call: Call) -> None:
         found = self._open.pop(call, None)
         if found is None:
@@ -214,7 +228,7 @@ class Files:
         with found[1] as file:
             if self._form == "wav":
                 file.seek(0)
-                file.write(build_header(self._format, self._audio_bytes.pop(call)))
+                file.write(build_header(self._format(call), self._audio_bytes.pop(call)))
 
     def _create(self, call: Call) -> BinaryIO:
         # A name comes from a checked id or from nothing that the gateway said.

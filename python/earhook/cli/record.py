@@ -178,8 +178,8 @@ def _show_details(console: Console, report: RecordingReport) -> None:
         samples = f"{file.samples} samples, {file.file_bytes} bytes"
         said = " ".join(filter(None, (file.state, file.detail)))
         rows.append(("file", f"{file.file}: {said}, {samples}"))
-    rows += [("gap", _span(span)) for span in _entries(report, "gaps")]
-    rows += [("lost", _span(span)) for span in _entries(report, "lost")]
+    rows += [("gap", _span(span, report.rate)) for span in _entries(report, "gaps")]
+    rows += [("lost", _span(span, report.rate)) for span in _entries(report, "lost")]
     rows += [("peak", _levels(report, "peak")), ("rms", _levels(report, "rms"))]
     rows += [("books", _books(report))]
     rows += [("problem", problem) for problem in report.problems]
@@ -206,7 +206,7 @@ def _audio(report: RecordingReport) -> str:
         if file.header is not None:
             audio = file.header.format
             channels = {1: "mono", 2: "stereo"}.get(audio.channels, f"{audio.channels} channels")
-            return f"{audio.codec} {channels}"
+            return f"{audio.codec} {channels}, {audio.rate} Hz"
     return ""
 
 
@@ -241,14 +241,14 @@ def _spans(report: RecordingReport, key: str) -> str:
     """Number and length of a recording's gaps or losses."""
     lengths = [span.get("samples") for span in _entries(report, key)]
     samples = sum(length for length in lengths if isinstance(length, int))
-    return f"{len(lengths)} ({samples / 8000:.1f} s)" if lengths else ""
+    return f"{len(lengths)} ({samples / report.rate:.1f} s)" if lengths else ""
 
 
-def _span(span: dict[str, Any]) -> str:
+def _span(span: dict[str, Any], rate: int) -> str:
     position, samples = span.get("position"), span.get("samples")
     if not (isinstance(position, int) and isinstance(samples, int)):
         return str(span)
-    return f"at {position / 8000:.3f} s for {samples / 8000:.3f} s: {span.get('reason')}"
+    return f"at {position / rate:.3f} s for {samples / rate:.3f} s: {span.get('reason')}"
 
 
 def _length(seconds: float) -> str:

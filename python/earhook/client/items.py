@@ -66,8 +66,8 @@ class Gap:
 
     Attributes:
         reason: `paused`, `discarded`, `overrun` (we, or the path to us, were too slow),
-            `malformed`, `unreported`; `missing` if the gateway gave none. Later gateways may know
-            more of them.
+            `malformed`, `unreported`, `missing` (it never came to the gateway, or the gateway gave
+            neither audio nor a gap). Later gateways may know more of them.
     """
 
     call: Call

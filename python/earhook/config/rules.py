@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from earhook.edge.settings import TlsSettings
 from earhook.errors import ConfigurationError, ConfigurationFault
+from earhook.ingest.settings import IngestSettings
+from earhook.transport.settings import MediaSettings
 
 from .places import Path
 from .schema import Configuration
 
-__all__ = ["BrokenRule", "broken_rules", "require_servable"]
+__all__ = ["BrokenRule", "broken_rules", "ingest_tls", "ports", "require_servable"]
 
 
 class BrokenRule(NamedTuple):
@@ -27,6 +30,8 @@ def broken_rules(configuration: Configuration) -> Iterator[BrokenRule]:
     yield from _repeated_keys(configuration)
     yield from _repeated_names("sinks", [sink.name for sink in configuration.sinks])
     yield from _same_port(configuration)
+    if configuration.ingest is not None:
+        yield from _ingest_in_the_clear(configuration.ingest, configuration.media)
 
 
 def require_servable(configuration: Configuration) -> None:
@@ -35,10 +40,12 @@ def require_servable(configuration: Configuration) -> None:
     Raises:
         ConfigurationError: Nobody could call.
     """
-    if not configuration.keys:
-        what = "there is no [[keys]] table, so nobody could call"
-        fault = ConfigurationFault("keys", what, "`earhook config init` writes a key and a secret")
-        raise ConfigurationError([fault])
+    ingest = configuration.ingest
+    if configuration.keys or (ingest is not None and (ingest.tokens or ingest.issuers)):
+        return
+    what = "there is no [[keys]] table, so nobody could call"
+    fault = ConfigurationFault("keys", what, "`earhook config init` writes a key and a secret")
+    raise ConfigurationError([fault])
 
 
 def _repeated_names(section: str, names: Sequence[str]) -> Iterator[BrokenRule]:
@@ -64,7 +71,36 @@ def _repeated_keys(configuration: Configuration) -> Iterator[BrokenRule]:
 
 
 def _same_port(configuration: Configuration) -> Iterator[BrokenRule]:
-    media, admin = configuration.media, configuration.admin
-    if media.port == admin.port != 0:
-        what = f"media and admin both listen on port {media.port}"
-        yield BrokenRule(("admin", "port"), what, "choose another port for one of them")
+    taken: dict[int, str] = {}
+    for section, port in ports(configuration):
+        if port != 0 and port in taken:
+            what = f"{taken[port]} and {section} both listen on port {port}"
+            yield BrokenRule((section, "port"), what, "choose another port for one of them")
+        taken.setdefault(port, section)
+
+
+def ports(configuration: Configuration) -> Iterator[tuple[str, int]]:
+    """Every section that listens on a port, and the port."""
+    yield "media", configuration.media.port
+    if configuration.ingest is not None:
+        yield "ingest", configuration.ingest.port
+    if configuration.redirect is not None:
+        yield "redirect", configuration.redirect.port
+    yield "admin", configuration.admin.port
+
+
+def _ingest_in_the_clear(ingest: IngestSettings, media: MediaSettings) -> Iterator[BrokenRule]:
+    if ingest.plaintext and ingest.tls is not None:
+        what = "plaintext = true and [ingest.tls] contradict each other"
+        yield BrokenRule(("ingest", "plaintext"), what, "remove one of them")
+    elif not ingest.plaintext and ingest_tls(ingest, media) is None:
+        what = "there is no certificate for the ingest: neither [ingest.tls] nor [media.tls]"
+        remedy = "fill in one of them; behind a balancer that ends TLS, set plaintext = true"
+        yield BrokenRule(("ingest",), what, remedy)
+
+
+def ingest_tls(ingest: IngestSettings, media: MediaSettings) -> TlsSettings | None:
+    """What the ingest serves with: its own certificate, that of the media port, or none."""
+    if ingest.plaintext:
+        return None
+    return ingest.tls or media.tls

@@ -7,13 +7,17 @@ from typing import Annotated, TypeAlias
 from pydantic import Field
 
 from earhook.control.settings import (
+    AccessAndRangesSettings,
     AdminSettings,
     DrainSettings,
     KeySettings,
+    SheddingSettings,
     SignatureAndReplaySettings,
     WorkersSettings,
 )
+from earhook.edge.settings import ProxySettings, RedirectSettings
 from earhook.hub.settings import RingSettings
+from earhook.ingest.settings import IngestSettings
 from earhook.ops.settings import LogSettings
 from earhook.protocol.settings import SessionSettings
 from earhook.settings import Settings
@@ -35,6 +39,9 @@ class Configuration(Settings):
     media: MediaSettings = Field(
         default_factory=MediaSettings, description="AudioHook over WebSocket."
     )
+    ingest: IngestSettings | None = Field(
+        default=None, description="Call audio over HTTPS POST; without the table, no such port."
+    )
     keys: tuple[KeySettings, ...] = Field(default=(), description="API keys that may open calls.")
     protocol: SessionSettings = Field(
         default_factory=SessionSettings, description="What is answered to Genesys Cloud."
@@ -44,6 +51,18 @@ class Configuration(Settings):
     )
     limits: LimitSettings = Field(
         default_factory=LimitSettings, description="What one stranger or one peer may cost."
+    )
+    access: AccessAndRangesSettings | None = Field(
+        default=None, description="Addresses that may connect; without the table, all."
+    )
+    proxies: ProxySettings | None = Field(
+        default=None, description="Balancers that are believed when they name the client."
+    )
+    redirect: RedirectSettings | None = Field(
+        default=None, description="A plain HTTP port that sends browsers to HTTPS."
+    )
+    shedding: SheddingSettings = Field(
+        default_factory=SheddingSettings, description="When new calls are refused for lack of room."
     )
     ring: RingSettings = Field(
         default_factory=RingSettings, description="Audio kept in memory per call."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import enum
 import json
 import re
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 import annotated_types
-from pydantic import BaseModel, SecretStr
+from pydantic import AwareDatetime, BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from .places import models_in
@@ -31,10 +32,15 @@ class Row(NamedTuple):
 
 
 class Section(NamedTuple):
-    """One table. `is_list` tables are written `[[name]]` and may come any number of times."""
+    """One table.
+
+    `is_list` tables are written `[[name]]` and may come any number of times; what an
+    `is_optional` one switches on is off without it.
+    """
 
     name: str
     is_list: bool
+    is_optional: bool
     kind: str | None
     text: str
     rows: tuple[Row, ...]
@@ -49,7 +55,7 @@ def sections(model: type[BaseModel]) -> Iterator[Section]:
     """Every table of the configuration, in the order of the schema."""
     for name, field in model.model_fields.items():
         for inner in models_in(field.annotation):
-            yield from _sections_of(inner, name, is_list=_is_list(field.annotation))
+            yield from _sections_of(inner, name, field)
 
 
 def as_toml(value: object, name: str = "") -> str:
@@ -67,15 +73,17 @@ def as_toml(value: object, name: str = "") -> str:
     return json.dumps(str(value), ensure_ascii=False)
 
 
-def _sections_of(model: type[BaseModel], name: str, *, is_list: bool) -> Iterator[Section]:
+def _sections_of(model: type[BaseModel], name: str, declared: FieldInfo) -> Iterator[Section]:
+    is_list = _is_list(declared.annotation)
+    is_optional = not declared.is_required() and declared.default is None
     fields = model.model_fields
     rows = tuple(
         _row(key, field) for key, field in fields.items() if not models_in(field.annotation)
     )
-    yield Section(name, is_list, _kind(model), _plain_text(model), rows)
+    yield Section(name, is_list, is_optional, _kind(model), _plain_text(model), rows)
     for key, field in fields.items():
         for inner in models_in(field.annotation):
-            yield from _sections_of(inner, f"{name}.{key}", is_list=_is_list(field.annotation))
+            yield from _sections_of(inner, f"{name}.{key}", field)
 
 
 def _row(name: str, field: FieldInfo) -> Row:
@@ -150,5 +158,7 @@ _WORDS: dict[object, str] = {
     bool: "`true`, `false`",
     Path: "path",
     SecretStr: "text, secret",
+    datetime.date: "date",
+    AwareDatetime: "time with its offset",
 }
 _PLURALS: dict[object, str] = {str: "texts", Path: "paths", SecretStr: "texts, secret"}

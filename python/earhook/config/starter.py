@@ -19,7 +19,10 @@ __all__ = ["Starter", "starter_text", "write_starter"]
 KEY_FILE = "keys/genesys.api-key"
 SECRET_FILE = "keys/genesys.secret"  # noqa: S105 - a path
 
-_SHOWN = ("media", "media.tls", "keys", "sinks", "ring", "admin", "log", "drain")
+_SHOWN = (
+    *("media", "media.tls", "ingest", "ingest.tokens", "keys", "access", "sinks", "ring"),
+    *("admin", "log", "drain"),
+)
 _CHOSEN = {
     ("keys", None): {"name": '"genesys"', "api_key_file": f'"{KEY_FILE}"'}
     | {"secret_files": f'["{SECRET_FILE}"]'},
@@ -84,8 +87,9 @@ def starter_text() -> str:
 def _section(section: Section) -> Iterator[str]:
     chosen = _CHOSEN.get((section.name, section.kind), {})
     yield from _comment(section.text)
-    # A table with a key that must be given is only opened where the starter gives it.
-    closed = not chosen and any(row.required for row in section.rows)
+    # What is off by default stays off, and a table with a key that must be given is only opened
+    # where the starter gives it.
+    closed = not chosen and (section.is_optional or any(row.required for row in section.rows))
     yield f"# {section.header}" if closed else section.header
     for row in section.rows:
         yield from _comment(row.text)

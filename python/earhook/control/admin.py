@@ -35,6 +35,7 @@ from earhook.edge.settings import ConnectionLimits
 from earhook.errors import ConfigurationError, ConfigurationFault
 from earhook.ops.logging import get_limited_logger, get_logger
 
+from .credentials import read_token
 from .settings import AdminSettings, is_loopback
 
 __all__ = ["AdminServer", "AdminView", "Check"]
@@ -91,6 +92,19 @@ class AdminServer:
         self._registry = registry
         self._runner: web.AppRunner | None = None
         self._listening: asyncio.Server | None = None
+
+    def prepare(self, settings: AdminSettings) -> Callable[[], None]:
+        """Read the token again; it is asked for when what is returned is called.
+
+        Raises:
+            ConfigurationError: It cannot be read, or the port in use would stand open without it.
+        """
+        token = read_token(settings)
+        if token is None and not is_loopback(self._settings.host):
+            what = f"the admin port listens on {self._settings.host}, which needs a token"
+            remedy = "keep the token until the restart that moves the port to 127.0.0.1"
+            raise ConfigurationError([ConfigurationFault("admin.token_file", what, remedy)])
+        return lambda: self._guard.replace(token)
 
     @property
     def port(self) -> int:
@@ -228,6 +242,10 @@ class _Guard:
     """Who may ask what."""
 
     def __init__(self, token: str | None) -> None:
+        self.replace(token)
+
+    def replace(self, token: str | None) -> None:
+        """Ask for another token from now on."""
         # Digests have one length, which a comparison in constant time needs.
         self._digest = None if token is None else _digest(f"Bearer {token}")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +19,7 @@ from earhook.protocol.signature import Credential, KeyRing
 
 from .settings import AdminSettings, KeySettings, decode_secret
 
-__all__ = ["exposed_files", "read_keyring", "read_token", "warn_exposed"]
+__all__ = ["exposed_files", "read_keyring", "read_secret_file", "read_token", "warn_exposed"]
 
 MAX_SECRET_FILE_BYTES: Final = 4096
 
@@ -54,21 +54,26 @@ def read_token(settings: AdminSettings) -> str | None:
     if settings.token_file is None:
         return None
     faults: list[ConfigurationFault] = []
-    token = _file_text("admin.token_file", settings.token_file, faults)
+    token = read_secret_file("admin.token_file", settings.token_file, faults)
     if faults:
         raise ConfigurationError(faults)
     return token
 
 
-def exposed_files(keys: Sequence[KeySettings], admin: AdminSettings) -> list[Path]:
-    """Secret files that every user of the machine may read."""
+def exposed_files(
+    keys: Sequence[KeySettings], admin: AdminSettings, others: Iterable[Path] = ()
+) -> list[Path]:
+    """Secret files that every user of the machine may read; `others` are those of the ingest."""
     files = [file for key in keys for file in (key.api_key_file, *key.secret_files)]
-    return [file for file in (*files, admin.token_file) if file is not None and _is_exposed(file)]
+    named = (file for file in (*files, admin.token_file, *others) if file is not None)
+    return [file for file in named if _is_exposed(file)]
 
 
-def warn_exposed(keys: Sequence[KeySettings], admin: AdminSettings) -> None:
+def warn_exposed(
+    keys: Sequence[KeySettings], admin: AdminSettings, others: Iterable[Path] = ()
+) -> None:
     """Write a line for every secret file that every user of the machine may read."""
-    for file in exposed_files(keys, admin):
+    for file in exposed_files(keys, admin, others):
         _LOG.warning("secret.exposed", file=str(file), remedy="chmod 600")
 
 
@@ -81,7 +86,7 @@ def _credential(
         api_key = key.api_key.get_secret_value()
     else:
         assert key.api_key_file is not None  # the settings' own rule
-        api_key = _file_text(f"{where}.api_key_file", key.api_key_file, faults)
+        api_key = read_secret_file(f"{where}.api_key_file", key.api_key_file, faults)
     if not api_key.isascii() or not api_key.isprintable() or " " in api_key:
         what = "an API key is plain ASCII without spaces"
         faults.append(ConfigurationFault(where, what, "copy it as Genesys Cloud shows it"))
@@ -105,7 +110,7 @@ def _secrets(where: str, key: KeySettings, faults: list[ConfigurationFault]) -> 
     """The decoded secrets of one key; the files' after those in the configuration itself."""
     texts = [(f"{where}.secrets", secret.get_secret_value()) for secret in key.secrets]
     for file in key.secret_files:
-        text = _file_text(f"{where}.secret_files", file, faults)
+        text = read_secret_file(f"{where}.secret_files", file, faults)
         texts.append((f"{where}.secret_files {file}", text))
     decoded = []
     for place, text in texts:
@@ -118,7 +123,7 @@ def _secrets(where: str, key: KeySettings, faults: list[ConfigurationFault]) -> 
     return tuple(decoded)
 
 
-def _file_text(where: str, file: Path, faults: list[ConfigurationFault]) -> str:
+def read_secret_file(where: str, file: Path, faults: list[ConfigurationFault]) -> str:
     """The text of a secret file without white space at its ends; "" after adding a fault."""
     try:
         with file.open("rb") as opened:

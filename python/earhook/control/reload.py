@@ -1,50 +1,58 @@
-"""Keys and certificates, read again while calls are live: all of it good, or nothing changes."""
+"""A new configuration while calls are live: all of it good, or nothing changes.
+
+In two phases. Every part first prepares what it would put in service: reads files, tries
+certificates, finds faults. Only when all of them have prepared, all of them commit, which is
+plain assignment and has no way to fail.
+"""
 
 from __future__ import annotations
 
-import datetime
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Final, Generic, TypeAlias, TypeVar
 
-from earhook.clock import Clock
-from earhook.edge.settings import TlsSettings
-from earhook.edge.tls import ServerCertificate, load_context
 from earhook.errors import ConfigurationError, ConfigurationFault
 from earhook.ops.logging import get_logger
 
-from .authentication import Authenticator
-from .credentials import read_keyring, warn_exposed
-from .settings import AdminSettings, KeySettings
-
-__all__ = ["Reloadable", "Reloader", "expiry_text"]
+__all__ = ["Commit", "Part", "Reloader", "nothing_to_commit"]
 
 _LOG: Final = get_logger(__name__)
 
+Configuration = TypeVar("Configuration")
 
-class Reloadable(Protocol):
-    """The part of the configuration that a reload puts in service."""
-
-    @property
-    def keys(self) -> Sequence[KeySettings]:
-        """API keys that may open calls."""
-        ...
-
-    @property
-    def admin(self) -> AdminSettings:
-        """Where the admin port's token lies; a reload only looks at who can read it."""
-        ...
+Commit: TypeAlias = Callable[[], None]
+"""Puts in service what was prepared: at once, and without a way to fail."""
 
 
-class Reloader:
-    """Puts new keys and a new certificate in service.
+@dataclass(frozen=True, slots=True)
+class Part(Generic[Configuration]):
+    """Something that can be changed while it runs.
+
+    Attributes:
+        settings: The keys that it puts in service, as patterns over their dotted names: `keys`,
+            `media.tls.*` (the keys of a table, not whether there is one).
+        prepare: Reads and tries what a configuration says of them, changing nothing. It raises
+            `ConfigurationError` with every fault.
+    """
+
+    settings: tuple[str, ...]
+    prepare: Callable[[Configuration], Commit]
+
+
+def nothing_to_commit() -> None:
+    """For a part whose settings can only be changed by a restart this time."""
+
+
+class Reloader(Generic[Configuration]):
+    """Puts a new configuration in service, as far as that can be done without a restart.
 
     Args:
         reread: Reads the configuration again; raises `ConfigurationError`.
-        authenticator: Gets the keys.
-        certificate: Gets the certificate; None without TLS.
-        tls: Where the certificate lies.
-        clock: Now, for the certificate's validity.
+        parts: What can be changed. They commit in this order.
+        changed: Dotted names of the keys that differ from those that the process started with.
+        done: Called with what is in service from now on. What it returns is added to the line.
 
     Attributes:
         count: Reloads so far, `good` and `bad`.
@@ -53,17 +61,15 @@ class Reloader:
 
     def __init__(
         self,
-        reread: Callable[[], Reloadable],
-        authenticator: Authenticator,
-        certificate: ServerCertificate | None,
-        tls: TlsSettings | None,
-        clock: Clock,
+        reread: Callable[[], Configuration],
+        parts: Sequence[Part[Configuration]],
+        changed: Callable[[Configuration], Iterable[str]],
+        done: Callable[[Configuration], Mapping[str, object]],
     ) -> None:
         self._reread = reread
-        self._authenticator = authenticator
-        self._certificate = certificate
-        self._tls = tls
-        self._clock = clock
+        self._parts = tuple(parts)
+        self._changed = changed
+        self._done = done
         # Both from the start, so that the first bad one is an increase and not a new series.
         self.count: Counter[str] = Counter(good=0, bad=0)
         self.last_is_good = True
@@ -75,47 +81,49 @@ class Reloader:
             Whether it was put in service. If not, nothing has changed.
         """
         try:
-            self._put_in_service()
+            configuration = self._reread()
+            commits = self._prepare(configuration)
         except ConfigurationError as error:
-            self.count["bad"] += 1
-            self.last_is_good = False
-            faults = [str(fault) for fault in error.faults]
-            _LOG.error("reload.refused", faults=faults, in_service="what was there before")
+            self._refuse([str(fault) for fault in error.faults])
             return False
+        except Exception:  # noqa: BLE001 - nothing may end a gateway that runs
+            # A defect of ours: what is in service is still whole, so it goes on.
+            self._refuse(["a defect of ours; see the traceback"], exc_info=True)
+            return False
+        for commit in commits:
+            commit()
         self.count["good"] += 1
         self.last_is_good = True
+        self._say_needs_restart(configuration)
+        _LOG.info("reload.done", **self._done(configuration))
         return True
 
-    def _put_in_service(self) -> None:
+    def _prepare(self, configuration: Configuration) -> list[Commit]:
+        """What puts it in service; the faults of all parts together."""
         faults: list[ConfigurationFault] = []
-        configuration = self._reread()
-        try:
-            keyring = read_keyring(configuration.keys)
-        except ConfigurationError as error:
-            faults.extend(error.faults)
-        faults.extend(self._certificate_faults())
+        commits: list[Commit] = []
+        for part in self._parts:
+            try:
+                commits.append(part.prepare(configuration))
+            except ConfigurationError as error:
+                faults.extend(error.faults)
         if faults:
-            raise ConfigurationError(faults)
-        if self._certificate is not None:
-            self._certificate.reload()
-        self._authenticator.replace(keyring)
-        expires = expiry_text(self._certificate)
-        _LOG.info("reload.done", keys=len(keyring), certificate_expires=expires)
-        warn_exposed(configuration.keys, configuration.admin)
+            raise ConfigurationError(list(dict.fromkeys(faults)))
+        return commits
 
-    def _certificate_faults(self) -> Sequence[ConfigurationFault]:
-        if self._tls is None:
-            return ()
-        try:
-            load_context(self._tls, self._clock.wall_seconds())
-        except ConfigurationError as error:
-            return error.faults
-        return ()
+    def _refuse(self, faults: list[str], *, exc_info: bool = False) -> None:
+        self.count["bad"] += 1
+        self.last_is_good = False
+        in_service = "what was there before"
+        _LOG.error("reload.refused", faults=faults, in_service=in_service, exc_info=exc_info)
 
-
-def expiry_text(certificate: ServerCertificate | None) -> str | None:
-    """When the certificate in service expires, for people; None without TLS."""
-    if certificate is None:
-        return None
-    expires = certificate.facts.expires_wall_seconds
-    return f"{datetime.datetime.fromtimestamp(expires, datetime.UTC):%Y-%m-%dT%H:%M:%SZ}"
+    def _say_needs_restart(self, configuration: Configuration) -> None:
+        """Name what differs from what the process runs with, and stays as it is."""
+        patterns = [pattern for part in self._parts for pattern in part.settings]
+        kept = [
+            key
+            for key in self._changed(configuration)
+            if not any(fnmatchcase(key, pattern) for pattern in patterns)
+        ]
+        if kept:
+            _LOG.warning("reload.needs_restart", settings=kept)

@@ -5,19 +5,24 @@ from __future__ import annotations
 import base64
 import binascii
 import ipaddress
+from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from earhook.protocol.replay import ReplayMode
+from earhook.edge.settings import AccessSettings
 from earhook.protocol.settings import SignatureSettings
 from earhook.settings import Settings
 
 __all__ = [
+    "AccessAndRangesSettings",
     "AdminSettings",
     "DrainSettings",
+    "IpRangesSettings",
     "KeySettings",
+    "ReplayMode",
+    "SheddingSettings",
     "SignatureAndReplaySettings",
     "WorkersSettings",
     "decode_secret",
@@ -81,6 +86,17 @@ class KeySettings(Settings):
         return self
 
 
+class ReplayMode(StrEnum):
+    """What a signature that was used before means."""
+
+    OFF = "off"
+    """Nothing is remembered."""
+    LOG = "log"
+    """Repeats pass and are counted."""
+    ENFORCE = "enforce"
+    """Repeats are refused, and so is everybody whose signature cannot be remembered."""
+
+
 class SignatureAndReplaySettings(SignatureSettings):
     """`[signature]`: when a request signature counts, and what a repeated one means."""
 
@@ -90,7 +106,11 @@ class SignatureAndReplaySettings(SignatureSettings):
         "and counts it, `enforce` refuses it.",
     )
     replay_capacity: int = Field(
-        default=100_000, ge=1000, le=1_000_000, description="Signatures remembered at most."
+        default=100_000,
+        ge=1000,
+        le=1_000_000,
+        description="Signatures that can be remembered at once, in memory that all worker "
+        "processes share: 48 bytes each. Beyond it, `enforce` refuses everybody.",
     )
 
 
@@ -140,6 +160,133 @@ class DrainSettings(Settings):
         default=10.0,
         ge=0.5,
         description="How long sinks may take to write what they still hold when all calls ended.",
+    )
+
+
+class IpRangesSettings(Settings):
+    """`[access.ip_ranges]`: networks that Genesys Cloud publishes; they join those of `[access]`.
+
+    Without a list, fetched or kept from before, none of these networks may knock.
+    """
+
+    url: str = Field(
+        description="The ip-ranges API of your region, such as "
+        "`https://api.mypurecloud.com/api/v2/ipranges`."
+    )
+    token_file: Path | None = Field(
+        default=None,
+        description="A file that holds a bearer token, where the API asks for one. It is read "
+        "again at each refresh.",
+    )
+    ca_file: Path | None = Field(
+        default=None,
+        description="PEM file of the authorities that `url` is checked against. Left out: those "
+        "of this machine.",
+    )
+    services: tuple[str, ...] = Field(
+        default=("audiohook", "audio-connector"),
+        min_length=1,
+        description="Services whose networks count.",
+    )
+    regions: tuple[str, ...] = Field(
+        default=(), description="Regions whose networks count, such as `eu-west-1`. Empty: all."
+    )
+    refresh_hours: float = Field(
+        default=24.0,
+        ge=0.25,
+        le=720,
+        description="How often it is fetched. After a failure: each minute at first, then more "
+        "and more seldom, down to once an hour.",
+    )
+    alarm_hours: float = Field(
+        default=72.0, ge=1, description="A list older than this is an error in the log every hour."
+    )
+    copy_file: Path = Field(
+        default=Path("ip-ranges.json"),
+        description="Where the last good list is kept, for the next start.",
+    )
+
+
+class AccessAndRangesSettings(AccessSettings):
+    """`[access]`: clients by address, at all doors. Without the table: anybody may knock.
+
+    Who is on no list is closed before TLS. With the table and nothing in it, that is everybody.
+    """
+
+    ip_ranges: IpRangesSettings | None = Field(
+        default=None, description="See `[access.ip_ranges]`."
+    )
+
+
+class SheddingSettings(Settings):
+    """`[shedding]`: when new calls are refused so that live ones stay whole.
+
+    Live calls, connection checks over HTTP and the admin port are never touched by it.
+    """
+
+    enabled: bool = Field(
+        default=True,
+        description="`false`: new calls are refused only at `max_calls`, whatever it does to "
+        "those that are live.",
+    )
+    cpu_percent: float = Field(
+        default=85.0,
+        gt=0,
+        le=100,
+        description="CPU, in percent of one core for the event loop's thread, or of all cores "
+        "that this process may use for all its threads, whichever is nearer to its limit.",
+    )
+    cpu_seconds: float = Field(
+        default=1.0,
+        ge=0.2,
+        le=60,
+        description="The time over which CPU is averaged. A burst of calls that the core is to "
+        "take at full speed must fit into it.",
+    )
+    loop_lag_seconds: float = Field(
+        default=0.1,
+        ge=0.01,
+        description="How late the event loop may be: the 99th percentile of its last 5 s, so "
+        "that a single hiccup does not count.",
+    )
+    memory_percent: float = Field(
+        default=85.0, gt=0, le=100, description="Resident memory, in percent of `memory_mib`."
+    )
+    memory_mib: int | None = Field(
+        default=None,
+        ge=64,
+        description="Memory that this process may have, in MiB. Left out: what its control group "
+        "allows, or the machine has.",
+    )
+    open_files_percent: float = Field(
+        default=80.0, gt=0, le=100, description="Open files, in percent of how many are allowed."
+    )
+    release_percent: float = Field(
+        default=80.0,
+        ge=10,
+        le=100,
+        description="New calls are welcome again once every figure is back below this part of "
+        "its limit.",
+    )
+    release_calls_percent: float = Field(
+        default=95.0,
+        ge=10,
+        le=100,
+        description="The same for the number of live calls. It is higher, because calls end one "
+        "by one: at 80 a fifth of the gateway would stand empty for minutes.",
+    )
+    retry_after_seconds: int = Field(
+        default=10, ge=1, le=3600, description="What `Retry-After` of a refusal says."
+    )
+    probes: Literal["http", "answer"] = Field(
+        default="http",
+        description="Connection tests of Genesys Cloud while new calls are refused. A WebSocket "
+        "shows only after its upgrade whether it is one. `http`: every upgrade gets 503, and only "
+        "checks over HTTP are answered. `answer`: up to `probe_sessions` upgrades at a time are "
+        "let in; a test is answered, a call is disconnected at once.",
+    )
+    probe_sessions: int = Field(
+        default=8, ge=1, le=1000, description='How many at a time, with `probes = "answer"`.'
     )
 
 

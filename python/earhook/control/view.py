@@ -2,57 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from earhook.edge.tally import Closing
+from earhook.edge.access import Access
 from earhook.edge.tls import ServerCertificate
 from earhook.hub.hub import Hub
+from earhook.ingest.call_tally import IngestBooks
+from earhook.ingest.calls import IngestCalls
+from earhook.ingest.door import IngestDoor
+from earhook.ingest.server import IngestServer
 from earhook.media.format import Channel
 from earhook.ops.logging import PEER_LINES, lost_lines
 from earhook.ops.metrics import Readings
 from earhook.ops.watchdog import LoopWatch
 from earhook.protocol.events import Ending
-from earhook.protocol.signature import Refusal
 from earhook.protocol.stream import DropReason
 from earhook.sinks.base import LiveCall, Sink, SinkSnapshot
 from earhook.transport.server import MediaServer
-from earhook.transport.tally import Broken, TransportSnapshot
+from earhook.transport.tally import LiveBooks, TransportSnapshot
 
+from . import figures
 from .admin import Check
-from .admission import Admissions
+from .admission import FULL, Admissions
 from .authentication import Authenticator
+from .doorkeeper import IngestDoorkeeper
+from .ip_ranges import IpRanges
+from .jwks import FetchedKeys
 from .lifecycle import Lifecycle, Stage
+from .pressure import Pressure
 from .reload import Reloader
 
-__all__ = ["GatewayView"]
+if TYPE_CHECKING:
+    from earhook.clock import Clock
+    from earhook.edge.redirect import RedirectServer
+
+__all__ = ["GatewayView", "IngestParts"]
+
+
+class IngestParts(NamedTuple):
+    """What the ingest port is made of."""
+
+    server: IngestServer
+    door: IngestDoor
+    calls: IngestCalls
+    admissions: Admissions
+    doorkeeper: IngestDoorkeeper
+    certificate: ServerCertificate | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayView:
-    """Reads the rooms' snapshots when somebody asks; holds nothing of its own."""
+    """Reads the rooms' snapshots when somebody asks; holds nothing of its own.
 
+    `certificate` is that of the media port. `ingest`, `ip_ranges` and `redirect` are None where
+    they are not configured.
+    """
+
+    clock: Clock
     lifecycle: Lifecycle
     admissions: Admissions
+    pressure: Pressure
     authenticator: Authenticator
-    reloader: Reloader
+    reloader: Reloader[Any]
     certificate: ServerCertificate | None
+    access: Access
     media: MediaServer
     hub: Hub
     sinks: Sequence[Sink]
     watch: LoopWatch
+    ingest: IngestParts | None = None
+    ip_ranges: IpRanges | None = None
+    redirect: RedirectServer | None = None
 
     def checks(self) -> list[Check]:
         """What readiness depends on."""
         stage = self.lifecycle.stage
-        connections = self.media.proven_connections
-        full = connections >= self.admissions.max_calls
-        limit = f"{connections} of {self.admissions.max_calls}"
         return [
             Check("stage", stage is Stage.SERVING, str(stage)),
-            Check("max-calls", not full, limit),
+            *self._check_room(),
             Check("reload", passes=True, detail=_reload_detail(self.reloader)),
+            *self._check_access(),
             *(
                 Check(f"sink:{snapshot.name}", snapshot.healthy, snapshot.detail)
                 for snapshot in self._sink_snapshots()
@@ -72,10 +103,37 @@ class GatewayView:
         """Write down every figure of a scrape."""
         transport = self.media.snapshot()
         self._read_control(readings)
+        self._read_doors(readings, transport)
         self._read_hub(readings, transport)
-        _read_transport(readings, transport)
         for snapshot in self._sink_snapshots():
-            _read_sink(readings, snapshot)
+            figures.read_sink(readings, snapshot)
+
+    def _check_room(self) -> Iterator[Check]:
+        """Whether a call would be let in, but for the stage."""
+        for name, admissions, counted in self._doors():
+            is_full = admissions.reason(counted) == FULL
+            yield Check(name, not is_full, f"{counted} of {admissions.max_calls}")
+        for strain, level in self.pressure.levels.items():
+            if level.exceeded:
+                yield Check(strain, passes=False, detail=level.text)
+
+    def _check_access(self) -> Iterator[Check]:
+        """Whether anybody may knock. An old list is a reason to look, not to go elsewhere."""
+        if self.access.is_open:
+            return
+        ranges = self.ip_ranges
+        detail = f"networks: {len(self.access)}"
+        if ranges is not None and ranges.is_old:
+            age = ranges.age_seconds
+            since = "never fetched" if age is None else f"fetched {age / 3600:.0f} hours ago"
+            detail += f"; the published ones were {since}: the log says why (ip_ranges)"
+        yield Check("access", len(self.access) > 0, detail)
+
+    def _doors(self) -> Iterator[tuple[str, Admissions, int]]:
+        """Each door's check of room, its admissions, and what counts as calls there."""
+        yield FULL, self.admissions, self.media.proven_connections
+        if self.ingest is not None:
+            yield f"ingest-{FULL}", self.ingest.admissions, self.ingest.calls.count
 
     def _sink_snapshots(self) -> list[SinkSnapshot]:
         return [sink.snapshot() for sink in self.sinks]
@@ -85,35 +143,62 @@ class GatewayView:
         ready = all(check.passes for check in self.checks())
         readings.put("earhook_ready", float(ready))
         readings.put("earhook_draining", float(stage not in {Stage.STARTING, Stage.SERVING}))
-        readings.put("earhook_calls_limit", self.admissions.max_calls)
-        readings.put_each(
-            "earhook_calls_refused_total", self.admissions.refused, label="reason", known=_REFUSALS
-        )
-        readings.put("earhook_signature_replays_total", self.authenticator.replays.repeats)
+        figures.read_pressure(readings, self.pressure)
+        figures.read_access(readings, self.access, self.ip_ranges)
+        figures.read_replays(readings, self.authenticator.replays, self.clock.wall_seconds())
         readings.put_each("earhook_reloads_total", self.reloader.count, label="reason")
         readings.put("earhook_reload_good", float(self.reloader.last_is_good))
         readings.put_histogram("earhook_loop_lag_seconds", self.watch.lag)
         worst = self.watch.recent_maximum_seconds
         readings.put("earhook_loop_lag_max_seconds", worst)
-        # Nothing ever stops reading a socket on purpose, so the loop's lag is the pause.
+        # No socket is left unread on purpose but those whose body the ingest has not taken yet,
+        # which it counts itself: for all others the loop's lag is the pause.
         readings.put("earhook_read_pause_max_seconds", worst)
         readings.put("earhook_log_lines_suppressed_total", PEER_LINES.suppressed_total)
         readings.put("earhook_log_lines_lost_total", lost_lines())
-        if self.certificate is not None:
-            expires = self.certificate.facts.expires_wall_seconds
-            readings.put("earhook_certificate_expiry_seconds", expires)
+
+    def _read_doors(self, readings: Readings, transport: TransportSnapshot) -> None:
+        figures.read_transport(readings, transport)
+        counted = self.media.proven_connections
+        figures.read_admissions(readings, "media", self.admissions, counted)
+        _read_certificate(readings, "media", self.certificate)
+        if self.redirect is not None:
+            figures.read_edge(readings, "redirect", self.redirect.tally, self.redirect.unproven)
+        if self.ingest is None:
+            return
+        server, door, calls, admissions, doorkeeper, certificate = self.ingest
+        figures.read_ingest_server(readings, server.snapshot())
+        figures.read_ingest_calls(readings, calls)
+        figures.read_delay(readings, door.delay)
+        figures.read_admissions(readings, "ingest", admissions, calls.count)
+        fetched = [
+            (str(issuer.name), issuer.keys)
+            for issuer in doorkeeper.tokens.issuers
+            if isinstance(issuer.keys, FetchedKeys)
+        ]
+        figures.read_doorkeeper(readings, doorkeeper, fetched)
+        _read_certificate(readings, "ingest", certificate)
 
     def _read_hub(self, readings: Readings, transport: TransportSnapshot) -> None:
-        hub, live = self.hub.snapshot(), transport.live
+        hub = self.hub.snapshot()
+        live: list[LiveBooks | IngestBooks] = [transport.live]
+        if self.ingest is not None:
+            live.append(self.ingest.calls.books())
         readings.put("earhook_calls", len(hub.live))
         readings.put("earhook_calls_opened_total", hub.opened_calls)
         readings.put_each(
             "earhook_calls_closed_total", hub.closed_calls, label="reason", known=Ending
         )
         readings.put("earhook_calls_unbalanced_total", hub.unbalanced_calls)
-        readings.put("earhook_samples_received_total", hub.samples_in + live.samples_in)
-        readings.put("earhook_samples_written_total", hub.samples_written + live.written)
-        for dropped in (hub.samples_dropped, live.dropped):
+        readings.put(
+            "earhook_samples_received_total",
+            hub.samples_in + sum(books.samples_in for books in live),
+        )
+        readings.put(
+            "earhook_samples_written_total",
+            hub.samples_written + sum(books.written for books in live),
+        )
+        for dropped in (hub.samples_dropped, *(books.dropped for books in live)):
             readings.put_each(
                 "earhook_samples_dropped_total", dropped, label="reason", known=_DROPS
             )
@@ -121,61 +206,21 @@ class GatewayView:
         readings.put("earhook_ring_limit_bytes", hub.ring_limit_bytes)
 
 
-def _read_transport(readings: Readings, transport: TransportSnapshot) -> None:
-    readings.put("earhook_connections", transport.connections)
-    readings.put("earhook_connections_unauthenticated", transport.unproven)
-    readings.put("earhook_connections_accepted_total", transport.accepted)
-    readings.put("earhook_tls_handshake_failures_total", transport.handshakes_failed)
-    readings.put("earhook_accept_errors_total", transport.accept_errors)
-    readings.put("earhook_probes_total", transport.probes)
-    readings.put("earhook_faults_total", transport.faults)
-    by_reason: dict[str, tuple[Mapping[str, int], Iterable[str]]] = {
-        "earhook_connections_refused_total": (transport.refused, (*Closing, *_STATUSES)),
-        "earhook_connections_broken_total": (transport.broken, Broken),
-        "earhook_authentication_refused_total": (transport.refusals, Refusal),
-        "earhook_request_faults_total": (transport.request_faults, ()),
-        "earhook_calls_refused_total": (transport.calls_refused, ()),
-    }
-    for name, (counts, known) in by_reason.items():
-        readings.put_each(name, counts, label="reason", known=known)
-    readings.put_each("earhook_frames_received_total", transport.frames, label="codec")
-    readings.put_each("earhook_audio_received_bytes_total", transport.audio_bytes, label="codec")
-    readings.put_histogram("earhook_opened_latency_seconds", transport.opened_latency)
-    readings.put_histogram("earhook_signature_age_seconds", transport.signature_age)
+def _read_certificate(readings: Readings, door: str, certificate: ServerCertificate | None) -> None:
+    if certificate is not None:
+        expires = certificate.facts.expires_wall_seconds
+        readings.put("earhook_certificate_expiry_seconds", expires, door=door)
 
 
-def _read_sink(readings: Readings, snapshot: SinkSnapshot) -> None:
-    sink, books = snapshot.name, snapshot.books
-    readings.put("earhook_sink_healthy", float(snapshot.healthy), sink=sink)
-    readings.put("earhook_sink_calls", snapshot.calls, sink=sink)
-    readings.put("earhook_sink_subscribers", len(snapshot.subscribers), sink=sink)
-    readings.put("earhook_sink_received_samples_total", books.received, sink=sink)
-    readings.put("earhook_sink_forwarded_samples_total", books.forwarded, sink=sink)
-    readings.put("earhook_sink_buffered_samples", books.buffered, sink=sink)
-    readings.put_each(
-        "earhook_sink_dropped_samples_total",
-        books.dropped,
-        label="reason",
-        known=_SINK_DROPS,
-        sink=sink,
-    )
-    readings.put_each("earhook_sink_events_total", snapshot.counters, label="reason", sink=sink)
-    readings.put_each("earhook_sink_pending", snapshot.gauges, label="reason", sink=sink)
-
-
-def _reload_detail(reloader: Reloader) -> str:
+def _reload_detail(reloader: Reloader[Any]) -> str:
     if reloader.last_is_good:
         return ""
     return (
-        "the last one was refused, older keys and certificate serve; "
-        "the log says why (reload.refused)"
+        "the last one was refused, what was there before serves; the log says why (reload.refused)"
     )
 
 
-_REFUSALS: Final = ("max-calls", "draining", "BudgetExhausted", "DuplicateSession")
-_STATUSES: Final = ("401", "404", "503")
-_DROPS: Final = (*DropReason, "fault")
-_SINK_DROPS: Final = ("overrun", "detached", "io_error", "part_limit", "fault")
+_DROPS: Final = (*DropReason, "fault", "late")
 """Reasons that are exported as 0 before they first happen; see `Readings.put_each`."""
 
 
@@ -183,6 +228,9 @@ def _call_as_json(call: LiveCall) -> dict[str, Any]:
     pipeline = call.pipeline
     return {
         **call.facts.as_json(personal=False),
+        "door": call.facts.door,
+        "delay_seconds": call.delay_seconds,
+        "suspicion": call.suspicion,
         "position": pipeline.position,
         "written": pipeline.written_samples,
         "frames": pipeline.frames,

@@ -8,6 +8,7 @@ anything, and lets a shortage of descriptors pass quietly.
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
@@ -21,13 +22,14 @@ if TYPE_CHECKING:
 __all__ = ["AcceptLoop", "listen"]
 
 
-def listen(host: str, port: int, backlog: int) -> list[socket.socket]:
+def listen(host: str, port: int, backlog: int, door: str = "media") -> list[socket.socket]:
     """Bind and listen on every address of `host`.
 
     Args:
         host: An address or a name; `::` listens on IPv4 as well.
         port: 0 lets the system choose one port, the same for all addresses.
         backlog: Connections that the kernel queues.
+        door: The section of the configuration that an error names.
 
     Raises:
         ConfigurationError: The name is unknown or the port cannot be had.
@@ -44,7 +46,7 @@ def listen(host: str, port: int, backlog: int) -> list[socket.socket]:
         for bound in sockets:
             bound.close()
         fault = ConfigurationFault(
-            f"media {host}:{port}",
+            f"{door} {host}:{port}",
             f"cannot listen: {error.strerror or error}",
             "choose another host or port, or stop what listens there",
         )
@@ -127,7 +129,12 @@ class AcceptLoop:
         now = self._loop.time()
         if now - self._last_line_at >= 1.0:
             self._last_line_at = now
-            _LOG.error("accept.failed", error=error.strerror, errno=error.errno)
+            _LOG.error(
+                "accept.failed",
+                error=error.strerror,
+                errno=error.errno,
+                remedy=_REMEDIES.get(error.errno or 0, "see what the machine is short of"),
+            )
 
     def _resume(self, listening: socket.socket) -> None:
         self._resting.pop(listening, None)
@@ -139,4 +146,10 @@ _ACCEPTS_PER_WAKE: Final = 16
 """Few, so that a storm of connections neither keeps calls waiting nor piles up TLS buffers of
 256 KiB each: with 64, memory after 100,000 probes stays 40 MiB higher."""
 _REST_SECONDS: Final = 0.1
+_REMEDIES: Final = {
+    errno.EMFILE: "raise the limit of open files of this service (LimitNOFILE, ulimit -n)",
+    errno.ENFILE: "raise fs.file-max of this machine",
+    errno.ENOBUFS: "give the machine more memory, or lower [limits.connections]",
+    errno.ENOMEM: "give the machine more memory, or lower [limits.connections]",
+}
 _LOG: Final = get_limited_logger(__name__)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections import Counter
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from .networks import Networks, address_bits
 from .tally import Closing
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ class Strangers:
 
     def __init__(self, limits: ConnectionLimits) -> None:
         self._limits = limits
-        self._shared = [ipaddress.ip_network(network) for network in limits.shared_addresses]
+        self._shared = Networks(limits.shared_addresses)
         self._by_address: Counter[str] = Counter()
         self._count = 0
 
@@ -37,20 +36,52 @@ class Strangers:
         """Addresses that have at least one place."""
         return len(self._by_address)
 
+    def replace_limits(self, limits: ConnectionLimits) -> None:
+        """From now on; who has a place keeps it."""
+        self._limits = limits
+        self._shared = Networks(limits.shared_addresses)
+
     def enter(self, address: str) -> Place | Closing:
-        """Take a place for a connection from `address`, or say which limit is reached."""
+        """Take a place for a connection from `address`, or say which limit is reached.
+
+        Args:
+            address: Empty when it is not known yet: then the place counts in the total only.
+        """
         if self._count >= self._limits.unproven:
             return Closing.FULL
         key = self._key(address)
-        if key and self._by_address[key] >= self._limits.unproven_per_address:
+        if self._is_full(key):
             return Closing.ADDRESS_FULL
         self._count += 1
+        self._add(key)
+        return Place(self, key)
+
+    def move(self, place: Place, address: str) -> Closing | None:
+        """Let a place count for another address; what it keeps it from if that is full."""
+        key = self._key(address)
+        if place.is_left or key == place.key:
+            return None
+        if self._is_full(key):
+            return Closing.ADDRESS_FULL
+        self._remove(place.key)
+        self._add(key)
+        place.key = key
+        return None
+
+    def leave(self, place: Place) -> None:
+        """Take a place back; `Place.leave` calls it, once."""
+        self._count -= 1
+        self._remove(place.key)
+
+    def _is_full(self, key: str) -> bool:
+        # Looked up without adding: the table shall hold only addresses that are here.
+        return bool(key) and self._by_address.get(key, 0) >= self._limits.unproven_per_address
+
+    def _add(self, key: str) -> None:
         if key:
             self._by_address[key] += 1
-        return Place(lambda: self._leave(key))
 
-    def _leave(self, key: str) -> None:
-        self._count -= 1
+    def _remove(self, key: str) -> None:
         if key:
             self._by_address[key] -= 1
             if not self._by_address[key]:
@@ -58,31 +89,40 @@ class Strangers:
 
     def _key(self, address: str) -> str:
         """What an address counts as; empty for addresses that many clients share."""
-        host = address.partition("%")[0]
-        try:
-            parsed = ipaddress.ip_address(host)
-        except ValueError:
-            return host
-        if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
-            parsed = parsed.ipv4_mapped
-        if any(parsed in network for network in self._shared):
+        read = address_bits(address)
+        if read is None:
+            return address
+        if address in self._shared:
             return ""
-        if parsed.version == 6:
-            # One customer of a provider usually has a whole /64.
-            return str(ipaddress.ip_network((int(parsed), 64), strict=False))
-        return str(parsed)
+        bits, value = read
+        # One customer of a provider usually has a whole /64.
+        return f"{value:x}" if bits == 32 else f"{value >> 64:x}::"
 
 
 class Place:
-    """One taken place. Giving it back twice does nothing the second time."""
+    """One taken place. Giving it back twice does nothing the second time.
 
-    __slots__ = ("_give_back",)
+    Attributes:
+        key: What it counts for; written by `Strangers` only.
+    """
 
-    def __init__(self, give_back: Callable[[], None]) -> None:
-        self._give_back: Callable[[], None] | None = give_back
+    __slots__ = ("_strangers", "key")
+
+    def __init__(self, strangers: Strangers, key: str) -> None:
+        self.key = key
+        self._strangers: Strangers | None = strangers
+
+    @property
+    def is_left(self) -> bool:
+        """Whether it was given back."""
+        return self._strangers is None
+
+    def move_to(self, address: str) -> Closing | None:
+        """Count for another address from now on, or say why not. A place that is left may."""
+        return None if self._strangers is None else self._strangers.move(self, address)
 
     def leave(self) -> None:
         """Give the place back."""
-        if self._give_back is not None:
-            self._give_back()
-            self._give_back = None
+        strangers, self._strangers = self._strangers, None
+        if strangers is not None:
+            strangers.leave(self)

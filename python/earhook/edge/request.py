@@ -2,7 +2,7 @@
 
 Two parsers that read one request differently are how requests are smuggled past a proxy, so
 nothing here is repaired or guessed: what is not exactly right is a fault. Bodies are not read
-at all, because no request that we serve has one.
+here; how one is framed is judged, and a body in chunks only where the caller reads such bodies.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ class Fault(StrEnum):
     HEADER_LINE = "header-line"
     HOST = "host"
     FRAMING = "framing"
+    NO_LENGTH = "no-length"
+    CODING = "transfer-coding"
     REPEATED = "repeated"
     TOO_LARGE = "too-large"
     TOO_MANY = "too-many"
@@ -33,7 +35,7 @@ class Fault(StrEnum):
     @property
     def status(self) -> int:
         """The HTTP status that answers it."""
-        return 431 if self in {Fault.TOO_LARGE, Fault.TOO_MANY} else 400
+        return _STATUSES.get(self, 400)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +77,10 @@ class HeadReader:
         rest: What came behind the head; meaningful once `feed` returned a head.
     """
 
-    __slots__ = ("_buffer", "_max_bytes", "_max_headers", "rest")
+    __slots__ = ("_buffer", "_chunked", "_max_bytes", "_max_headers", "rest")
 
-    def __init__(self, max_bytes: int, max_headers: int) -> None:
+    def __init__(self, max_bytes: int, max_headers: int, *, chunked: bool = False) -> None:
+        self._chunked = chunked
         self._buffer = bytearray()
         self._max_bytes = max_bytes
         self._max_headers = max_headers
@@ -94,7 +97,7 @@ class HeadReader:
         if end < 0:
             return self._certain_fault(searched)
         self.rest = bytes(self._buffer[end + 4 :])
-        return parse_head(bytes(self._buffer[:end]), self._max_headers)
+        return parse_head(bytes(self._buffer[:end]), self._max_headers, chunked=self._chunked)
 
     def _certain_fault(self, searched: int) -> Fault | None:
         """Say so now where no further byte can help, instead of waiting for a timeout."""
@@ -105,12 +108,13 @@ class HeadReader:
         return None
 
 
-def parse_head(head: bytes, max_headers: int) -> RequestHead | Fault:
+def parse_head(head: bytes, max_headers: int, *, chunked: bool = False) -> RequestHead | Fault:
     """Parse a head without its final empty line.
 
     Args:
         head: Request line and header lines, separated by CR LF.
         max_headers: Header lines that are still accepted.
+        chunked: Whether a body in chunks is accepted, which is then the caller's to read.
     """
     if _BARE_LINE_FEED.search(head) is not None:
         return Fault.BARE_LINE_FEED
@@ -136,7 +140,7 @@ def parse_head(head: bytes, max_headers: int) -> RequestHead | Fault:
         by_name[lowered] = value
     method, target, minor_version = line
     request = RequestHead(method, target, minor_version, tuple(headers), by_name)
-    return _framing_fault(request) or request
+    return _host_fault(request) or _framing_fault(request, chunked=chunked) or request
 
 
 def _read_request_line(line: bytes) -> tuple[str, bytes, int] | Fault:
@@ -154,23 +158,37 @@ def _read_request_line(line: bytes) -> tuple[str, bytes, int] | Fault:
     return method.decode("ascii"), target, _VERSIONS[version]
 
 
-def _framing_fault(request: RequestHead) -> Fault | None:
+def _host_fault(request: RequestHead) -> Fault | None:
     host = request.value("host")
-    if host is None and request.minor_version > 0:
-        return Fault.HOST
-    if host is not None and _HOST.fullmatch(host) is None:
-        return Fault.HOST
-    if request.value("transfer-encoding") is not None:
-        return Fault.FRAMING
+    if host is None:
+        return Fault.HOST if request.minor_version > 0 else None
+    return Fault.HOST if _HOST.fullmatch(host) is None else None
+
+
+def _framing_fault(request: RequestHead, *, chunked: bool) -> Fault | None:
     length = request.value("content-length")
     if length is not None and _LENGTH.fullmatch(length) is None:
         return Fault.FRAMING
-    has_body = length is not None and length.strip("0") != ""
+    coding = request.value("transfer-encoding")
+    if coding is not None:
+        # Beside a length, or in HTTP/1.0, it is the very ambiguity that smuggling is made of
+        # (RFC 9112 §6.1); anything but `chunked` alone is a coding that we do not have.
+        if not chunked or length is not None or request.minor_version == 0:
+            return Fault.FRAMING
+        if coding.lower() != "chunked":
+            return Fault.CODING
+    has_body = coding is not None or (length is not None and length.strip("0") != "")
     if has_body and request.method in {"GET", "HEAD"}:
         return Fault.FRAMING
     return None
 
 
+_STATUSES: Final = {
+    Fault.TOO_LARGE: 431,
+    Fault.TOO_MANY: 431,
+    Fault.NO_LENGTH: 411,
+    Fault.CODING: 501,
+}
 _MAX_TARGET_BYTES: Final = 4096
 _TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}")
 _TOKEN_BYTES: Final = (
@@ -190,8 +208,11 @@ _BARE_LINE_FEED: Final = re.compile(rb"(?<!\r)\n|\r(?=[^\n])")
 _SINGLE: Final = frozenset(
     {
         *("host", "content-length", "transfer-encoding", "upgrade", "x-api-key"),
+        *("authorization", "content-type", "content-encoding", "expect", "audiohook-channel"),
+        *("earhook-sequence", "earhook-position", "earhook-end", "x-genesys-cloud-timestamp"),
         *("sec-websocket-key", "sec-websocket-version", "signature", "signature-input"),
         *("audiohook-organization-id", "audiohook-session-id", "audiohook-correlation-id"),
+        "audiohook-conversation-id",
     }
 )
 """A second line of one of these has no good meaning, and two readers may pick different ones."""

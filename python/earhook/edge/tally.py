@@ -10,10 +10,16 @@ __all__ = ["Closing", "EdgeTally"]
 
 
 class Closing(StrEnum):
-    """Why a connection never became a WebSocket."""
+    """Why a connection was closed before it came to anything."""
 
     FULL = "full"
     ADDRESS_FULL = "address-full"
+    NOT_ALLOWED = "not-allowed"
+    """The client's address is on no list."""
+    PROXY_HEADER = "proxy-header"
+    """A listed proxy did not say, in time and as the PROXY protocol wants it, for whom it asks."""
+    CLIENT_CERTIFICATE = "client-certificate"
+    """The certificate is of a known authority, and its names match no pattern."""
     UPGRADE_TIMEOUT = "upgrade-timeout"
     UNFINISHED = "unfinished"
     """The peer left before its request was complete."""

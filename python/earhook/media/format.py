@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-__all__ = ["BYTES_PER_SAMPLE", "SAMPLE_RATE", "Channel", "MediaFormat"]
+__all__ = ["BYTES_PER_SAMPLE", "CODECS", "SAMPLE_RATE", "Channel", "MediaFormat"]
 
 SAMPLE_RATE: Final = 8000
 """Samples per second and channel; AudioHook knows no other rate."""
 
 BYTES_PER_SAMPLE: Final = {"PCMU": 1, "PCMA": 1, "L16": 2, "L16BE": 2}
-"""Codecs that the core decodes, and what one sample of one channel takes in each."""
+"""Codecs of samples one after the other, and what one sample of one channel takes in each."""
+
+CODECS: Final = (*BYTES_PER_SAMPLE, "OPUS", "OGG")
+"""All codecs that the core decodes."""
 
 
 class Channel(IntEnum):
@@ -41,12 +44,13 @@ class Channel(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class MediaFormat:
-    """The format of one call's binary frames.
+    """What a peer sends, and how its ring holds it.
 
     Attributes:
-        codec: `PCMU`, `PCMA`, `L16` (low byte first) or `L16BE`.
+        codec: What is sent: `PCMU`, `PCMA`, `L16` (low byte first), `L16BE`, `OPUS` or `OGG`.
         channels: Channel numbers in the order in which they are interleaved.
-        rate: Samples per second and channel.
+        rate: Samples per second and channel in the ring. Frames of AudioHook have the same one;
+            bodies of an intake may have another (see `earhook.media.intake.StreamFormat`).
 
     Raises:
         ValueError: On construction, for a codec, channels or a rate that cannot be.
@@ -57,8 +61,8 @@ class MediaFormat:
     rate: int = SAMPLE_RATE
 
     def __post_init__(self) -> None:
-        if self.codec not in BYTES_PER_SAMPLE:
-            raise ValueError(f"unknown codec {self.codec!r}: one of {', '.join(BYTES_PER_SAMPLE)}")
+        if self.codec not in CODECS:
+            raise ValueError(f"unknown codec {self.codec!r}: one of {', '.join(CODECS)}")
         if not self.channels or sorted(set(self.channels)) != sorted(self.channels):
             raise ValueError(f"channels {self.channels}: at least one, each once")
         if not set(self.channels) <= set(Channel):
@@ -68,7 +72,13 @@ class MediaFormat:
 
     @property
     def bytes_per_group(self) -> int:
-        """Bytes of one sample group: one sample of every channel."""
+        """Bytes of one sample group: one sample of every channel.
+
+        Raises:
+            ValueError: Opus has no sample groups.
+        """
+        if self.codec not in BYTES_PER_SAMPLE:
+            raise ValueError(f"{self.codec} has no sample groups: its packets vary in length")
         return BYTES_PER_SAMPLE[self.codec] * len(self.channels)
 
     @property

@@ -139,7 +139,8 @@ def reference_page() -> str:
         "with the usual `process_*` and `python_gc_*` figures.",
         "",
         "No label ever holds anything a peer chose: what is known of one call is at",
-        "`/api/v1/calls`. Samples are counted per channel: 8,000 are one second of a call.",
+        "`/api/v1/calls`. A `door` is `media` (WebSocket), `ingest` (HTTPS POST) or `redirect`.",
+        "Samples are counted per channel: 8,000 or 16,000 are one second of a call.",
         "",
         "| metric | kind | labels | what it says |",
         "|---|---|---|---|",
@@ -164,6 +165,101 @@ class _GatewayCollector(Collector):
         return readings.families()
 
 
+_INGEST: Final = (
+    Metric("earhook_ingest_requests_total", "counter", (), "Requests whose head was read."),
+    Metric(
+        "earhook_ingest_responses_total", "counter", ("status",), "Requests answered, by status."
+    ),
+    Metric(
+        "earhook_ingest_checks_total",
+        "counter",
+        (),
+        "Connectivity checks answered; they are no calls.",
+    ),
+    Metric(
+        "earhook_ingest_authenticated_total",
+        "counter",
+        ("kind",),
+        "Requests let in, by kind of credential.",
+    ),
+    Metric(
+        "earhook_ingest_requests_refused_total",
+        "counter",
+        ("reason",),
+        "Requests refused, by the word they got.",
+    ),
+    Metric("earhook_ingest_open_requests", "gauge", (), "Requests whose body is not at its end."),
+    Metric(
+        "earhook_ingest_buffered_bytes", "gauge", (), "Memory held for blocks that are being read."
+    ),
+    Metric(
+        "earhook_ingest_slow_total",
+        "counter",
+        ("reason",),
+        "Connections ended because the peer was too slow.",
+    ),
+    Metric("earhook_ingest_body_bytes_total", "counter", (), "Bytes of bodies received."),
+    Metric(
+        "earhook_ingest_bodies_cut_total", "counter", (), "Bodies that did not come to their end."
+    ),
+    Metric(
+        "earhook_ingest_blocks_total",
+        "counter",
+        ("kind",),
+        "Blocks: `taken`, `duplicate` (had come before), `late` (their place was given away), "
+        "`missing` (numbers that were skipped).",
+    ),
+    Metric(
+        "earhook_ingest_streams_total",
+        "counter",
+        ("kind",),
+        "Requests that carried a whole call: those that were `cut`, and the other (`whole`).",
+    ),
+    Metric(
+        "earhook_ingest_packets_total",
+        "counter",
+        ("kind",),
+        "What decoders and decryption counted in ended calls: packets, such as were concealed, "
+        "records refused and so on.",
+    ),
+    Metric(
+        "earhook_ingest_suspect_calls_total",
+        "counter",
+        ("reason",),
+        "Calls whose audio plainly is not what their Content-Type says, by what it probably is.",
+    ),
+    Metric(
+        "earhook_ingest_delay_seconds",
+        "histogram",
+        (),
+        "How long audio was on its way, by the sender's timestamps: delay and the difference of "
+        "the clocks.",
+    ),
+    Metric(
+        "earhook_ingest_delay_smoothed_seconds",
+        "gauge",
+        (),
+        "The same, smoothed; above the limit no new calls.",
+    ),
+    Metric(
+        "earhook_ingest_timestamps_ignored_total", "counter", (), "Timestamps that could not be."
+    ),
+    Metric(
+        "earhook_ingest_read_pause_max_seconds",
+        "gauge",
+        (),
+        "The longest time since the start in which a connection was left unread because its body "
+        "was not taken.",
+    ),
+    Metric(
+        "earhook_ingest_read_pauses_total",
+        "counter",
+        (),
+        "Times that a connection was left unread for that.",
+    ),
+)
+"""Metrics of the second door alone."""
+
 METRICS: Final = (
     Metric(
         "earhook_build_info", "gauge", ("version", "python"), "Always 1; the labels say what runs."
@@ -173,7 +269,13 @@ METRICS: Final = (
     ),
     Metric("earhook_draining", "gauge", (), "1 from the request to stop until the end."),
     Metric("earhook_calls", "gauge", (), "Live calls."),
-    Metric("earhook_calls_limit", "gauge", (), "The configured number of live calls."),
+    Metric("earhook_calls_limit", "gauge", ("door",), "The configured number of live calls."),
+    Metric(
+        "earhook_calls_counted",
+        "gauge",
+        ("door",),
+        "What is held against that number: at `media` with connections that open or close.",
+    ),
     Metric("earhook_calls_opened_total", "counter", (), "Calls opened, probes not counted."),
     Metric("earhook_calls_closed_total", "counter", ("reason",), "Calls ended, by reason."),
     Metric(
@@ -182,20 +284,43 @@ METRICS: Final = (
         (),
         "Ended calls whose books did not balance. Anything but 0 is a defect.",
     ),
-    Metric("earhook_calls_refused_total", "counter", ("reason",), "Calls not admitted, by reason."),
-    Metric("earhook_connections", "gauge", (), "Open WebSocket connections, probes included."),
-    Metric("earhook_connections_accepted_total", "counter", (), "TCP connections accepted."),
+    Metric(
+        "earhook_calls_refused_total",
+        "counter",
+        ("door", "reason"),
+        "Calls not admitted, by reason.",
+    ),
+    Metric(
+        "earhook_shedding",
+        "gauge",
+        ("reason",),
+        "1 while new calls are refused because that is short.",
+    ),
+    Metric(
+        "earhook_pressure",
+        "gauge",
+        ("reason",),
+        "How much of its limit in `[shedding]` is reached: above 1 new calls are refused.",
+    ),
+    Metric(
+        "earhook_connections",
+        "gauge",
+        ("door",),
+        "Open connections; at `media` WebSockets, probes included.",
+    ),
+    Metric("earhook_connections_accepted_total", "counter", ("door",), "TCP connections accepted."),
     Metric(
         "earhook_connections_unauthenticated",
         "gauge",
-        (),
-        "Connections that have not shown a valid key yet.",
+        ("door",),
+        "Connections that have not shown yet who they are.",
     ),
     Metric(
         "earhook_connections_refused_total",
         "counter",
-        ("reason",),
-        "Connections closed before or at the upgrade, by reason.",
+        ("door", "reason"),
+        "Connections closed before they came to anything, by reason; at `media` also by the "
+        "status that answered their request.",
     ),
     Metric(
         "earhook_connections_broken_total",
@@ -206,21 +331,73 @@ METRICS: Final = (
     Metric(
         "earhook_authentication_refused_total",
         "counter",
-        ("reason",),
+        ("door", "reason"),
         "Requests that failed authentication, by reason. The peer never learns the reason.",
     ),
     Metric("earhook_signature_replays_total", "counter", (), "Signatures that were used before."),
-    Metric("earhook_request_faults_total", "counter", ("reason",), "Malformed requests, by rule."),
+    Metric(
+        "earhook_signatures_unremembered_total",
+        "counter",
+        ("reason",),
+        "Signatures that could not be remembered: the table was `full`, or another process held "
+        'it (`busy`). With `replay = "enforce"` they were refused.',
+    ),
+    Metric("earhook_replay_store_used", "gauge", (), "Signatures that are remembered, about."),
+    Metric("earhook_replay_store_slots", "gauge", (), "How many can be."),
+    Metric(
+        "earhook_issuer_keys_age_seconds",
+        "gauge",
+        ("issuer",),
+        "Since the keys of an issuer of tokens were last fetched.",
+    ),
+    Metric(
+        "earhook_issuer_keys_failures_total",
+        "counter",
+        ("issuer",),
+        "Times that they could not be fetched.",
+    ),
+    Metric(
+        "earhook_access_networks",
+        "gauge",
+        (),
+        "Networks that may connect; none is exported where anybody may.",
+    ),
+    Metric("earhook_ip_ranges_networks", "gauge", (), "Of these, published ones."),
+    Metric(
+        "earhook_ip_ranges_age_seconds",
+        "gauge",
+        (),
+        "Since the list of published networks in service was fetched.",
+    ),
+    Metric(
+        "earhook_ip_ranges_refreshes_total",
+        "counter",
+        ("reason",),
+        "Refreshes of that list: `good` or `bad`.",
+    ),
+    Metric(
+        "earhook_request_faults_total",
+        "counter",
+        ("door", "reason"),
+        "Malformed requests, by rule.",
+    ),
     Metric(
         "earhook_faults_total",
         "counter",
         (),
         "Defects of ours that ended one connection. Anything but 0 is to be reported.",
     ),
-    Metric("earhook_accept_errors_total", "counter", (), "Times that accept failed."),
-    Metric("earhook_tls_handshake_failures_total", "counter", (), "TLS handshakes that failed."),
+    Metric("earhook_accept_errors_total", "counter", ("door",), "Times that accept failed."),
+    Metric(
+        "earhook_tls_handshake_failures_total", "counter", ("door",), "TLS handshakes that failed."
+    ),
     Metric("earhook_probes_total", "counter", (), "Connection probes answered."),
-    Metric("earhook_frames_received_total", "counter", ("codec",), "Audio frames received."),
+    Metric(
+        "earhook_frames_received_total",
+        "counter",
+        ("codec",),
+        "Audio frames received; at the ingest, blocks and pieces of streams.",
+    ),
     Metric("earhook_audio_received_bytes_total", "counter", ("codec",), "Audio bytes received."),
     Metric("earhook_samples_received_total", "counter", (), "Samples received in all calls."),
     Metric("earhook_samples_written_total", "counter", (), "Samples that reached a ring."),
@@ -266,6 +443,7 @@ METRICS: Final = (
         (),
         "The longest time in which no connection was read, in the last minute.",
     ),
+    *_INGEST,
     Metric("earhook_loop_lag_seconds", "histogram", (), "How late the event loop was."),
     Metric("earhook_loop_lag_max_seconds", "gauge", (), "The worst lag of the last minute."),
     Metric("earhook_log_lines_suppressed_total", "counter", (), "Log lines above the limit."),
@@ -279,18 +457,18 @@ METRICS: Final = (
         "earhook_reloads_total",
         "counter",
         ("reason",),
-        "Reloads of keys and certificates: `good` or `bad`.",
+        "Reloads of the configuration: `good` or `bad`.",
     ),
     Metric(
         "earhook_reload_good",
         "gauge",
         (),
-        "0 from a refused reload until the next good one: older keys and certificate serve.",
+        "0 from a refused reload until the next good one: what was there before serves.",
     ),
     Metric(
         "earhook_certificate_expiry_seconds",
         "gauge",
-        (),
+        ("door",),
         "When the certificate in service expires, in seconds since the Unix epoch.",
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +20,8 @@ TICK_SECONDS: Final = 0.05
 STALL_SECONDS: Final = 0.25
 """No call may stay unread for longer than this, so a loop that is later than it gets a line."""
 RECENT_SECONDS: Final = 60
+LATEST_TICKS: Final = 100
+"""The last five seconds of a punctual loop."""
 
 _LOG: Final = get_logger(__name__)
 
@@ -34,12 +37,19 @@ class LoopWatch:
         self._second_ends = 0.0
         self._second_maximum = 0.0
         self._recent: deque[float] = deque(maxlen=RECENT_SECONDS)
+        # Full from the start, so that a hiccup while everything is loaded is one of many too.
+        self._latest: deque[float] = deque([0.0] * LATEST_TICKS, maxlen=LATEST_TICKS)
         self.lag = Histogram()
 
     @property
     def recent_maximum_seconds(self) -> float:
         """The worst lag of the last minute."""
         return max(self._second_maximum, max(self._recent, default=0.0))
+
+    def recent_lag_seconds(self, share: float) -> float:
+        """The lag that no more than `1 - share` of the latest ticks exceeded."""
+        rank = max(1, math.ceil(share * LATEST_TICKS))
+        return sorted(self._latest)[rank - 1]
 
     def start(self) -> None:
         """Begin to watch."""
@@ -62,6 +72,7 @@ class LoopWatch:
         now = self._clock.monotonic_seconds()
         lag = max(0.0, now - self._due)
         self.lag.observe(lag)
+        self._latest.append(lag)
         self._second_maximum = max(self._second_maximum, lag)
         if now >= self._second_ends:
             self._finish_second(now)

@@ -20,6 +20,8 @@ class GapReason(IntEnum):
     """A frame that was not whole sample groups."""
     UNREPORTED = 5
     """The peer's clock moved ahead without saying why."""
+    MISSING = 6
+    """Audio was lost before it came to us."""
 
     @property
     def word(self) -> str:

@@ -83,7 +83,7 @@ class Refusal(StrEnum):
     MISMATCH = "mismatch"
     ORGANIZATION = "organization"
     REPLAYED = "replayed"
-    """Used before (said by the caller, who keeps the `ReplayCache`)."""
+    """Used before (said by the caller, who remembers nonces)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def verify(
 ) -> Verdict:
     """Decide whether a request may open a session (§3.7).
 
-    The caller still has to check the nonce (`ReplayCache`), and to delay refusals to a fixed
+    The caller still has to check the nonce (§3.6), and to delay refusals to a fixed
     time. Never raises for anything that a peer can send.
     """
     headers = _Headers(request.headers)

@@ -62,6 +62,8 @@ class CallFacts:
     key_name: KeyName
     media: MediaFormat
     opened_wall_seconds: float
+    door: Literal["media", "ingest"] = "media"
+    """How it comes in: AudioHook over WebSocket, or HTTPS POST."""
     language: str | None = None
     participant: Participant | None = None
     input_variables: Mapping[str, str] = field(default_factory=dict)
@@ -180,16 +182,23 @@ class LiveCall:
     """A call as sinks see it: facts, the pipeline to attach readers to, and one answer to give.
 
     The pipeline outlives the call for as long as a reader is attached to it.
+
+    Attributes:
+        outcome: None while it is live.
+        suspicion: What its audio probably is, where it plainly is not what was announced.
+        delay_seconds: How long its last audio was on its way; None where nobody tells.
     """
 
     __slots__ = (
         "_on_settled",
         "_settled",
         "_sinks",
+        "delay_seconds",
         "facts",
         "outcome",
         "pipeline",
         "protocol_log",
+        "suspicion",
     )
 
     def __init__(
@@ -202,6 +211,8 @@ class LiveCall:
         self.facts = facts
         self.pipeline = pipeline
         self.outcome: CallOutcome | None = None
+        self.suspicion: str | None = None
+        self.delay_seconds: float | None = None
         self.protocol_log: deque[ProtocolEntry] = deque(maxlen=PROTOCOL_LOG_ENTRIES)
         self._sinks = sinks
         self._settled: dict[str, SinkBooks] = {}

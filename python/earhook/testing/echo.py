@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from earhook.clock import SystemClock
+from earhook.edge.arrival import EdgeRules
 from earhook.ids import NIL_UUID, CorrelationId, KeyName, OrganizationId, SessionId
 from earhook.protocol.signature import Accepted, Credential
 from earhook.transport.server import MediaServer
@@ -58,6 +59,7 @@ async def echo_server(
     settings: MediaSettings | None = None,
     limits: LimitSettings | None = None,
     certificate: ServerCertificate | None = None,
+    rules: EdgeRules | None = None,
 ) -> AsyncIterator[MediaServer]:
     """Run an echo server on loopback, on a port of the system's choice by default.
 
@@ -65,6 +67,7 @@ async def echo_server(
         settings: Where it listens; the path is `/` by default.
         limits: What peers may do; those of calls by default.
         certificate: Serve TLS.
+        rules: Who may knock; anybody by default, within `limits`.
     """
     settings = settings or MediaSettings(host="127.0.0.1", port=0, path="/")
     limits = limits or LimitSettings()
@@ -75,7 +78,7 @@ async def echo_server(
 
     server = MediaServer(
         settings,
-        limits,
+        rules or EdgeRules(limits.connections),
         Doors(_accept, _admit, listener, lambda _request: _NOBODY),
         clock=clock,
         tally=tally,

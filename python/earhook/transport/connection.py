@@ -13,14 +13,14 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from earhook.errors import CapacityError, CommandRefused, DuplicateSession
+from earhook.errors import CapacityError, CommandRefused, DuplicateSession, TooManyCalls
 from earhook.ops.logging import get_limited_logger
 from earhook.protocol import commands, events, replies
 from earhook.protocol.messages import DisconnectReason, ServerType
 from earhook.protocol.session import Identity, Session
 
 from .strict import StrictListener
-from .tally import Broken
+from .tally import Broken, NoCall
 from .translate import call_event, call_facts, call_outcome, protocol_entries
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ class CallConnection(StrictListener):
             peer.session_id, peer.organization_id, peer.correlation_id, peer.authorized
         )
         now = self._now()
+        self.probe_only = peer.probe_only
         self._makers = makers
         self._key_name: KeyName = peer.key_name
         self._session = Session(makers.settings, identity, now)
@@ -219,10 +220,12 @@ class CallConnection(StrictListener):
         known = call_facts(facts, facts.media, self._key_name, wall_seconds)
         self._opened_at = now
         try:
+            if self.probe_only:
+                raise TooManyCalls("new calls are refused now, and this one came in as a probe")
             self._call = self._makers.hub.open(known, self)
         except (CapacityError, DuplicateSession) as error:
             # `opened` has gone out, because it waits for nobody; this follows it at once.
-            self.tally.calls_refused[type(error).__name__] += 1
+            self.tally.calls_refused[NoCall.of(error)] += 1
             _PEER_LOG.warning("call.refused", reason=str(error), session=facts.session_id)
             self._session.submit(commands.Disconnect(DisconnectReason.ERROR, "no room"), now)
             return

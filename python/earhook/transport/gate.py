@@ -16,11 +16,20 @@ from earhook.ops.logging import get_limited_logger
 
 from .handover import TLS_END_SECONDS, hand_over
 from .tally import Broken
-from .upgrade import Accept, Doors, Respond, answer_fault, decide, server_fault
+from .upgrade import (
+    LIVENESS_PATH,
+    Accept,
+    Doors,
+    Respond,
+    answer_denial,
+    answer_fault,
+    decide,
+    server_fault,
+)
 
 if TYPE_CHECKING:
     from earhook.clock import Clock
-    from earhook.edge.caps import Place
+    from earhook.edge.arrival import Arrival, Denial, EdgeRules
     from earhook.edge.request import RequestHead
     from earhook.edge.settings import ConnectionLimits
 
@@ -42,13 +51,13 @@ class GateHouse:
     def __init__(
         self,
         settings: MediaSettings,
-        limits: ConnectionLimits,
+        rules: EdgeRules,
         doors: Doors,
         tally: TransportTally,
         clock: Clock,
     ) -> None:
         self.settings = settings
-        self.limits = limits
+        self.rules = rules
         self.doors = doors
         self.tally = tally
         self.clock = clock
@@ -57,30 +66,29 @@ class GateHouse:
         self.pending_refusals = 0
         self.gates: set[UpgradeGate] = set()
 
+    @property
+    def limits(self) -> ConnectionLimits:
+        """The limits in service; a reload may replace them."""
+        return self.rules.limits
+
 
 class UpgradeGate(asyncio.Protocol):
-    """One connection until its request is answered.
-
-    Attributes:
-        connected: Whether the connection got through TLS, so that `connection_lost` follows.
-    """
+    """One connection until its request is answered."""
 
     __slots__ = (
         "_answered",
+        "_arrival",
         "_early",
         "_house",
-        "_place",
         "_reader",
         "_timer",
         "_transport",
         "_waiting",
-        "connected",
     )
 
-    def __init__(self, house: GateHouse, place: Place) -> None:
-        self.connected = False
+    def __init__(self, house: GateHouse, arrival: Arrival) -> None:
         self._house = house
-        self._place = place
+        self._arrival = arrival
         self._reader: HeadReader | None = None
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -92,7 +100,6 @@ class UpgradeGate(asyncio.Protocol):
         """TLS is through, or there is none."""
         house = self._house
         house.gates.add(self)
-        self.connected = True
         self._transport = cast("asyncio.Transport", transport)
         self._reader = HeadReader(house.limits.request_bytes, house.limits.request_headers)
         self._timer = house.loop.call_later(house.limits.upgrade_seconds, self._be_late)
@@ -123,7 +130,7 @@ class UpgradeGate(asyncio.Protocol):
         if not self._answered:
             self._house.tally.closed_early[Closing.UNFINISHED] += 1
         self._transport = None
-        self._place.leave()
+        self._arrival.place.leave()
         self._house.gates.discard(self)
 
     def cut(self) -> None:
@@ -136,6 +143,10 @@ class UpgradeGate(asyncio.Protocol):
         if isinstance(head, Fault):
             house.tally.request_faults[head] += 1
             return answer_fault(head)
+        if head.path != LIVENESS_PATH:
+            denial = house.rules.admit(self._arrival, head)
+            if denial is not None:
+                return self._deny(denial)
         answer = decide(
             head,
             house.settings,
@@ -145,6 +156,16 @@ class UpgradeGate(asyncio.Protocol):
         )
         self._count(answer)
         return answer
+
+    def _deny(self, denial: Denial) -> Respond:
+        if denial.reason is not None:
+            self._house.tally.closed_early[denial.reason] += 1
+        _LOG.warning(
+            "request.denied",
+            reason=denial.reason or "x-forwarded-for",
+            address=self._arrival.address,
+        )
+        return answer_denial(denial)
 
     def _count(self, answer: Accept | Respond) -> None:
         tally = self._house.tally
@@ -157,13 +178,13 @@ class UpgradeGate(asyncio.Protocol):
                 "upgrade.refused",
                 reason=refused.reason.value,
                 age_seconds=age_seconds,
-                address=self._peer_address(),
+                address=self._arrival.address,
             )
         elif isinstance(answer, Respond) and answer.status == 404:
             _LOG.info(
                 "request.no_such_path",
                 served=self._house.settings.path,
-                address=self._peer_address(),
+                address=self._arrival.address,
             )
         elif isinstance(answer, Accept) and answer.age_seconds is not None:
             tally.signature_age.observe(answer.age_seconds)
@@ -209,10 +230,10 @@ class UpgradeGate(asyncio.Protocol):
             self._carry_out(server_fault())
             return
         if answer.identity.authorized:
-            self._place.leave()
+            self._arrival.place.leave()
         else:
             # It has proved nothing, so it keeps its place among the strangers to its end.
-            listener.place = self._place
+            listener.place = self._arrival.place
         self._transport = None
         house.gates.discard(self)
         try:
@@ -220,17 +241,13 @@ class UpgradeGate(asyncio.Protocol):
         except Exception:  # noqa: BLE001 - ends this connection only
             house.tally.faults += 1
             _LOG.error("gate.fault", exc_info=True)
-            self._place.leave()
+            self._arrival.place.leave()
             transport.abort()
             return
         house.tally.upgrades += 1
         house.tally.unauthorized_sessions += not answer.identity.authorized
         if house.on_upgraded is not None:
             house.on_upgraded(listener)
-
-    def _peer_address(self) -> str:
-        name = self._transport.get_extra_info("peername") if self._transport else None
-        return str(name[0]) if name else ""
 
     def _note_early(self, data: bytes) -> None:
         """Bytes behind a request: kept for a listener that may follow, but a flood is cut."""

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from earhook.edge.accept import AcceptLoop, listen
-from earhook.edge.caps import Place, Strangers
-from earhook.edge.tally import Closing
-from earhook.ops.logging import get_limited_logger, get_logger
+from earhook.edge.entrance import Entrance, ListenAt
+from earhook.ops.logging import get_logger
 
 from .gate import GateHouse, UpgradeGate
 from .tally import LiveBooks, TransportSnapshot, TransportTally
@@ -19,16 +16,18 @@ from .upgrade import Admission, Doors
 
 if TYPE_CHECKING:
     from earhook.clock import Clock
+    from earhook.edge.arrival import EdgeRules
+    from earhook.edge.settings import ConnectionLimits
     from earhook.edge.tls import ServerCertificate
 
-    from .settings import LimitSettings, MediaSettings
+    from .settings import MediaSettings
     from .strict import StrictListener
 
 __all__ = ["MediaServer"]
 
 
 class MediaServer:
-    """Accepts connections, lets strangers in only so far, and knows every open WebSocket.
+    """The entrance, the gates behind it, and every WebSocket that is open.
 
     Made on a running loop; everything happens on its thread. How it ends, in this order:
     `refuse_calls`, `disconnect_calls`, `cut_calls`, `stop`; `drain` does all but the last.
@@ -40,7 +39,7 @@ class MediaServer:
     def __init__(
         self,
         settings: MediaSettings,
-        limits: LimitSettings,
+        rules: EdgeRules,
         doors: Doors,
         *,
         clock: Clock,
@@ -49,28 +48,23 @@ class MediaServer:
     ) -> None:
         self.tally = TransportTally() if tally is None else tally
         self._settings = settings
-        self._limits = limits.connections
-        self._certificate = certificate
         self._loop = asyncio.get_running_loop()
         self._admit = doors.admit
         self._refusing = False
-        self._strangers = Strangers(limits.connections)
-        self._house = GateHouse(
-            settings,
-            limits.connections,
-            doors._replace(admit=self._admit_call),
-            self.tally,
-            clock,
-        )
+        doors = doors._replace(admit=self._admit_call)
+        self._house = GateHouse(settings, rules, doors, self.tally, clock)
         self._house.on_upgraded = self._enter
+        self._entrance = Entrance(
+            ListenAt("media", settings.host, settings.port),
+            rules,
+            self.tally,
+            lambda arrival: UpgradeGate(self._house, arrival),
+            certificate,
+        )
         self._open: dict[StrictListener, None] = {}
         self._open_strangers = 0
-        self._greetings: set[asyncio.Task[None]] = set()
+        self._open_probes = 0
         self._farewells: list[asyncio.TimerHandle] = []
-        self._sockets: list[socket.socket] = []
-        self._accepting: AcceptLoop | None = None
-        self._unreported = 0
-        self._reported_at = float("-inf")
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -83,27 +77,19 @@ class MediaServer:
         Raises:
             ConfigurationError: The configured address cannot be had.
         """
-        settings = self._settings
-        self._sockets = (
-            list(sockets)
-            if sockets is not None
-            else listen(settings.host, settings.port, self._limits.backlog)
-        )
-        for listening in self._sockets:
-            listening.setblocking(False)
-        self._accepting = AcceptLoop(self._sockets, self._receive, self.tally)
-        self._accepting.start()
-        _LOG.info("media.listening", host=settings.host, port=self.port, tls=self.is_secure)
+        await self._entrance.start(sockets)
+        host = self._settings.host
+        _LOG.info("media.listening", host=host, port=self.port, tls=self.is_secure)
 
     @property
     def port(self) -> int:
         """The port of the first listening socket."""
-        return int(self._sockets[0].getsockname()[1])
+        return self._entrance.port
 
     @property
     def is_secure(self) -> bool:
         """Whether connections are TLS."""
-        return self._certificate is not None
+        return self._entrance.is_secure
 
     @property
     def connections(self) -> int:
@@ -112,17 +98,26 @@ class MediaServer:
 
     @property
     def proven_connections(self) -> int:
-        """Open WebSockets without those that were let in only to be told `unauthorized`.
+        """Open WebSockets that may be calls: neither let in to be refused, nor as probes.
 
         The limit of calls is about these: strangers have a limit of their own, and could
         otherwise keep every call out.
         """
-        return len(self._open) - self._open_strangers
+        return len(self._open) - self._open_strangers - self._open_probes
+
+    @property
+    def probe_connections(self) -> int:
+        """Open WebSockets that were let in for a connection test only."""
+        return self._open_probes
 
     @property
     def listeners(self) -> tuple[StrictListener, ...]:
         """Every open WebSocket."""
         return tuple(self._open)
+
+    def replace_limits(self, limits: ConnectionLimits) -> None:
+        """For connections that come from now on."""
+        self._entrance.replace_limits(limits)
 
     def refuse_calls(self) -> None:
         """Answer every further upgrade with 503; everything else goes on."""
@@ -167,17 +162,11 @@ class MediaServer:
 
     def stop_accepting(self) -> None:
         """Close the listening sockets. Open WebSockets go on."""
-        if self._accepting is not None:
-            self._accepting.stop()
-            self._accepting = None
-        for listening in self._sockets:
-            listening.close()
+        self._entrance.stop_accepting()
 
     async def stop(self, deadline_seconds: float = 2.0) -> None:
         """Close everything; after the deadline connections are cut."""
-        self.stop_accepting()
-        for greeting in self._greetings:
-            greeting.cancel()
+        await self._entrance.stop()
         for gate in tuple(self._house.gates):
             gate.cut()
         self.cut_calls()
@@ -193,7 +182,7 @@ class MediaServer:
             listener.add_up(live)
         return TransportSnapshot(
             connections=len(self._open),
-            unproven=self._strangers.count,
+            unproven=self._entrance.unproven,
             accepted=tally.accepted,
             accept_errors=tally.accept_errors,
             handshakes_failed=tally.handshakes_failed,
@@ -214,68 +203,20 @@ class MediaServer:
             opened_latency=tally.opened_latency,
         )
 
-    def _receive(self, connection: socket.socket, address: str) -> None:
-        self.tally.accepted += 1
-        place = self._strangers.enter(address)
-        if isinstance(place, Closing):
-            self.tally.closed_early[place] += 1
-            connection.close()
-            self._report_refused(place, address)
-            return
-        greeting = self._loop.create_task(self._greet(connection, place))
-        self._greetings.add(greeting)
-        greeting.add_done_callback(self._greetings.discard)
-
-    def _report_refused(self, reason: Closing, address: str) -> None:
-        """A line a second at most: where caps are reached, connections come by thousands."""
-        self._unreported += 1
-        now = self._loop.time()
-        if now - self._reported_at >= 1.0:
-            _PEER_LOG.warning(
-                "connections.refused",
-                reason=reason.value,
-                address=address,
-                connections=self._unreported,
-            )
-            self._reported_at, self._unreported = now, 0
-
-    async def _greet(self, connection: socket.socket, place: Place) -> None:
-        """Bring a connection through TLS to its gate."""
-        gate = UpgradeGate(self._house, place)
-        context = self._certificate.context if self._certificate is not None else None
-        seconds = self._limits.tls_handshake_seconds if context is not None else None
-        try:
-            with contextlib.suppress(Exception):  # whatever it ends in, it is counted below
-                await self._loop.connect_accepted_socket(
-                    lambda: gate,
-                    connection,
-                    ssl=context,
-                    ssl_handshake_timeout=seconds,
-                    ssl_shutdown_timeout=_TLS_CLOSE_SECONDS if context is not None else None,
-                )
-        except asyncio.CancelledError:
-            # uvloop then closes the connection without a word to its protocol.
-            if gate.connected:
-                gate.connection_lost(None)
-            raise
-        finally:
-            # uvloop reports some connections lost in the handshake as if they had succeeded.
-            if not gate.connected:
-                self.tally.handshakes_failed += 1
-                place.leave()
-
     def _admit_call(self) -> Admission:
         return Admission(admitted=False) if self._refusing else self._admit()
 
     def _enter(self, listener: StrictListener) -> None:
         self._open[listener] = None
         self._open_strangers += listener.place is not None
+        self._open_probes += listener.probe_only
         self._idle.clear()
         listener.on_gone = self._forget
 
     def _forget(self, listener: StrictListener) -> None:
         del self._open[listener]
         self._open_strangers -= listener.place is not None
+        self._open_probes -= listener.probe_only
         if not self._open:
             self._idle.set()
 
@@ -293,6 +234,4 @@ class MediaServer:
         self._farewells.clear()
 
 
-_TLS_CLOSE_SECONDS: Final = 2.0
 _LOG: Final = get_logger(__name__)
-_PEER_LOG: Final = get_limited_logger(__name__)

@@ -66,6 +66,7 @@ class StrictListener(WSListener):
         "limits",
         "on_gone",
         "place",
+        "probe_only",
         "tally",
     )
 
@@ -74,6 +75,7 @@ class StrictListener(WSListener):
         self.tally = tally
         self.on_gone: Callable[[StrictListener], None] | None = None
         self.place: Place | None = None
+        self.probe_only = False
         self._clock = clock
         self._now = clock.monotonic_seconds
         self._loop = asyncio.get_running_loop()

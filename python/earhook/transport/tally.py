@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from earhook.edge.tally import EdgeTally
+from earhook.errors import DuplicateSession, EarhookError, TooManyCalls
 from earhook.ops.histogram import Histogram
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from earhook.media.pipeline import Pipeline
     from earhook.protocol.stream import Tally
 
-__all__ = ["Broken", "LiveBooks", "TransportSnapshot", "TransportTally"]
+__all__ = ["Broken", "LiveBooks", "NoCall", "TransportSnapshot", "TransportTally"]
 
 
 class Broken(StrEnum):
@@ -39,6 +40,23 @@ class Broken(StrEnum):
     """A flood behind an upgrade request that was not answered yet."""
     FAULT = "fault"
     """A defect of ours; the connection is ended, the others go on."""
+
+
+class NoCall(StrEnum):
+    """Why a session that was opened became no call."""
+
+    NO_ROOM = "no-room"
+    """The memory of all rings is given away."""
+    DUPLICATE_SESSION = "duplicate-session"
+    NO_PROBE = "no-probe"
+    """It was let in while new calls were refused, in case it is a connection test."""
+
+    @classmethod
+    def of(cls, error: EarhookError) -> NoCall:
+        """The word for what opening a call raised."""
+        if isinstance(error, TooManyCalls):
+            return cls.NO_PROBE
+        return cls.DUPLICATE_SESSION if isinstance(error, DuplicateSession) else cls.NO_ROOM
 
 
 @dataclass(slots=True)
@@ -110,7 +128,7 @@ class TransportSnapshot:
         refusals: Failed authentications by reason; never shown to a peer.
         broken: Connections ended because a frame rule was broken, by `Broken`.
         request_faults: Malformed requests by rule.
-        calls_refused: Calls that the hub had no room for, by the class of its error.
+        calls_refused: Sessions that became no call, by `NoCall`.
         frames: Audio frames that reached a ring, by codec.
         audio_bytes: Audio bytes received in calls, by codec.
         live: The books of the calls that are live.

@@ -13,13 +13,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
+from earhook.edge.admission import Admission, Admit
+from earhook.edge.path import is_below
 from earhook.edge.request import Fault, RequestHead
+from earhook.edge.response import fixed_response
 from earhook.ids import CorrelationId, KeyName, OrganizationId, SessionId, is_uuid
 from earhook.protocol.signature import Accepted, Refused, SignedRequest
 
 from .settings import MediaSettings
 
 if TYPE_CHECKING:
+    from earhook.edge.arrival import Denial
+
     from .strict import StrictListener
 
 __all__ = [
@@ -33,6 +38,7 @@ __all__ = [
     "PeerIdentity",
     "PeerIds",
     "Respond",
+    "answer_denial",
     "answer_fault",
     "audiohook_ids",
     "decide",
@@ -40,17 +46,8 @@ __all__ = [
 ]
 
 
-class Admission(NamedTuple):
-    """Whether there is room for one more call; if not, when to come again."""
-
-    admitted: bool
-    retry_after_seconds: int = 10
-
-
 Authenticate: TypeAlias = Callable[[SignedRequest, float], Accepted | Refused]
 """Judges a request at a wall-clock time. Called once a request; never raises."""
-Admit: TypeAlias = Callable[[], Admission]
-"""Asked once for each upgrade that is otherwise in order; reserves nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +55,7 @@ class PeerIdentity:
     """Who an accepted request says it is.
 
     `authorized` False: authentication failed, and the session shall say so in-band.
+    `probe_only`: there is no room for a call now, only for a connection test.
     """
 
     session_id: SessionId
@@ -65,6 +63,7 @@ class PeerIdentity:
     correlation_id: CorrelationId
     key_name: KeyName
     authorized: bool = True
+    probe_only: bool = False
 
 
 ListenerFactory: TypeAlias = "Callable[[PeerIdentity], StrictListener]"
@@ -125,21 +124,7 @@ class Respond:
 
     def to_bytes(self, *, secure: bool) -> bytes:
         """The response as it goes out. `secure`: it goes out over TLS."""
-        phrase, body = _BODIES[self.status]
-        lines = [f"HTTP/1.1 {self.status} {phrase}"]
-        lines += [f"{name}: {value}" for name, value in self.headers]
-        if "Connection" not in dict(self.headers):
-            lines.append("Connection: close")
-        if secure:
-            lines.append("Strict-Transport-Security: max-age=31536000")
-        lines += [
-            "Content-Type: text/plain; charset=utf-8",
-            "X-Content-Type-Options: nosniff",
-            "Cache-Control: no-store",
-            f"Content-Length: {len(body)}",
-        ]
-        head = "\r\n".join(lines) + "\r\n\r\n"
-        return head.encode("ascii") + (body if self.with_body else b"")
+        return fixed_response(self.status, self.headers, secure=secure, with_body=self.with_body)
 
 
 Answer: TypeAlias = Accept | Respond
@@ -175,7 +160,8 @@ def decide(
         return Respond(400)
     verdict = doors.authenticate(SignedRequest(request.target, request.headers), wall_seconds)
     if isinstance(verdict, Accepted):
-        identity = PeerIdentity(*ids, verdict.credential.name)
+        name = verdict.credential.name
+        identity = PeerIdentity(*ids, name, probe_only=admission.probe_only)
         return Accept(websocket_key, identity, age_seconds=verdict.age_seconds)
     if settings.refusal == "http":
         return Respond(401, _CHALLENGE, delay_seconds=refusal_seconds, refused=verdict)
@@ -186,6 +172,11 @@ def decide(
 def answer_fault(fault: Fault) -> Respond:
     """What a request gets that is not well-formed."""
     return Respond(fault.status)
+
+
+def answer_denial(denial: Denial) -> Respond:
+    """What a client gets that the lists of the edge do not let through."""
+    return Respond(denial.status, _LATER if denial.status == 429 else ())
 
 
 def server_fault() -> Respond:
@@ -210,12 +201,6 @@ def _answer_plain(request: RequestHead, media_path: str) -> Respond | None:
     return None
 
 
-def is_below(path: str, root: str) -> bool:
-    """Whether `path` is `root` or lies below it, compared as raw text and without dot segments."""
-    below = path == root or path.startswith(root if root == "/" else root + "/")
-    return below and not {".", ".."} & set(path.split("/"))
-
-
 def _websocket_key(request: RequestHead) -> str | Respond:
     """The key of a well-formed WebSocket request (RFC 6455 §4.2.1)."""
     if request.minor_version < 1 or not request.lists("connection", "upgrade"):
@@ -236,6 +221,7 @@ _ID_HEADERS: Final = (
     "audiohook-organization-id",
     "audiohook-correlation-id",
 )
+_LATER: Final = (("Retry-After", "1"),)
 _CHALLENGE: Final = (("WWW-Authenticate", "Signature"),)
 _UPGRADE_REQUIRED: Final = Respond(
     426,
@@ -245,14 +231,3 @@ _UPGRADE_REQUIRED: Final = Respond(
         ("Sec-WebSocket-Version", "13"),
     ),
 )
-_BODIES: Final[dict[int, tuple[str, bytes]]] = {
-    200: ("OK", b"ok"),
-    400: ("Bad Request", b"malformed request\n"),
-    401: ("Unauthorized", b"unauthorized\n"),
-    404: ("Not Found", b"not found\n"),
-    405: ("Method Not Allowed", b"method not allowed\n"),
-    426: ("Upgrade Required", b"this is a WebSocket\n"),
-    431: ("Request Header Fields Too Large", b"request too large\n"),
-    500: ("Internal Server Error", b"internal error\n"),
-    503: ("Service Unavailable", b"no room now\n"),
-}

@@ -50,7 +50,7 @@ impl Decoder {
     /// [`FrameError::PartialGroup`] if the payload ends inside a sample group.
     pub const fn samples_in(&self, payload_bytes: usize) -> Result<usize, FrameError> {
         let group_bytes = self.group_bytes();
-        if payload_bytes % group_bytes != 0 {
+        if !payload_bytes.is_multiple_of(group_bytes) {
             return Err(FrameError::PartialGroup { payload_bytes, group_bytes });
         }
         Ok(payload_bytes / group_bytes)

@@ -22,6 +22,9 @@ mod error;
 pub mod g711;
 mod interleave;
 mod meter;
+pub mod ogg;
+pub mod opus;
+pub mod resample;
 
 pub use codec::Codec;
 pub use decoder::{Decoder, MAX_CHANNELS};

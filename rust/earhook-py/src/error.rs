@@ -2,6 +2,7 @@
 //! first of each kind is raised, so that importing the core imports nothing else.
 
 use earhook_audio::FrameError;
+use earhook_intake::IntakeError;
 use earhook_ring::RingError;
 use earhook_wire::WireError;
 use pyo3::exceptions::{PyBufferError, PyKeyError, PyValueError};
@@ -16,6 +17,8 @@ pub(crate) enum Refusal {
     Ring(RingError),
     /// A payload is not audio of the negotiated format.
     Frame(FrameError),
+    /// A body is not what was announced.
+    Intake(IntakeError),
     /// Bytes break a rule of the PCM stream.
     Stream(WireError),
     /// An argument makes no sense.
@@ -40,6 +43,12 @@ impl From<FrameError> for Refusal {
     }
 }
 
+impl From<IntakeError> for Refusal {
+    fn from(error: IntakeError) -> Self {
+        Self::Intake(error)
+    }
+}
+
 impl From<PyErr> for Refusal {
     fn from(error: PyErr) -> Self {
         Self::Python(error)
@@ -51,6 +60,7 @@ impl From<Refusal> for PyErr {
         match refusal {
             Refusal::Ring(error) => from_ring(&error),
             Refusal::Frame(error) => from_frame(error),
+            Refusal::Intake(error) => from_intake(&error),
             Refusal::Stream(error) => STREAM_ERROR.raise(error.to_string()),
             Refusal::Argument(text) => PyValueError::new_err(text),
             Refusal::Buffer(text) => PyBufferError::new_err(text),
@@ -83,6 +93,15 @@ fn from_frame(error: FrameError) -> PyErr {
     }
 }
 
+fn from_intake(error: &IntakeError) -> PyErr {
+    let text = error.to_string();
+    match error {
+        IntakeError::Malformed(_) => MALFORMED_FRAME.raise(text),
+        IntakeError::Encryption(_) => ENCRYPTION_ERROR.raise(text),
+        _ => PyValueError::new_err(text),
+    }
+}
+
 /// A class of `earhook.errors`.
 struct ErrorClass {
     name: &'static str,
@@ -91,6 +110,7 @@ struct ErrorClass {
 
 static BUDGET_EXHAUSTED: ErrorClass = ErrorClass::named("BudgetExhausted");
 static CORE_FAULT: ErrorClass = ErrorClass::named("CoreFault");
+static ENCRYPTION_ERROR: ErrorClass = ErrorClass::named("EncryptionError");
 static MALFORMED_FRAME: ErrorClass = ErrorClass::named("MalformedFrame");
 static STREAM_ERROR: ErrorClass = ErrorClass::named("StreamError");
 

@@ -10,9 +10,11 @@ mod books;
 mod budget;
 mod buffer;
 mod detach;
+mod encryption;
 mod error;
 mod feed;
 mod g711;
+mod intake;
 mod levels;
 mod pipeline;
 mod stream;
@@ -29,9 +31,13 @@ mod _core {
     #[pymodule_export]
     use crate::budget::Budget;
     #[pymodule_export]
+    use crate::encryption::EncryptionKeys;
+    #[pymodule_export]
     use crate::feed::Feed;
     #[pymodule_export]
     use crate::g711::{decode_g711, encode_g711};
+    #[pymodule_export]
+    use crate::intake::Intake;
     #[pymodule_export]
     use crate::levels::measure_levels;
     #[pymodule_export]

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use earhook_audio::{Codec, Decoder, FrameError, Level};
+use earhook_intake::WireCodec;
 use earhook_ring::{Gap, GapReason, News, Ring, RingShape};
 use pyo3::prelude::*;
 
@@ -15,12 +16,13 @@ use crate::error::Refusal;
 #[pyclass(frozen, module = "earhook._core")]
 pub(crate) struct Pipeline {
     pub(crate) ring: Ring,
-    intake: Mutex<Intake>,
+    desk: Mutex<Desk>,
 }
 
 /// What a push works with; kept so that a frame allocates nothing.
-struct Intake {
-    decoder: Decoder,
+struct Desk {
+    /// None if the call's audio comes through an intake.
+    decoder: Option<Decoder>,
     payload: Vec<u8>,
     lanes: Vec<Vec<i16>>,
     frames: u64,
@@ -37,11 +39,14 @@ impl Pipeline {
         capacity_samples: usize,
     ) -> Result<Self, Refusal> {
         guarded("opening a call", || {
-            let decoder = Decoder::new(codec_named(codec)?, channels.len())?;
+            let decoder = match framed_codec(codec)? {
+                Some(codec) => Some(Decoder::new(codec, channels.len())?),
+                None => None,
+            };
             let lanes = channels.iter().map(|_| Vec::new()).collect();
             let shape = RingShape { channels: known_channels(channels)?, capacity_samples };
-            let intake = Intake { decoder, payload: Vec::new(), lanes, frames: 0 };
-            Ok(Self { ring: Ring::new(&budget.budget, &shape)?, intake: Mutex::new(intake) })
+            let desk = Desk { decoder, payload: Vec::new(), lanes, frames: 0 };
+            Ok(Self { ring: Ring::new(&budget.budget, &shape)?, desk: Mutex::new(desk) })
         })
     }
 
@@ -49,7 +54,7 @@ impl Pipeline {
     fn push(&self, view: &Bound<'_, PyAny>) -> Result<usize, Refusal> {
         let lent = Lent::by(view)?;
         self.guarded("decoding a frame", || {
-            let (samples, news) = self.intake().take(view.py(), &lent, &self.ring)?;
+            let (samples, news) = self.desk().take(view.py(), &lent, &self.ring)?;
             news.announce();
             Ok(samples)
         })
@@ -83,7 +88,7 @@ impl Pipeline {
 
     #[getter]
     fn frames(&self) -> Result<u64, Refusal> {
-        self.guarded("counting frames", || Ok(self.intake().frames))
+        self.guarded("counting frames", || Ok(self.desk().frames))
     }
 
     #[getter]
@@ -121,9 +126,14 @@ impl Pipeline {
         outcome
     }
 
-    fn intake(&self) -> MutexGuard<'_, Intake> {
+    /// How many channels the ring has.
+    pub(crate) fn lanes(&self) -> usize {
+        self.desk().lanes.len()
+    }
+
+    fn desk(&self) -> MutexGuard<'_, Desk> {
         // After a panic the call has ended, and nothing half-done is used again.
-        self.intake.lock().unwrap_or_else(PoisonError::into_inner)
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -134,24 +144,39 @@ impl Drop for Pipeline {
     }
 }
 
-impl Intake {
+impl Desk {
     fn take(&mut self, py: Python<'_>, lent: &Lent, ring: &Ring) -> Result<(usize, News), Refusal> {
         if ring.is_ended() {
             return Ok((0, News::default()));
         }
+        let Some(decoder) = &self.decoder else {
+            let text = "the audio of this call has no frames: push it into an Intake";
+            return Err(Refusal::Argument(text.to_owned()));
+        };
         lent.copy_to(py, &mut self.payload)?;
-        let samples = self.decoder.samples_in(self.payload.len())?;
+        let samples = decoder.samples_in(self.payload.len())?;
         for lane in &mut self.lanes {
             lane.resize(samples, 0);
         }
         match self.lanes.as_mut_slice() {
-            [only] => self.decoder.decode_planar(&self.payload, &mut [only])?,
-            [first, second] => self.decoder.decode_planar(&self.payload, &mut [first, second])?,
+            [only] => decoder.decode_planar(&self.payload, &mut [only])?,
+            [first, second] => decoder.decode_planar(&self.payload, &mut [first, second])?,
             others => return Err(FrameError::ChannelCount { channels: others.len() }.into()),
         };
         let (written, news) = ring.write(&self.lanes)?;
         self.frames += 1;
         Ok((written, news))
+    }
+}
+
+/// The codec of a name if its frames can be decoded one by one; none for `OPUS` and `OGG`.
+fn framed_codec(name: &str) -> Result<Option<Codec>, Refusal> {
+    match WireCodec::from_name(name) {
+        Some(WireCodec::Raw(codec)) => Ok(Some(codec)),
+        Some(WireCodec::Opus | WireCodec::Ogg) => Ok(None),
+        None => Err(Refusal::Argument(format!(
+            "unknown codec {name:?}: PCMU, PCMA, L16, L16BE, OPUS or OGG"
+        ))),
     }
 }
 

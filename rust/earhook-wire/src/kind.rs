@@ -71,12 +71,20 @@ pub enum GapReason {
     Malformed = 4,
     /// The peer's clock jumped without a word about why.
     Unreported = 5,
+    /// Audio was lost before it came to us.
+    Missing = 6,
 }
 
 impl GapReason {
     /// Every reason of version 1, in the order of their numbers.
-    pub const ALL: [Self; 5] =
-        [Self::Paused, Self::Discarded, Self::Overrun, Self::Malformed, Self::Unreported];
+    pub const ALL: [Self; 6] = [
+        Self::Paused,
+        Self::Discarded,
+        Self::Overrun,
+        Self::Malformed,
+        Self::Unreported,
+        Self::Missing,
+    ];
 
     /// The reason of a number, if version 1 has it. A gap with another number is still a gap.
     #[must_use]
@@ -99,6 +107,7 @@ impl GapReason {
             Self::Overrun => "overrun",
             Self::Malformed => "malformed",
             Self::Unreported => "unreported",
+            Self::Missing => "missing",
         }
     }
 }

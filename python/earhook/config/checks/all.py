@@ -9,10 +9,12 @@ from earhook.config.schema import Configuration
 from earhook.sinks.pcm_stream.settings import PcmStreamSettings
 from earhook.sinks.recording.settings import RecordingSettings
 
-from .certificates import check_certificates
+from .access import check_access
+from .certificates import check_certificates, check_clear_text
 from .finding import Finding, doubtful
+from .ingest import check_ingest_credentials
 from .keys import check_keys
-from .machine import check_machine
+from .machine import check_machine, most_calls
 from .network import check_listen
 from .sinks import check_pcm_stream, check_recording
 
@@ -30,15 +32,42 @@ def examine(
         offline: Dial nobody.
         running: A gateway runs here already, so leave out what it listens on.
     """
-    media, admin = configuration.media, configuration.admin
     return [
         *check_keys(configuration),
-        *([] if running else [check_listen("media.port", media.host, media.port)]),
-        *check_certificates(media, clock),
-        *([] if running else [check_listen("admin.port", admin.host, admin.port)]),
+        *check_ingest_credentials(configuration, clock),
+        *([] if running else _check_ports(configuration)),
+        *_check_tls(configuration, clock),
+        *check_access(configuration, offline=offline),
         *_check_sinks(configuration, offline=offline, running=running),
         *check_machine(configuration, clock),
     ]
+
+
+def _check_ports(configuration: Configuration) -> Iterator[Finding]:
+    """Whether each port can be had."""
+    doors = (
+        ("media", configuration.media),
+        ("ingest", configuration.ingest),
+        ("redirect", configuration.redirect),
+        ("admin", configuration.admin),
+    )
+    for section, door in doors:
+        if door is not None:
+            yield check_listen(f"{section}.port", door.host, door.port)
+
+
+def _check_tls(configuration: Configuration, clock: Clock) -> Iterator[Finding]:
+    media, ingest = configuration.media, configuration.ingest
+    if media.tls is None:
+        yield from check_clear_text("media", "ws://", media.host)
+    else:
+        yield from check_certificates("media.tls", media.tls, clock)
+    if ingest is None:
+        return
+    if ingest.tls is not None:
+        yield from check_certificates("ingest.tls", ingest.tls, clock)
+    elif ingest.plaintext:
+        yield from check_clear_text("ingest", "http://", ingest.host)
 
 
 def _check_sinks(
@@ -50,6 +79,6 @@ def _check_sinks(
     for number, sink in enumerate(configuration.sinks):
         match sink:
             case RecordingSettings():
-                yield from check_recording(number, sink, configuration.media.max_calls)
+                yield from check_recording(number, sink, most_calls(configuration))
             case PcmStreamSettings():
                 yield from check_pcm_stream(number, sink, offline=offline, running=running)

@@ -20,32 +20,22 @@ from earhook.control.settings import is_loopback
 from earhook.edge.settings import TlsSettings
 from earhook.edge.tls import load_context
 from earhook.errors import ConfigurationError
-from earhook.transport.settings import MediaSettings
 
 from .finding import Finding, doubtful, faults_from, fine, wrong
 
-__all__ = ["check_certificates"]
+__all__ = ["check_certificates", "check_clear_text"]
 
 SOON_DAYS = 21
 
 
-def check_certificates(media: MediaSettings, clock: Clock) -> Iterator[Finding]:
-    """Everything about `[media.tls]`."""
-    tls = media.tls
-    if tls is None:
-        if not is_loopback(media.host):
-            yield doubtful(
-                "media.tls",
-                f"plain ws:// on {media.host}: audio crosses the network in the clear",
-                "fill in [media.tls], or end TLS in front of the gateway",
-            )
-        return
+def check_certificates(section: str, tls: TlsSettings, clock: Clock) -> Iterator[Finding]:
+    """Everything about a table such as `[media.tls]`, which `section` names."""
     try:
-        _, facts = load_context(tls, clock.wall_seconds())
+        _, facts = load_context(tls, clock.wall_seconds(), section)
     except ConfigurationError as error:
         yield from faults_from(error)
         return
-    where = f"media.tls.certificate {tls.certificate}"
+    where = f"{section}.certificate {tls.certificate}"
     days = int((facts.expires_wall_seconds - clock.wall_seconds()) / 86400)
     if days < SOON_DAYS:
         yield doubtful(where, f"expires in {days} days", "renew it; SIGHUP puts it in service")
@@ -54,8 +44,18 @@ def check_certificates(media: MediaSettings, clock: Clock) -> Iterator[Finding]:
     yield from _check_names(where, facts.names)
     yield from _check_order(where, chain)
     yield from _check_trust(where, chain, clock)
-    yield from _check_key_file(tls.private_key)
-    yield from _check_client_authorities(tls, clock)
+    yield from _check_key_file(section, tls.private_key)
+    yield from _check_client_authorities(section, tls, clock)
+
+
+def check_clear_text(section: str, scheme: str, host: str) -> Iterator[Finding]:
+    """A port without TLS: in place behind a balancer and on this machine only."""
+    if not is_loopback(host):
+        yield doubtful(
+            section,
+            f"plain {scheme} on {host}: audio crosses the network in the clear",
+            f"fill in [{section}.tls], or end TLS in front of the gateway",
+        )
 
 
 def _check_names(where: str, names: Sequence[str]) -> Iterator[Finding]:
@@ -98,22 +98,23 @@ def _check_trust(where: str, chain: list[x509.Certificate], clock: Clock) -> Ite
         )
 
 
-def _check_key_file(path: Path) -> Iterator[Finding]:
+def _check_key_file(section: str, path: Path) -> Iterator[Finding]:
     if path.stat().st_mode & stat.S_IROTH:
-        yield doubtful(f"media.tls.private_key {path}", "every user can read it", "chmod 600")
+        yield doubtful(f"{section}.private_key {path}", "every user can read it", "chmod 600")
 
 
-def _check_client_authorities(tls: TlsSettings, clock: Clock) -> Iterator[Finding]:
+def _check_client_authorities(section: str, tls: TlsSettings, clock: Clock) -> Iterator[Finding]:
     if tls.client_ca is None:
         return
-    where = f"media.tls.client_ca {tls.client_ca}"
+    where = f"{section}.client_ca {tls.client_ca}"
     now = datetime.datetime.fromtimestamp(clock.wall_seconds(), datetime.UTC)
     authorities = x509.load_pem_x509_certificates(tls.client_ca.read_bytes())
     for authority in authorities:
         if authority.not_valid_after_utc <= now:
             subject = authority.subject.rfc4514_string()
             yield wrong(where, f"{subject} has expired", "replace it")
-    yield fine(where, f"clients need a certificate of one of {len(authorities)} authorities")
+    need = "need" if tls.client_certificates == "required" else "may show"
+    yield fine(where, f"clients {need} a certificate of one of {len(authorities)} authorities")
 
 
 def _first_subject(leaf: x509.Certificate) -> x509.DNSName | x509.IPAddress | None:

@@ -6,12 +6,13 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from earhook.config.rules import require_servable
 from earhook.config.schema import Configuration
 from earhook.control.credentials import exposed_files, read_keyring, read_token
 from earhook.control.settings import AdminSettings, KeySettings
 from earhook.errors import ConfigurationError
 
-from .finding import Finding, doubtful, faults_from, fine, wrong
+from .finding import Finding, doubtful, faults_from, fine
 
 __all__ = ["check_keys"]
 
@@ -19,8 +20,10 @@ __all__ = ["check_keys"]
 def check_keys(configuration: Configuration) -> Iterator[Finding]:
     """Read everything secret, and show none of it."""
     keys, admin = configuration.keys, configuration.admin
-    if not keys:
-        yield wrong("keys", "there is no [[keys]] table, so nobody could call", _INIT)
+    try:
+        require_servable(configuration)
+    except ConfigurationError as error:
+        yield from faults_from(error)
     try:
         read_keyring(keys)
         if keys:
@@ -61,6 +64,3 @@ def _check_care(keys: tuple[KeySettings, ...], admin: AdminSettings) -> Iterator
 
 def _mode(file: Path) -> str:
     return f"{stat.S_IMODE(file.stat().st_mode):04o}"
-
-
-_INIT = "earhook config init writes a key and a secret"

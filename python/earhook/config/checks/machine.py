@@ -13,7 +13,7 @@ from earhook.config.schema import Configuration
 
 from .finding import Finding, doubtful, fine, wrong
 
-__all__ = ["check_machine", "needed_descriptors"]
+__all__ = ["check_machine", "most_calls", "needed_descriptors"]
 
 SPARE_DESCRIPTORS = 256
 """Sinks' files and sockets, the admin port, the interpreter itself."""
@@ -34,11 +34,25 @@ def check_machine(configuration: Configuration, clock: Clock) -> Iterator[Findin
     yield _check_clock(clock, configuration.signature.skew_seconds)
 
 
+def most_calls(configuration: Configuration) -> int:
+    """How many calls all doors together may have live."""
+    ingest = configuration.ingest
+    return configuration.media.max_calls + (0 if ingest is None else ingest.max_calls)
+
+
 def needed_descriptors(configuration: Configuration) -> int:
-    """How many files a full gateway has open: calls, strangers, and a file per call and sink."""
-    strangers = configuration.limits.connections.unproven
-    files = configuration.media.max_calls * _recording_sinks(configuration)
-    return configuration.media.max_calls + files + strangers + SPARE_DESCRIPTORS
+    """How many open files a full gateway must be allowed.
+
+    For calls, strangers, and a file per call and sink; and as much more that new calls are not
+    refused for it, which they are before the last one is taken.
+    """
+    strangers, ingest = configuration.limits.connections.unproven, configuration.ingest
+    files = most_calls(configuration) * _recording_sinks(configuration)
+    # A call of the ingest has a connection while it sends; others wait between two requests.
+    sending = 0 if ingest is None else ingest.limits.connections
+    taken = configuration.media.max_calls + sending + files + strangers + SPARE_DESCRIPTORS
+    shedding = configuration.shedding
+    return math.ceil(taken * 100 / shedding.open_files_percent) if shedding.enabled else taken
 
 
 def _recording_sinks(configuration: Configuration) -> int:
@@ -51,7 +65,7 @@ def _check_descriptors(configuration: Configuration) -> Finding:
     if hard != resource.RLIM_INFINITY and hard < needed:
         return doubtful(
             "media.max_calls",
-            f"{configuration.media.max_calls} calls need {needed} open files, this user may "
+            f"{most_calls(configuration)} calls need {needed} open files, this user may "
             f"have {hard}",
             f"raise it (ulimit -n {needed}, LimitNOFILE={needed}), or lower max_calls",
         )
@@ -59,18 +73,25 @@ def _check_descriptors(configuration: Configuration) -> Finding:
 
 
 def _check_rings(configuration: Configuration) -> Finding:
-    samples = math.ceil(configuration.ring.seconds * RATE)
-    ring_bytes = samples * BYTES_PER_RING_SAMPLE * CHANNELS
+    ring_bytes = _ring_bytes(configuration, RATE)
+    wanted_bytes = configuration.media.max_calls * ring_bytes
+    if configuration.ingest is not None:
+        ingest = configuration.ingest
+        wanted_bytes += ingest.max_calls * _ring_bytes(configuration, ingest.rate)
     calls = (configuration.ring.budget_mib << 20) // ring_bytes
-    wanted = configuration.media.max_calls
-    if calls < wanted:
-        mib = math.ceil(wanted * ring_bytes / (1 << 20))
+    if configuration.ring.budget_mib << 20 < wanted_bytes:
+        mib = math.ceil(wanted_bytes / (1 << 20))
         return doubtful(
             "ring.budget_mib",
-            f"holds the rings of {calls} calls, not of {wanted}",
-            f"set budget_mib = {mib}, or lower ring.seconds or media.max_calls",
+            f"holds the rings of {calls} calls, not of {most_calls(configuration)}",
+            f"set budget_mib = {mib}, or lower ring.seconds or max_calls",
         )
     return fine("ring.budget_mib", f"holds the rings of {calls} calls")
+
+
+def _ring_bytes(configuration: Configuration, rate: int) -> int:
+    samples = math.ceil(configuration.ring.seconds * rate)
+    return samples * BYTES_PER_RING_SAMPLE * CHANNELS
 
 
 def _check_backlog(backlog: int) -> Iterator[Finding]:

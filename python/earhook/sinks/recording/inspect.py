@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from earhook.errors import RecordingError
+from earhook.media.format import SAMPLE_RATE
 from earhook.media.wav import (
     LONGEST_HEADER_BYTES,
     WavHeader,
@@ -96,6 +97,15 @@ class RecordingReport:
             if state in states:
                 return state
         return str(self.sidecar.get("state", "no sidecar"))
+
+    @property
+    def rate(self) -> int:
+        """Samples per second and channel: of the files, or of the sidecar if there are none."""
+        for file in self.files:
+            if file.header is not None:
+                return file.header.format.rate
+        rate = _dictionary(self.sidecar.get("format")).get("rate")
+        return rate if isinstance(rate, int) and rate > 0 else SAMPLE_RATE
 
     @property
     def seconds(self) -> float:

@@ -80,7 +80,12 @@ class Shelf:
 
 
 class CallRecording:
-    """Built on the loop's thread; everything else but `books` on the thread that writes."""
+    """Built on the loop's thread; everything else but `books` on the thread that writes.
+
+    Attributes:
+        suspicion: What the audio probably is, where it plainly is not what was announced. Set on
+            the loop's thread; the sidecar has it from the next time on that it is written.
+    """
 
     def __init__(self, shelf: Shelf, call: LiveCall) -> None:
         settings = shelf.settings
@@ -90,6 +95,7 @@ class CallRecording:
         self.folder: Folder = folder_of(call.facts)
         self.stem = ""
         self.written = 0
+        self.suspicion: str | None = None
         self._shelf = shelf
         self._facts = call.facts
         self._protocol_log = call.protocol_log
@@ -318,6 +324,7 @@ class CallRecording:
             "lost_omitted": self._losses.omitted,
             "levels": self._meter.as_json(),
             "protocol": protocol_field(self._protocol_so_far()),
+            "suspicion": self.suspicion,
         }
         if closing is not None:
             fields |= closing_fields(closing, self._parts)

@@ -117,7 +117,10 @@ class RecordingSink:
         self._calls += 1
 
     def publish(self, call: LiveCall, event: CallEvent) -> None:
-        """Nothing: events go to consumers of the PCM stream; a recording holds none of them."""
+        """Take note of audio that is not what it should be; a recording holds no other events."""
+        track = self._live.get(call)
+        if track is not None and event.kind == "format_suspect":
+            track.recording.suspicion = call.suspicion
 
     def ended(self, call: LiveCall) -> None:
         """Write what is left of a call; `settle` follows when that is done."""

@@ -1,116 +1,69 @@
-"""Composition: the only file that knows every room. Read it from the top.
+"""A whole gateway on one event loop.
 
-A gateway is built in the direction in which audio flows, the last room first: sinks, the hub that
-feeds them, the media port that feeds the hub; and beside them the control plane. It runs until
-its lifecycle has come to its end, and carries out what the lifecycle says on the way.
+It is built in the direction in which audio flows, the last room first: sinks, the hub that feeds
+them, the doors that feed the hub; and beside them the control plane. It runs until its lifecycle
+has come to its end, and carries out what the lifecycle says on the way.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, NamedTuple, Self
-
-import uvloop
+from typing import Any, Final, Self
 
 from earhook import __version__
 from earhook.clock import Clock, SystemClock
 from earhook.config.changes import changed_keys
-from earhook.config.checks.machine import needed_descriptors
 from earhook.config.rules import require_servable
 from earhook.config.schema import Configuration, SinkSettings
 from earhook.control.admin import AdminServer
-from earhook.control.admission import Admissions
 from earhook.control.authentication import Authenticator
-from earhook.control.credentials import read_keyring, read_token, warn_exposed
-from earhook.control.lifecycle import Action, Input, Lifecycle, Stage
-from earhook.control.process import (
-    harden,
-    keep_standard_streams,
-    raise_open_files,
-    warn_open_files,
+from earhook.control.expiry import (
+    Expiring,
+    ExpiryWatch,
+    expiring_certificate,
+    expiring_tokens,
+    expiry_text,
 )
-from earhook.control.reload import Reloader, expiry_text
-from earhook.control.signals import SignalWatch, ignore_reload
+from earhook.control.lifecycle import Action, Input, Lifecycle, Stage
+from earhook.control.pressure import Pressure
+from earhook.control.pressure_watch import Machine, PressureWatch
+from earhook.control.reload import Commit, Reloader
+from earhook.control.settings import AdminSettings
 from earhook.control.view import GatewayView
-from earhook.edge.tls import ServerCertificate
+from earhook.edge.access import Access
+from earhook.edge.arrival import EdgeRules
+from earhook.edge.proxies import TrustedProxies
 from earhook.errors import ConfigurationError, ConfigurationFault
 from earhook.hub.hub import Hub
-from earhook.ops.background import BackgroundStream
-from earhook.ops.logging import configure_logging, get_logger
+from earhook.ops.logging import get_logger
 from earhook.ops.metrics import metrics_registry
 from earhook.ops.watchdog import LoopWatch
 from earhook.protocol.commands import Command
-from earhook.protocol.signature import KeyRing
 from earhook.sinks.base import Sink
 from earhook.sinks.pcm_stream.settings import PcmStreamSettings
 from earhook.sinks.pcm_stream.sink import PcmStreamSink
 from earhook.sinks.recording.settings import RecordingSettings
 from earhook.sinks.recording.sink import RecordingSink
-from earhook.transport.connection import CallListeners
-from earhook.transport.heap import return_free_pages, return_large_blocks
-from earhook.transport.server import MediaServer
-from earhook.transport.tally import TransportTally
-from earhook.transport.upgrade import Admission, Doors
+from earhook.transport.heap import return_free_pages
 
-__all__ = ["Gateway", "serve"]
+from .files import read_files, warn_exposed_files
+from .https_door import Shared
+from .reloading import Changeable
+from .ways_in import WaysIn
+
+__all__ = ["Gateway"]
 
 SWEEP_SECONDS: Final = 1.0
 CUT_SECONDS: Final = 0.5
 """What a cut connection gets to close in, before its socket is taken away."""
-LAST_LINES_SECONDS: Final = 0.1
-"""What a reader of our log that has fallen behind gets to take the last lines in."""
 LATE_SECONDS: Final = 1.0
 """A sink that takes longer to stop is named in the log: the operator waits for it."""
 SETTLE_SECONDS: Final = 0.1
 """What is left of a deadline for this file itself."""
 
 _LOG: Final = get_logger(__name__)
-
-
-def serve(configuration: Configuration, reread: Callable[[], Configuration]) -> None:
-    """Run a gateway in this process until it is told to stop, or cannot start.
-
-    Args:
-        configuration: What to run.
-        reread: Reads the configuration again when the process gets SIGHUP.
-
-    Raises:
-        ConfigurationError: It cannot start; with every fault that was found.
-    """
-    require_servable(configuration)
-    keep_standard_streams()
-    ignore_reload()
-    lines = BackgroundStream(sys.stderr)
-    configure_logging(configuration.log, lines)
-    harden()
-    raise_open_files()
-    warn_open_files(needed_descriptors(configuration))
-    return_large_blocks()
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(configuration, reread))
-    except ConfigurationError as error:
-        if not sys.stderr.isatty():
-            # The list for people follows; whoever collects lines of JSON reads only this.
-            faults = [str(fault) for fault in error.faults]
-            _LOG.error("gateway.not_started", faults=faults)
-        raise
-    finally:
-        lines.end(LAST_LINES_SECONDS)
-
-
-async def _serve(configuration: Configuration, reread: Callable[[], Configuration]) -> None:
-    gateway = Gateway(configuration, reread=reread)
-    signals = SignalWatch(asyncio.get_running_loop(), gateway.receive, gateway.reload)
-    signals.start()
-    try:
-        async with gateway:
-            await gateway.run()
-    finally:
-        signals.stop()
 
 
 class Gateway:
@@ -139,46 +92,51 @@ class Gateway:
     def _build(self, reread: Callable[[], Configuration]) -> None:
         """Make every room and tie them together; nothing listens yet."""
         configuration, clock = self._configuration, self._clock
-        media = configuration.media
-        files = _read_files(configuration, clock)
-        self._certificate = certificate = files.certificate
-        tally = TransportTally()
+        loop = asyncio.get_running_loop()
+        self._files = files = read_files(configuration, clock)
+        self._watch = LoopWatch(loop, clock)
+        pressure, machine = Pressure(configuration.shedding), Machine(configuration.shedding)
+        self._pressure_watch = PressureWatch(pressure, machine, self._watch, loop=loop, clock=clock)
+        self._expiry = ExpiryWatch(self._expiring, clock)
 
         self.sinks = tuple(_make_sink(sink, self.command) for sink in configuration.sinks)
         self.hub = Hub(configuration.ring, self.sinks, clock)
         self._authenticator = Authenticator(files.keyring, configuration.signature)
-        self._admissions = Admissions(media.max_calls)
-        listeners = CallListeners(
-            self.hub, configuration.protocol, configuration.limits.frames, tally, clock
+        rules = EdgeRules(
+            configuration.limits.connections,
+            Access(files.networks),
+            TrustedProxies(configuration.proxies),
         )
-        self.media = MediaServer(
-            media,
-            configuration.limits,
-            Doors(self._authenticator.judge, self._admit, listeners),
-            clock=clock,
-            tally=tally,
-            certificate=certificate,
-        )
-        self._watch = LoopWatch(asyncio.get_running_loop(), clock)
+        shared = Shared(self.hub, clock, rules, self._authenticator, pressure, lambda: self.stage)
+        self.ways_in = WaysIn(configuration, files, shared)
+        self.media, https = self.ways_in.media, self.ways_in.https
+
+        changeable = Changeable(files, self.ways_in, self._authenticator, self._prepare_admin)
         self._reloader = Reloader(
-            lambda: self._reread(reread), self._authenticator, certificate, media.tls, clock
+            lambda: _reread(reread),
+            changeable.parts(pressure, machine),
+            lambda fresh: changed_keys(configuration, fresh),
+            self._reloaded,
         )
         self.view = GatewayView(
+            clock=clock,
             lifecycle=self._lifecycle,
-            admissions=self._admissions,
+            admissions=self.ways_in.admissions,
+            pressure=pressure,
             authenticator=self._authenticator,
             reloader=self._reloader,
-            certificate=certificate,
+            certificate=files.certificate,
+            access=rules.access,
             media=self.media,
             hub=self.hub,
             sinks=self.sinks,
             watch=self._watch,
+            ingest=None if https is None else https.parts,
+            ip_ranges=self.ways_in.ip_ranges,
+            redirect=self.ways_in.redirect,
         )
         self.admin = AdminServer(
-            configuration.admin,
-            files.token,
-            self.view,
-            metrics_registry(self.view.read),
+            configuration.admin, files.admin_token, self.view, metrics_registry(self.view.read)
         )
 
     async def __aenter__(self) -> Self:
@@ -192,6 +150,12 @@ class Gateway:
     def media_port(self) -> int:
         """The port that calls come in on."""
         return self.media.port
+
+    @property
+    def ingest_port(self) -> int | None:
+        """The port that audio is posted to; None where there is none."""
+        https = self.ways_in.https
+        return None if https is None else https.server.port
 
     @property
     def admin_port(self) -> int:
@@ -216,6 +180,7 @@ class Gateway:
             await self.admin.stop()
             raise
         self._watch.start()
+        self._pressure_watch.start()
         self._conducting = asyncio.create_task(self._conduct())
         self.receive(Input.STARTED)
         self._say_what_runs()
@@ -228,17 +193,31 @@ class Gateway:
         self._changed.set()
 
     def reload(self) -> bool:
-        """Read keys and certificates again; if anything is wrong, nothing changes."""
+        """Read the configuration again; if anything is wrong, nothing changes."""
         return self._reloader.reload()
 
-    def _reread(self, reread: Callable[[], Configuration]) -> Configuration:
-        """Read again, and name what has changed and is not put in service."""
-        fresh = reread()
-        require_servable(fresh)
-        changed = [key for key in changed_keys(self._configuration, fresh) if key != "keys"]
-        if changed:
-            _LOG.warning("reload.needs_restart", settings=changed)
-        return fresh
+    def _prepare_admin(self, settings: AdminSettings) -> Commit:
+        return self.admin.prepare(settings)
+
+    def _reloaded(self, fresh: Configuration) -> dict[str, object]:
+        """Look at what is in service from now on; for the line that says so."""
+        warn_exposed_files(fresh)
+        self._expiry.look_now()
+        https = self.ways_in.https
+        return {
+            "keys": len(self._authenticator.keyring),
+            "tokens": len(https.doorkeeper.tokens.static) if https is not None else 0,
+            "certificate_expires": expiry_text(self._files.certificate),
+        }
+
+    def _expiring(self) -> list[Expiring]:
+        files, https = self._files, self.ways_in.https
+        found = expiring_certificate("media.tls", files.certificate)
+        if files.ingest_certificate is not files.certificate:
+            found += expiring_certificate("ingest.tls", files.ingest_certificate)
+        if https is not None:
+            found += expiring_tokens(https.doorkeeper.tokens)
+        return found
 
     def command(self, session_id: str, command: Command) -> None:
         """Pass a consumer's command to a live session; raises `CommandRefused`."""
@@ -252,13 +231,14 @@ class Gateway:
     async def stop(self) -> None:
         """Stop, without waiting for calls to end by themselves."""
         self.receive(Input.STOP)
-        if self.media.connections:
+        if self.ways_in.connections:
             self.receive(Input.STOP)
         await self.run()
 
     async def _open_rooms(self) -> None:
         faults: list[ConfigurationFault] = []
-        for start in (*(sink.start for sink in self.sinks), self.admin.start, self.media.start):
+        sinks = (sink.start for sink in self.sinks)
+        for start in (*sinks, self.admin.start, *self.ways_in.starts):
             try:
                 await start()
             except ConfigurationError as error:
@@ -278,7 +258,9 @@ class Gateway:
                 async with asyncio.timeout(max(0.0, seconds)):
                     await self._changed.wait()
             self._changed.clear()
+            self.ways_in.sweep()
             self.hub.sweep()
+            self._expiry.handle_timeout()
             return_free_pages()
             before = self._lifecycle.stage
             self._lifecycle.handle_timeout(self._clock.monotonic_seconds())
@@ -288,18 +270,19 @@ class Gateway:
         for failed in await asyncio.gather(*self._work, return_exceptions=True):
             if isinstance(failed, Exception):
                 _LOG.error("gateway.stop_failed", exc_info=failed)
+        self._pressure_watch.stop()
         self._watch.stop()
         await self.admin.stop()
 
     def _act(self, action: Action) -> None:
         match action:
             case Action.REFUSE_CALLS:
-                self.media.refuse_calls()
+                self.ways_in.refuse_calls()
                 self._begin(self._await_calls())
             case Action.DISCONNECT_CALLS:
-                self.media.disconnect_calls(self._configuration.drain.disconnect_seconds)
+                self.ways_in.disconnect_calls(self._configuration.drain.disconnect_seconds)
             case Action.CUT_CALLS:
-                self.media.cut_calls()
+                self.ways_in.cut_calls()
             case Action.STOP_SINKS:
                 self._begin(self._flush())
 
@@ -307,7 +290,7 @@ class Gateway:
         self._work.append(asyncio.create_task(work))
 
     async def _await_calls(self) -> None:
-        await self.media.wait_idle()
+        await self.ways_in.wait_idle()
         self.receive(Input.CALLS_GONE)
 
     async def _flush(self) -> None:
@@ -319,7 +302,7 @@ class Gateway:
     async def _close_rooms(self, deadline_seconds: float) -> None:
         """Close the way in, then let every sink write what it holds."""
         cut_seconds = min(CUT_SECONDS, deadline_seconds / 2)
-        await self.media.stop(cut_seconds)
+        await self.ways_in.stop(cut_seconds)
         left = deadline_seconds - cut_seconds
         await asyncio.gather(*(self._stop_sink(sink, left) for sink in self.sinks))
         self.hub.finish()
@@ -334,9 +317,6 @@ class Gateway:
         seconds = self._clock.monotonic_seconds() - began
         if seconds >= LATE_SECONDS:
             _LOG.warning("sink.stopped_late", sink=sink.name, seconds=round(seconds, 1))
-
-    def _admit(self) -> Admission:
-        return self._admissions.judge(self._lifecycle.stage, self.media.proven_connections)
 
     def _say_stage(self, before: Stage) -> None:
         stage, deadline = self._lifecycle.stage, self._lifecycle.deadline
@@ -354,50 +334,23 @@ class Gateway:
             "gateway.started",
             version=__version__,
             media_port=self.media_port,
+            ingest_port=self.ingest_port,
             admin_port=self.admin_port,
             tls=self.media.is_secure,
-            certificate_expires=expiry_text(self._certificate),
+            certificate_expires=expiry_text(self._files.certificate),
             max_calls=configuration.media.max_calls,
             keys=len(configuration.keys),
             sinks=[sink.name for sink in self.sinks],
         )
-        warn_exposed(configuration.keys, configuration.admin)
+        warn_exposed_files(configuration)
         if not self.sinks:
             _LOG.warning("gateway.idle", reason="no [[sinks]]: calls are answered and go nowhere")
 
 
-class _Files(NamedTuple):
-    """What lies in files of its own, read."""
-
-    certificate: ServerCertificate | None
-    keyring: KeyRing
-    token: str | None
-
-
-def _read_files(configuration: Configuration, clock: Clock) -> _Files:
-    """Read every file that a part of the gateway is made from.
-
-    Raises:
-        ConfigurationError: With the faults of all of them.
-    """
-    faults: list[ConfigurationFault] = []
-    tls = configuration.media.tls
-    certificate = keyring = token = None
-    try:
-        certificate = ServerCertificate(tls, clock) if tls is not None else None
-    except ConfigurationError as error:
-        faults.extend(error.faults)
-    try:
-        keyring = read_keyring(configuration.keys)
-    except ConfigurationError as error:
-        faults.extend(error.faults)
-    try:
-        token = read_token(configuration.admin)
-    except ConfigurationError as error:
-        faults.extend(error.faults)
-    if faults or keyring is None:
-        raise ConfigurationError(faults)
-    return _Files(certificate, keyring, token)
+def _reread(reread: Callable[[], Configuration]) -> Configuration:
+    fresh = reread()
+    require_servable(fresh)
+    return fresh
 
 
 def _make_sink(settings: SinkSettings, command: Callable[[str, Command], None]) -> Sink:

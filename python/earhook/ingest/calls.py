@@ -1,0 +1,173 @@
+"""The calls of the ingest: which session is which call, and when one has ended by itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from earhook.protocol.events import Ending
+
+from .call import IngestCall, Opening
+from .call_tally import CallTally, IngestBooks
+from .refusal import Refusal, Word
+
+if TYPE_CHECKING:
+    from earhook.clock import Clock
+    from earhook.hub.hub import Hub
+
+    from .settings import IngestSettings
+
+__all__ = ["EndedCall", "IngestCalls"]
+
+REMEMBERED_CALLS: Final = 10_000
+BUFFER_RETRY_SECONDS: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class EndedCall:
+    """What is remembered of a call for a while, so that a repeated last block is recognised.
+
+    Attributes:
+        opening: What it was.
+        ending: How it ended; never such that the session may begin anew.
+        next_sequence: Above the numbers of all its blocks; None where they had none.
+        position: Where it ended.
+        forgotten_at: Of the monotonic clock.
+    """
+
+    opening: Opening
+    ending: Ending
+    next_sequence: int | None
+    position: int
+    forgotten_at: float
+
+
+class IngestCalls:
+    """All calls of one ingest port. On the loop's thread only.
+
+    It holds no timer: its owner calls `sweep` about once a second.
+
+    Attributes:
+        settings: Those in service.
+        hub: Where calls are opened and closed.
+        clock: Time of all of them.
+        ring_seconds: What a ring holds.
+        tally: Where everything is counted.
+    """
+
+    def __init__(
+        self, settings: IngestSettings, hub: Hub, clock: Clock, ring_seconds: float
+    ) -> None:
+        self.settings = settings
+        self.hub = hub
+        self.clock = clock
+        self.ring_seconds = ring_seconds
+        self.tally = CallTally()
+        self._calls: dict[str, IngestCall] = {}
+        self._ended: OrderedDict[str, EndedCall] = OrderedDict()
+        self._buffered_bytes = 0
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    @property
+    def count(self) -> int:
+        """Calls that have begun and not ended."""
+        return len(self._calls)
+
+    @property
+    def buffered_bytes(self) -> int:
+        """What blocks that are being read may take."""
+        return self._buffered_bytes
+
+    def replace(self, settings: IngestSettings) -> None:
+        """Put other settings in service; what a live call was opened with, it keeps."""
+        self.settings = settings
+
+    def find(self, session_id: str) -> IngestCall | EndedCall | None:
+        """The call of a session, or what is remembered of it."""
+        key = session_id.lower()
+        return self._calls.get(key) or self._ended.get(key)
+
+    def make(self, opening: Opening) -> IngestCall:
+        """Begin a call; nobody is told of it before its first audio."""
+        call = IngestCall(self, opening)
+        self._calls[opening.session_id.lower()] = call
+        self._empty.clear()
+        return call
+
+    def rest(self, call: IngestCall) -> None:
+        """A request about a call is over: from now on the call is idle, or never was one."""
+        call.seen_at = self.clock.monotonic_seconds()
+        if not call.is_live and not call.is_busy:
+            self.let_go(call)
+
+    def let_go(self, call: IngestCall) -> None:
+        """A call has ended, or never came to be."""
+        key = call.opening.session_id.lower()
+        if self._calls.get(key) is not call:
+            return
+        del self._calls[key]
+        if not self._calls:
+            self._empty.set()
+        # A session whose sender was lost, or fell silent, may begin anew.
+        if call.is_live and call.ending in _FINAL:
+            seconds = self.settings.call_idle_seconds
+            self._ended[key] = EndedCall(
+                opening=call.opening,
+                ending=call.ending,
+                next_sequence=call.order.next_sequence,
+                position=call.position,
+                forgotten_at=self.clock.monotonic_seconds() + seconds,
+            )
+            self._ended.move_to_end(key)
+            if len(self._ended) > REMEMBERED_CALLS:
+                self._ended.popitem(last=False)
+
+    def sweep(self) -> None:
+        """End calls that are idle or too long, and forget those that have ended long ago."""
+        now = self.clock.monotonic_seconds()
+        for call in list(self._calls.values()):
+            if now - call.opened_at >= self.settings.call_seconds:
+                call.end(Ending.DISCONNECTED)
+            elif not call.is_busy and now - call.seen_at >= self.settings.call_idle_seconds:
+                call.end(call.quiet_ending)
+        while self._ended and next(iter(self._ended.values())).forgotten_at <= now:
+            self._ended.popitem(last=False)
+
+    def disconnect(self) -> None:
+        """The gateway stops: end every call. Their senders get 410 from now on."""
+        for call in list(self._calls.values()):
+            call.end(Ending.DISCONNECTED)
+
+    async def wait_idle(self) -> None:
+        """Wait until there is no call."""
+        await self._empty.wait()
+
+    @contextmanager
+    def room_for(self, size_bytes: int) -> Iterator[None]:
+        """Hold memory for a block while it is read and decoded.
+
+        Raises:
+            Refusal: There is none.
+        """
+        if self._buffered_bytes + size_bytes > self.settings.buffer_mib << 20:
+            raise Refusal.retry(503, Word.BUFFERS_FULL, BUFFER_RETRY_SECONDS)
+        self._buffered_bytes += size_bytes
+        try:
+            yield
+        finally:
+            self._buffered_bytes -= size_bytes
+
+    def books(self) -> IngestBooks:
+        """The books of the calls that are live."""
+        books = IngestBooks()
+        for call in self._calls.values():
+            call.add_up(books)
+        return books
+
+
+_FINAL: Final = frozenset({Ending.COMPLETED, Ending.DISCONNECTED})

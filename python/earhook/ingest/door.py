@@ -1,0 +1,417 @@
+"""What a request to the ingest is answered: a check, a block of a call, or a whole call.
+
+In the order of the questions: is it for us, is it only a look whether we are here, who sends it,
+which call is it about, is there room for a new one, can we read its body. No answer waits for
+anything but the request's own body: what is behind the ring is nobody's affair here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from earhook.edge.path import is_below
+from earhook.errors import (
+    CapacityError,
+    CoreFault,
+    DuplicateSession,
+    EncryptionError,
+    MalformedFrame,
+)
+from earhook.ids import (
+    NIL_UUID,
+    ConversationId,
+    CorrelationId,
+    OrganizationId,
+    SessionId,
+    same_uuid,
+)
+from earhook.media.format import Channel
+from earhook.media.intake import EncryptionKeys, StreamFormat
+from earhook.ops.logging import get_logger
+from earhook.protocol.events import Ending
+
+from .block_head import BlockHead, HeadFault, has_end_mark, read_block_head
+from .blocks import Standing
+from .call import IngestCall, Opening, Taken
+from .calls import EndedCall, IngestCalls
+from .credentials import Accepted, Authenticate, IngestRequest
+from .delay import DelayGauge, read_delay
+from .document import answer_fields, ended_fields
+from .exchange import BodyTooLarge
+from .media_type import ACCEPTED_TYPES, Unsupported, read_media_type
+from .refusal import Refusal, Word
+from .reply import Reply, json_reply, plain_reply
+
+if TYPE_CHECKING:
+    from earhook.edge.admission import Admit
+    from earhook.edge.request import RequestHead
+
+    from .exchange import Exchange
+
+__all__ = ["DoorQuestions", "IngestDoor"]
+
+DELAYED_RETRY_SECONDS: Final = 5
+FULL_RETRY_SECONDS: Final = 10
+
+
+class DoorQuestions(NamedTuple):
+    """What the door asks the rest of the house.
+
+    Attributes:
+        authenticate: Who sends a request; asked on every one that is not a check.
+        admit: Whether a new call may come in.
+        keys: The keys in service that bodies are encrypted with; None: there are none.
+    """
+
+    authenticate: Authenticate
+    admit: Admit
+    keys: Callable[[], EncryptionKeys | None]
+
+
+class IngestDoor:
+    """Answers the requests of one ingest port. On the loop's thread only.
+
+    Attributes:
+        delay: Of all calls together.
+    """
+
+    def __init__(self, calls: IngestCalls, questions: DoorQuestions) -> None:
+        self.delay = DelayGauge(_limit_seconds(calls))
+        self._calls = calls
+        self._questions = questions
+        self._refuses_for_delay = False
+
+    async def answer(self, exchange: Exchange) -> Reply:
+        """Answer one request; it is the server's `Answer`."""
+        request = exchange.head
+        if not is_below(request.path, self._calls.settings.path):
+            return plain_reply(404)
+        if request.method != "POST" or (exchange.body_bytes == 0 and not has_end_mark(request)):
+            self._calls.tally.checks += 1
+            return plain_reply(200)
+        clock = self._calls.clock
+        asked = IngestRequest(request, exchange.address)
+        verdict = await self._questions.authenticate(asked, clock.wall_seconds())
+        if not isinstance(verdict, Accepted):
+            self._calls.tally.unauthorized += 1
+            challenge = (("WWW-Authenticate", verdict.challenge),)
+            return plain_reply(verdict.status, headers=challenge)
+        exchange.proven()
+        return await self._serve(exchange, verdict)
+
+    def replace_limits(self) -> None:
+        """The settings of the calls were replaced: put the limit of delay in service."""
+        self.delay.replace_limit(_limit_seconds(self._calls))
+
+    async def _serve(self, exchange: Exchange, sender: Accepted) -> Reply:
+        """Serve a request whose sender is known."""
+        call: IngestCall | None = None
+        try:
+            head = read_block_head(exchange.head)
+            if isinstance(head, HeadFault):
+                raise Refusal(400, head)
+            delay = self._observe_delay(exchange.head)
+            found = self._find(head, sender)
+            if isinstance(found, EndedCall):
+                return self._answer_ended(found, head, is_empty=exchange.body_bytes == 0)
+            if exchange.body_bytes == 0:
+                return await self._serve_mark(found, head)
+            keys, call = self._call_for(exchange.head, head, sender, found)
+            call.note_delay(delay)
+            try:
+                if exchange.body_bytes is None and head.sequence is None:
+                    return await self._serve_stream(exchange, call, head, keys)
+                return await self._serve_block(exchange, call, head, keys)
+            finally:
+                self._calls.rest(call)
+        except CoreFault:
+            if call is not None:
+                call.end(Ending.DISCONNECTED)
+            raise
+        except Refusal as refusal:
+            self._calls.tally.refusals[refusal.word] += 1
+            return refusal.reply(call.opening.headers() if call is not None else ())
+
+    # Which call it is about.
+
+    def _find(self, head: BlockHead, sender: Accepted) -> IngestCall | EndedCall | None:
+        """The call that a request names; None if it is to begin one."""
+        found = None if head.session is None else self._calls.find(head.session)
+        if found is not None:
+            opening = found.opening
+            if opening.sender.identity != sender.identity:
+                raise Refusal(403, Word.SENDER)
+            named = head.organization
+            if named is not None and not same_uuid(named, opening.organization_id):
+                raise Refusal(403, Word.ORGANIZATION)
+        return found
+
+    def _call_for(
+        self,
+        request: RequestHead,
+        head: BlockHead,
+        sender: Accepted,
+        found: IngestCall | None,
+    ) -> tuple[EncryptionKeys | None, IngestCall]:
+        """The call that a body is for, and what it is to be decrypted with."""
+        organization = None
+        if found is None:
+            organization = _organization(head, sender)
+            self._require_room()
+        stream = read_media_type(request.value("content-type"))
+        if isinstance(stream, Unsupported):
+            raise Refusal(
+                415,
+                Word.MEDIA_TYPE,
+                headers=(("Accept-Post", ", ".join(ACCEPTED_TYPES)),),
+                more={"reason": str(stream), "accepted": ACCEPTED_TYPES},
+            )
+        keys = self._keys_for(request)
+        if found is not None:
+            opening = found.opening
+            if stream != opening.stream or opening.encrypted is not (keys is not None):
+                raise Refusal(409, Word.FORMAT_CHANGED)
+            return keys, found
+        return keys, self._calls.make(
+            Opening(
+                session_id=SessionId(head.session or str(uuid.uuid4())),
+                organization_id=organization or OrganizationId(NIL_UUID),
+                conversation_id=ConversationId(head.conversation or str(uuid.uuid4())),
+                correlation_id=CorrelationId(head.correlation or str(uuid.uuid4())),
+                sender=sender,
+                stream=stream,
+                channels=_channels(stream, head.channel),
+                encrypted=keys is not None,
+            )
+        )
+
+    def _require_room(self) -> None:
+        """Refuse a new call where there is no room, or where audio comes too late already."""
+        admission = self._questions.admit()
+        if not admission.admitted or admission.probe_only:
+            # Who refused it has counted it, and knows why.
+            raise Refusal.retry(429, Word.NO_ROOM, admission.retry_after_seconds)
+        is_over = self.delay.is_over(self._calls.clock.monotonic_seconds())
+        if is_over is not self._refuses_for_delay:
+            self._refuses_for_delay = is_over
+            smoothed = self.delay.smoothed_seconds
+            milliseconds = None if smoothed is None else round(smoothed * 1000)
+            _LOG.warning("ingest.delayed", over=is_over, smoothed_milliseconds=milliseconds)
+        if is_over:
+            self._calls.tally.calls_refused[Word.DELAYED] += 1
+            raise Refusal.retry(429, Word.DELAYED, DELAYED_RETRY_SECONDS)
+
+    def _keys_for(self, request: RequestHead) -> EncryptionKeys | None:
+        """The keys for an encrypted body; None for one that is not (RFC 9110 §8.4)."""
+        coding = (request.value("content-encoding") or "identity").lower()
+        keys = self._questions.keys()
+        if coding == "identity" and self._calls.settings.encryption == "optional":
+            return None
+        if coding == "aes128gcm" and keys is not None:
+            return keys
+        accepted = "identity" if keys is None else "aes128gcm"
+        headers = (("Accept-Encoding", accepted),)
+        raise Refusal(415, Word.CONTENT_ENCODING, headers=headers)
+
+    def _observe_delay(self, request: RequestHead) -> float | None:
+        stamp = request.value("x-genesys-cloud-timestamp")
+        if stamp is None:
+            return None
+        clock = self._calls.clock
+        delay = read_delay(stamp, clock.wall_seconds())
+        self.delay.observe(delay, clock.monotonic_seconds())
+        return delay
+
+    # A block.
+
+    async def _serve_block(
+        self,
+        exchange: Exchange,
+        call: IngestCall,
+        head: BlockHead,
+        keys: EncryptionKeys | None,
+    ) -> Reply:
+        """Read a block as a whole, wait for those before it, take it."""
+        if call.streaming:
+            raise Refusal(409, Word.BUSY)
+        limits = self._calls.settings.limits
+        size_bytes = exchange.body_bytes or limits.body_bytes
+        with self._calls.room_for(size_bytes), call.turns.turn(head.sequence) as turn:
+            try:
+                async with asyncio.timeout(limits.body_seconds):
+                    body = await exchange.read(limits.body_bytes)
+            except BodyTooLarge:
+                raise Refusal(413, Word.TOO_LARGE, close=True) from None
+            except TimeoutError:
+                raise Refusal(408, Word.TOO_SLOW, close=True) from None
+            await call.turns.wait(turn)
+            self._require_alive(call)
+            with _hub_refusals(self._calls):
+                taken = await call.take_block(body, head.sequence, head.position, keys)
+            if taken.standing is Standing.BEYOND:
+                raise Refusal(400, Word.BEYOND)
+            if head.end and taken.fault is None:
+                call.end(Ending.COMPLETED)
+        return self._reply(call, taken, head.sequence)
+
+    async def _serve_mark(self, found: IngestCall | None, head: BlockHead) -> Reply:
+        """An empty request that says whether the call ends."""
+        if found is None:
+            raise Refusal(404, Word.UNKNOWN_SESSION)
+        if found.streaming:
+            raise Refusal(409, Word.BUSY)
+        try:
+            # Behind every block that is under way, whatever its number is.
+            with found.turns.turn(_LAST) as turn:
+                await found.turns.wait(turn)
+                if head.end:
+                    found.end(Ending.COMPLETED)
+        finally:
+            self._calls.rest(found)
+        return self._reply(found, Taken(Standing.NEXT), head.sequence)
+
+    def _answer_ended(self, ended: EndedCall, head: BlockHead, *, is_empty: bool) -> Reply:
+        """A request about a call that has ended: a repetition of what is known, or too late."""
+        known, number = ended.next_sequence, head.sequence
+        is_repeated = number is not None and known is not None and number < known
+        if ended.ending is not Ending.COMPLETED or not (is_repeated or is_empty):
+            refusal = Refusal(410, Word.ENDED)
+            self._calls.tally.refusals[refusal.word] += 1
+            return refusal.reply(ended.opening.headers())
+        self._calls.tally.duplicate_blocks += 1
+        rate = self._calls.settings.rate
+        fields = ended_fields(ended.opening, ended.position, rate, number)
+        return json_reply(200, fields, headers=ended.opening.headers())
+
+    # A stream.
+
+    async def _serve_stream(
+        self,
+        exchange: Exchange,
+        call: IngestCall,
+        head: BlockHead,
+        keys: EncryptionKeys | None,
+    ) -> Reply:
+        """Take a body as it comes, until its end or ours."""
+        if call.is_busy:
+            raise Refusal(409, Word.BUSY)
+        tally = self._calls.tally
+        call.streaming = True
+        tally.streams += 1
+        before = call.position, call.heard_samples
+        try:
+            async with call.limited(self._calls.settings.authorised_seconds):
+                fault = await self._take_stream(exchange, call, head, keys)
+        except TimeoutError:
+            self._require_alive(call)
+            call.quiet_ending = Ending.DISCONNECTED
+            raise Refusal(408, Word.TOO_LONG, close=True) from None
+        finally:
+            call.unlimited()
+            call.streaming = False
+            tally.streams_cut += call.quiet_ending is Ending.LOST
+        if not call.is_live:
+            tally.checks += 1
+            return plain_reply(200)  # not one byte came: somebody looked whether we are here
+        self._require_alive(call)
+        if fault is None and head.end is not False:
+            call.end(Ending.COMPLETED)
+        accepted = call.heard_samples - before[1]
+        gap_samples = call.position - before[0] - accepted
+        return self._reply(call, Taken(Standing.NEXT, accepted, gap_samples, fault), None)
+
+    async def _take_stream(
+        self,
+        exchange: Exchange,
+        call: IngestCall,
+        head: BlockHead,
+        keys: EncryptionKeys | None,
+    ) -> Word | None:
+        """Take the pieces of a stream; what is wrong with one, if something is."""
+        began = self._calls.settings.acknowledge == "headers"
+        if began:
+            self._begin_stream(call, head, keys)
+            await exchange.acknowledge(self._reply(call, Taken(Standing.NEXT), None))
+        try:
+            async for piece in exchange.body():
+                if not began:
+                    # The call opens with its first byte: a body without any is only a check.
+                    self._begin_stream(call, head, keys)
+                    began = True
+                await call.take_piece(piece)
+                if call.ending is not None:
+                    return None
+            if began:
+                call.end_body()
+        except (MalformedFrame, EncryptionError) as error:
+            return call.note_fault(error)
+        call.quiet_ending = Ending.TIMED_OUT
+        return None
+
+    def _begin_stream(self, call: IngestCall, head: BlockHead, keys: EncryptionKeys | None) -> None:
+        place = call.place(None, head.position)
+        if place.standing is Standing.BEYOND:
+            raise Refusal(400, Word.BEYOND)
+        if place.standing is not Standing.NEXT:
+            raise Refusal(409, Word.OVERLAP, more={"position": call.position})
+        call.quiet_ending = Ending.LOST
+        with _hub_refusals(self._calls):
+            call.open()
+        call.skip(None, place)
+        call.begin_body(keys)
+
+    # Answers.
+
+    def _reply(self, call: IngestCall, taken: Taken, sequence: int | None) -> Reply:
+        fields = answer_fields(call, taken, self._calls.settings.rate, sequence)
+        status = 200 if taken.fault is None else 400
+        return json_reply(status, fields, headers=call.opening.headers())
+
+    def _require_alive(self, call: IngestCall) -> None:
+        """Refuse what comes for a call that was ended meanwhile."""
+        if call.ending is not None:
+            raise Refusal(410, Word.ENDED, close=call.streaming)
+
+
+def _organization(head: BlockHead, sender: Accepted) -> OrganizationId:
+    """Whose call it is: what the request names, else what its credential is for."""
+    allowed, named = sender.organizations, head.organization
+    if named is None:
+        if len(allowed) > 1:
+            raise Refusal(400, HeadFault.ORGANIZATION)
+        return OrganizationId(next(iter(allowed), NIL_UUID))
+    if allowed and named.lower() not in allowed:
+        raise Refusal(403, Word.ORGANIZATION)
+    return OrganizationId(named)
+
+
+def _channels(stream: StreamFormat, mono: Channel) -> tuple[int, ...]:
+    """Whose voices: the customer's comes first where there are two."""
+    if stream.channels == 1:
+        return (int(mono),)
+    return (int(Channel.EXTERNAL), int(Channel.INTERNAL))
+
+
+@contextmanager
+def _hub_refusals(calls: IngestCalls) -> Iterator[None]:
+    """Turn the hub's refusal of a call into an answer."""
+    try:
+        yield
+    except CapacityError:
+        calls.tally.calls_refused[Word.NO_ROOM] += 1
+        raise Refusal.retry(429, Word.NO_ROOM, FULL_RETRY_SECONDS) from None
+    except DuplicateSession:
+        calls.tally.calls_refused[Word.DUPLICATE_SESSION] += 1
+        raise Refusal(409, Word.DUPLICATE_SESSION) from None
+
+
+def _limit_seconds(calls: IngestCalls) -> float | None:
+    return calls.settings.delay_limit_milliseconds / 1000 or None
+
+
+_LAST: Final = 1 << 62
+_LOG: Final = get_logger(__name__)

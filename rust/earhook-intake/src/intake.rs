@@ -1,0 +1,277 @@
+//! One call's bodies, from bytes to samples.
+
+use std::sync::Arc;
+
+use earhook_audio::ogg::{OggItem, OggReader};
+
+use crate::destination::Destination;
+use crate::encryption::EncryptionKeys;
+use crate::error::IntakeError;
+use crate::flow::Flow;
+use crate::format::{Format, WireCodec};
+use crate::framing::PacketFraming;
+use crate::opus::{OpusReader, Way};
+use crate::raw::RawReader;
+use crate::records::Records;
+use crate::suspicion::Suspicion;
+use crate::tally::Tally;
+
+/// One call's audio as bodies of bytes. The decoder goes on from one body to the next.
+pub struct Intake {
+    body: Body,
+    reader: Reader,
+    flow: Flow,
+    tally: Tally,
+    suspicion: Suspicion,
+    plain: Vec<u8>,
+}
+
+/// How the bytes of the open body arrive.
+enum Body {
+    None,
+    Plain,
+    Sealed(Box<Records>),
+    /// A fault was found; whoever goes on is told again.
+    Broken(IntakeError),
+}
+
+/// How its format is taken apart.
+enum Reader {
+    Raw(RawReader),
+    Packets(PacketFraming, Box<OpusReader>),
+    Ogg(Box<OggReader>, Box<OpusReader>),
+}
+
+impl Intake {
+    /// An intake at the start of a call.
+    ///
+    /// # Errors
+    /// [`IntakeError::Channels`] or [`IntakeError::Rate`].
+    pub fn new(format: Format) -> Result<Self, IntakeError> {
+        format.check()?;
+        let reader = match format.codec {
+            WireCodec::Raw(codec) => Reader::Raw(RawReader::new(codec, format.channels)?),
+            WireCodec::Opus => {
+                Reader::Packets(PacketFraming::default(), Box::new(OpusReader::new(&format)?))
+            }
+            WireCodec::Ogg => {
+                Reader::Ogg(Box::new(OggReader::new()), Box::new(OpusReader::new(&format)?))
+            }
+        };
+        Ok(Self {
+            body: Body::None,
+            reader,
+            flow: Flow::new(&format)?,
+            tally: Tally::default(),
+            suspicion: Suspicion::new(&format),
+            plain: Vec::new(),
+        })
+    }
+
+    /// A new body begins; with keys it is encrypted. What the last one left unfinished is dropped
+    /// and counted.
+    pub fn begin(&mut self, keys: Option<Arc<EncryptionKeys>>) {
+        self.drop_partial();
+        self.body = match keys {
+            Some(keys) => Body::Sealed(Box::new(Records::new(keys))),
+            None => Body::Plain,
+        };
+    }
+
+    /// Takes the next bytes of the open body. What they hold goes to `to` at once, but for the few
+    /// samples that the conversion of the rate needs what follows for.
+    ///
+    /// # Errors
+    /// [`IntakeError::NoBody`]; [`IntakeError::Malformed`] or [`IntakeError::Encryption`], and then
+    /// for each call until the next body begins. What came before the fault has been given.
+    pub fn push(&mut self, chunk: &[u8], to: &mut impl Destination) -> Result<(), IntakeError> {
+        let outcome = match &mut self.body {
+            Body::None => return Err(IntakeError::NoBody),
+            Body::Broken(fault) => return Err(fault.clone()),
+            Body::Plain => self.read(chunk, to),
+            Body::Sealed(_) => self.unseal(chunk, to),
+        };
+        self.flow.pour(to);
+        outcome.inspect_err(|fault| self.break_off(fault))
+    }
+
+    /// The open body is complete.
+    ///
+    /// # Errors
+    /// As [`Intake::push`]. What was there before the fault has been given.
+    pub fn end(&mut self, to: &mut impl Destination) -> Result<(), IntakeError> {
+        let outcome = match std::mem::replace(&mut self.body, Body::None) {
+            Body::None => return Err(IntakeError::NoBody),
+            Body::Broken(fault) => Err(fault),
+            Body::Plain => Ok(()),
+            Body::Sealed(mut records) => self.unseal_last(&mut records, to),
+        };
+        self.flow.pour(to);
+        if let Err(fault) = &outcome {
+            self.break_off(fault);
+            self.body = Body::None;
+        }
+        self.drop_partial();
+        outcome
+    }
+
+    /// What follows does not join what came: gives what the decoder holds, then `samples` that are
+    /// missing, at the rate that is given, and forgets the sound before.
+    pub fn lose(&mut self, samples: u64, to: &mut impl Destination) {
+        if let Reader::Packets(_, opus) | Reader::Ogg(_, opus) = &mut self.reader {
+            let (tally, suspicion) = (&mut self.tally, &mut self.suspicion);
+            opus.cut(samples, &mut Way { flow: &mut self.flow, to, tally, suspicion });
+        }
+        self.flow.cut(to);
+        if samples > 0 {
+            to.missing(samples);
+        }
+    }
+
+    /// The call is over: gives what the decoder and the conversion of the rate hold back.
+    pub fn finish(&mut self, to: &mut impl Destination) {
+        self.drop_partial();
+        self.leave_ogg();
+        self.lose(0, to);
+        self.body = Body::None;
+    }
+
+    /// Samples per channel that [`Intake::finish`] would give now.
+    #[must_use]
+    pub fn held_samples(&self) -> u64 {
+        let lost = match &self.reader {
+            Reader::Raw(_) => 0,
+            Reader::Packets(_, opus) | Reader::Ogg(_, opus) => opus.held_samples(),
+        };
+        self.flow.held_samples() + lost
+    }
+
+    /// What the sender most likely sends instead of what was announced; set once.
+    #[must_use]
+    pub fn suspicion(&self) -> Option<&'static str> {
+        self.suspicion.found()
+    }
+
+    /// What has been counted so far.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        let mut tally = self.tally;
+        if let Reader::Ogg(ogg, _) = &self.reader {
+            let pages = ogg.tally();
+            tally.bad_packets += pages.bad_packets;
+            tally.skipped_bytes = pages.skipped_bytes;
+        }
+        tally
+    }
+
+    /// Takes encrypted bytes record by record.
+    fn unseal(&mut self, chunk: &[u8], to: &mut impl Destination) -> Result<(), IntakeError> {
+        self.tally.encrypted_bytes += chunk.len() as u64;
+        let mut plain = std::mem::take(&mut self.plain);
+        let mut rest = chunk;
+        while !rest.is_empty() {
+            let Body::Sealed(records) = &mut self.body else { break };
+            rest = records
+                .take(rest, &mut plain, &mut self.tally)
+                .inspect_err(|_| self.tally.refused_records += 1)?;
+            self.read(&plain, to)?;
+        }
+        self.plain = plain;
+        Ok(())
+    }
+
+    fn unseal_last(
+        &mut self,
+        records: &mut Records,
+        to: &mut impl Destination,
+    ) -> Result<(), IntakeError> {
+        let mut plain = std::mem::take(&mut self.plain);
+        records
+            .end(&mut plain, &mut self.tally)
+            .inspect_err(|_| self.tally.refused_records += 1)?;
+        self.read(&plain, to)?;
+        self.plain = plain;
+        Ok(())
+    }
+
+    /// Takes bytes of the announced format.
+    fn read(&mut self, bytes: &[u8], to: &mut impl Destination) -> Result<(), IntakeError> {
+        self.suspicion.see(bytes);
+        let (tally, suspicion) = (&mut self.tally, &mut self.suspicion);
+        let way = &mut Way { flow: &mut self.flow, to, tally, suspicion };
+        match &mut self.reader {
+            Reader::Raw(raw) => raw.take(bytes, way.flow, way.to),
+            Reader::Packets(framing, opus) => read_packets(bytes, framing, opus, way),
+            Reader::Ogg(ogg, opus) => read_ogg(bytes, ogg, opus, way),
+        }
+    }
+
+    /// Nothing more is taken of this body.
+    fn break_off(&mut self, fault: &IntakeError) {
+        if matches!(fault, IntakeError::Malformed(_)) {
+            // The stream would be refused for ever; the next body may begin with another one.
+            self.leave_ogg();
+        }
+        self.body = Body::Broken(fault.clone());
+    }
+
+    fn leave_ogg(&mut self) {
+        if let Reader::Ogg(ogg, _) = &mut self.reader {
+            self.tally.trailing_bytes += ogg.end() as u64;
+        }
+    }
+
+    /// No sample group or packet goes from one body into the next. An Ogg stream does: wherever its
+    /// bytes are cut, it finds its way by itself.
+    fn drop_partial(&mut self) {
+        let dropped = match &mut self.reader {
+            Reader::Raw(raw) => raw.end(),
+            Reader::Packets(framing, _) => framing.end(),
+            Reader::Ogg(..) => 0,
+        };
+        self.tally.trailing_bytes += dropped as u64;
+        self.suspicion.see_end();
+    }
+}
+
+fn read_packets(
+    bytes: &[u8],
+    framing: &mut PacketFraming,
+    opus: &mut OpusReader,
+    way: &mut Way<'_, impl Destination>,
+) -> Result<(), IntakeError> {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let (packet, after) = framing.take(rest);
+        match packet {
+            Some([]) => opus.lose_one(way),
+            Some(packet) => opus.take(packet, 0..usize::MAX, way)?,
+            None => {}
+        }
+        rest = after;
+    }
+    Ok(())
+}
+
+fn read_ogg(
+    bytes: &[u8],
+    ogg: &mut OggReader,
+    opus: &mut OpusReader,
+    way: &mut Way<'_, impl Destination>,
+) -> Result<(), IntakeError> {
+    let mut outcome = Ok(());
+    let fed = ogg.feed(bytes, &mut |item| {
+        if outcome.is_ok() {
+            outcome = match item {
+                OggItem::Head(head) => opus.begin_stream(head, way),
+                OggItem::Packet { packet, start, end } => opus.take(packet, start..end, way),
+                OggItem::Lost(samples) => {
+                    opus.lose_samples(samples, way);
+                    Ok(())
+                }
+                _ => Ok(()),
+            };
+        }
+    });
+    outcome.and(fed.map_err(|error| IntakeError::Malformed(error.to_string())))
+}
