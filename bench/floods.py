@@ -59,7 +59,7 @@ CUTS: Final = {
     "earhook_connections_refused_total": "",
     "earhook_authentication_refused_total": "signature ",
     "earhook_calls_closed_total": "call ",
-    "earhook_tls_handshake_failures_total": "TLS handshake",
+    "earhook_tls_handshake_failures_total": "TLS handshake at ",
 }
 """Metrics that count what was cut or refused, and what goes before their label in the table."""
 

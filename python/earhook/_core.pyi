@@ -241,8 +241,9 @@ class Intake:
 
         `packets` of Opus that were decoded; `concealed_packets` that were lost and for which sound
         was made up; `recovered_packets` that the next one brought back; `bad_packets` that are no
-        Opus, and count as lost too; `trailing_bytes` at ends of bodies that were dropped; `skipped_bytes` of Ogg streams
-        that belonged to no good page; `records` that were opened, `refused_records` that were not; `encrypted_bytes` that came.
+        Opus, and count as lost too; `trailing_bytes` at ends of bodies that were dropped;
+        `skipped_bytes` of Ogg streams that belonged to no good page; `records` that were opened,
+        `refused_records` that were not; `encrypted_bytes` that came.
         """
 
 @final

@@ -47,6 +47,18 @@ def test_a_format_counts_as_the_core_does(
         MediaFormat("L16", channels).samples_of(1)
 
 
+@pytest.mark.parametrize("codec", ["OPUS", "OGG"])
+def test_packets_are_no_frames(open_call: OpensCalls, codec: str) -> None:
+    media = MediaFormat(codec, (0, 1), 16_000)
+    assert media.samples_in(2.0) == 32_000
+    pipeline = open_call(codec=codec, channels=media.channels)
+    with pytest.raises(ValueError, match="Intake"):
+        pipeline.push(b"")
+    for ask in (lambda: media.bytes_per_group, lambda: media.samples_of(2)):
+        with pytest.raises(ValueError, match=codec):
+            ask()
+
+
 def test_times_and_samples() -> None:
     media = MediaFormat("PCMU", (0, 1))
     assert media.samples_in(2.0) == 16_000
@@ -64,7 +76,7 @@ def test_channels_have_words() -> None:
 @pytest.mark.parametrize(
     ("codec", "channels", "rate"),
     [
-        ("OPUS", (0,), 8000),
+        ("MP3", (0,), 8000),
         ("PCMU", (), 8000),
         ("PCMU", (0, 0), 8000),
         ("PCMU", (2,), 8000),

@@ -1,4 +1,4 @@
-"""Requests that a proxy and a server may read differently, slow ones, and endless ones."""
+"""Slow requests, endless ones, and what an answer never says; `table/requests.py` has the rest."""
 
 from __future__ import annotations
 
@@ -10,65 +10,6 @@ import pytest
 
 from earhook.edge.settings import ConnectionLimits
 from earhook.transport.settings import LimitSettings
-
-SMUGGLED = {
-    "both lengths": (b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
-    "chunked": (b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /admin HTTP/1.1\r\n\r\n", 400),
-    "hidden chunked": (b"Transfer-Encoding: xchunked\r\n\r\n", 400),
-    "two lengths": (b"Content-Length: 0\r\nContent-Length: 9\r\n\r\nGET /a b", 400),
-    "body on get": (b"Content-Length: 9\r\n\r\nGET /a b\r", 400),
-    "space before colon": (b"Content-Length : 9\r\n\r\n", 400),
-    "folded": (b"X: a\r\n Content-Length: 9\r\n\r\n", 400),
-    "bare line feed": (b"X: a\nContent-Length: 9\r\n\r\n", 400),
-    "bare carriage return": (b"X: a\rContent-Length: 9\r\n\r\n", 400),
-    "nul": (b"X: a\x00\r\n\r\n", 400),
-    "second host": (b"Host: other\r\n\r\n", 400),
-    "second key": (b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n", 400),
-    "second api key": (b"X-API-KEY: a\r\nX-API-KEY: b\r\n\r\n", 400),
-    "too many headers": (b"".join(b"X-%d: a\r\n" % n for n in range(64)) + b"\r\n", 431),
-    "large header": (b"X: " + b"a" * 20_000 + b"\r\n\r\n", 431),
-}
-BARE = {
-    "absolute target": (b"GET http://internal/ HTTP/1.1\r\nHost: a\r\n\r\n", 400),
-    "connect": (b"CONNECT internal:80 HTTP/1.1\r\nHost: internal:80\r\n\r\n", 400),
-    "http/0.9": (b"GET /\r\n\r\n", 400),
-    "http/2 preface": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
-    "no host": (b"GET / HTTP/1.1\r\n\r\n", 400),
-    "line feeds only": (b"GET / HTTP/1.1\nHost: a\n\n", 400),
-    "leading line": (b"\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
-    "tls on a plain port": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
-    "long target": (b"GET /" + b"a" * 5000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 400),
-    "endless line": (b"GET /" + b"a" * 30_000, 431),
-    "trace": (b"TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", 405),
-    "two requests": (b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n" * 2, 200),
-}
-
-
-@pytest.mark.parametrize("name", SMUGGLED)
-def test_a_doubtful_upgrade_gets_a_fixed_answer_and_the_end(run: Any, wire: Any, name: str) -> None:
-    lines, status = SMUGGLED[name]
-    answered_once_and_closed(run, wire, wire.UPGRADE.encode() + lines, status)
-
-
-@pytest.mark.parametrize("name", BARE)
-def test_a_doubtful_request_gets_a_fixed_answer_and_the_end(run: Any, wire: Any, name: str) -> None:
-    answered_once_and_closed(run, wire, *BARE[name])
-
-
-def answered_once_and_closed(run: Any, wire: Any, sent: bytes, status: int) -> None:
-    async def work() -> None:
-        async with wire.serve() as server, wire.dial(server, upgrade=False) as peer:
-            peer.send(sent)
-            answered, headers, body = await peer.response()
-            assert answered == status
-            assert headers["Connection"] == "close"
-            assert int(headers["Content-Length"]) == len(body), "one answer and nothing behind it"
-            assert b"HTTP/" not in body
-            assert "Server" not in headers
-            assert server.snapshot().upgrades == 0
-
-    run(work())
-
 
 def test_no_request_is_answered_with_words_of_its_own(run: Any, wire: Any) -> None:
     async def work() -> None:

@@ -224,15 +224,25 @@ token_file = "wide"
         (tmp_path / "wide").write_text(f"{CANARY}-3")
         (tmp_path / "wide").chmod(0o644)
         configuration = loaded(tmp_path, text)
-        found = bad(check_ingest_credentials(configuration, ManualClock()))
+        found = bad(check_ingest_credentials(configuration, ManualClock(), offline=True))
         assert "expired" in found["ingest.tokens[0]"].what
         assert "expires in" in found["ingest.tokens[1]"].what
         assert found[str(tmp_path / "wide")].remedy == "chmod 600"
         assert "no key to decrypt" in found["ingest.encryption"].what
         assert CANARY not in str(found)
         (tmp_path / "wide").unlink()
-        found = bad(check_ingest_credentials(configuration, ManualClock()))
+        found = bad(check_ingest_credentials(configuration, ManualClock(), offline=True))
         assert found["ingest.tokens[2].token_file"].level is Level.WRONG
+
+    def test_whoever_serves_the_keys_of_an_issuer_is_dialled(self, tmp_path: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            url = f"http://127.0.0.1:{server.getsockname()[1]}/jwks"
+            issuer = f'name = "i"\nissuer = "i"\naudience = "a"\njwks_url = "{url}"\n'
+            text = f"[ingest]\nplaintext = true\n[[ingest.issuers]]\n{issuer}"
+            configuration = loaded(tmp_path, text)
+            assert bad(check_ingest_credentials(configuration, CLOCK, offline=False)) == {}
+        found = bad(check_ingest_credentials(configuration, CLOCK, offline=False))
+        assert found["ingest.issuers[0].jwks_url"].level is Level.WRONG
 
     def test_lists_of_networks_are_read_and_an_empty_one_is_pointed_out(
         self, tmp_path: Path
@@ -286,3 +296,15 @@ token_file = "wide"
         found = {finding.where: finding for finding in check_machine(two, CLOCK)}
         # 100 rings of 64,000 bytes and 50 of 128,000
         assert "budget_mib = 13" in found["ring.budget_mib"].remedy
+
+    def test_rings_that_leave_no_memory_for_calls_are_pointed_out(self) -> None:
+        tight = Configuration.model_validate(
+            {
+                "ring": {"budget_mib": 100},
+                "shedding": {"memory_mib": 100},
+                "media": {"max_calls": 1},
+            }
+        )
+        assert "new calls are refused" in bad(check_machine(tight, CLOCK))["ring.budget_mib"].what
+        vain = Configuration.model_validate({"shedding": {"memory_mib": 1 << 30}})
+        assert "shedding.memory_mib" in bad(check_machine(vain, CLOCK))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import types
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from earhook.control import ip_ranges
 from earhook.control.fetching import Source
 from earhook.control.ip_ranges import IpRanges, read_networks_of, read_rows
 from earhook.control.settings import IpRangesSettings
@@ -277,5 +279,25 @@ def test_the_token_is_read_at_each_refresh_and_its_absence_is_a_failure(
         token.unlink()
         assert not await ranges.refresh()
         assert [shown for _, shown in api.asked] == ["first", "second"]
+
+    run(story())
+
+
+def test_an_old_list_is_an_error_once_an_hour(
+    run: Any, access: Access, clock: ManualClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[str] = []
+    log = types.SimpleNamespace(
+        error=lambda event, **_: lines.append(event), info=lambda *_, **__: 0
+    )
+    monkeypatch.setattr(ip_ranges, "_LOG", log)
+
+    async def story() -> None:
+        ranges = ranges_of(access, clock, Api(document(row("192.0.2.0/24"))), tmp_path)
+        await ranges.refresh()
+        for _ in range(6 * 75):
+            ranges._raise_alarm()
+            clock.advance(HOUR / 6)
+        assert lines == ["ip_ranges.old"] * 3
 
     run(story())

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from aiohttp import web
 
-from earhook.ops.logging import get_limited_logger
-
 if TYPE_CHECKING:
     from aiohttp.abc import AbstractStreamWriter
 
@@ -146,4 +144,3 @@ _BUFFER_BYTES: Final = 65_536
 """aiohttp holds up reading at twice as much of a body that nobody takes."""
 _OF_LENGTH: Final = b"POST / HTTP/1.1\r\nHost: earhook\r\nContent-Length: %d\r\n\r\n"
 _IN_CHUNKS: Final = b"POST / HTTP/1.1\r\nHost: earhook\r\nTransfer-Encoding: chunked\r\n\r\n"
-_LOG: Final = get_limited_logger(__name__)

@@ -40,7 +40,19 @@ __all__ = ["IngestCall", "Opening", "Taken"]
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What the first request of a call said, completed where it said nothing."""
+    """What the first request of a call said, completed where it said nothing.
+
+    Attributes:
+        session_id: The call's.
+        organization_id: Whose call it is.
+        conversation_id: Shared by all sessions of a conversation.
+        correlation_id: For people who follow a call through several systems.
+        sender: Who opened it; nobody else may send to it.
+        stream: What is sent.
+        rate: Samples per second and channel in the ring, for as long as the call lives.
+        channels: Whose voices, in their order.
+        encrypted: Whether bodies are.
+    """
 
     session_id: SessionId
     organization_id: OrganizationId
@@ -48,6 +60,7 @@ class Opening:
     correlation_id: CorrelationId
     sender: Accepted = field(repr=False)
     stream: StreamFormat
+    rate: int
     channels: tuple[int, ...]
     encrypted: bool
 
@@ -94,7 +107,7 @@ class IngestCall:
     def __init__(self, calls: IngestCalls, opening: Opening) -> None:
         settings = calls.settings
         self.opening = opening
-        self.order = BlockOrder(settings.rate, settings.call_seconds)
+        self.order = BlockOrder(opening.rate, settings.call_seconds)
         self.turns = Turns()
         self.streaming = False
         self.ending: Ending | None = None
@@ -103,7 +116,7 @@ class IngestCall:
         self._calls = calls
         self._live: LiveCall | None = None
         self._intake: Intake | None = None
-        self._tempo = Tempo(settings.rate, calls.ring_seconds)
+        self._tempo = Tempo(opening.rate, calls.ring_seconds)
         self._step_bytes = _step_bytes(opening.stream)
         self._limit: asyncio.Timeout | None = None
         self._delay_seconds: float | None = None
@@ -145,7 +158,7 @@ class IngestCall:
             sequence: Of the block.
             position: In the clock of the sender's format.
         """
-        rate, wire_rate = self._calls.settings.rate, self.opening.stream.wire_rate
+        rate, wire_rate = self.opening.rate, self.opening.stream.wire_rate
         at = None if position is None else position * rate // wire_rate
         return self.order.find(sequence, at)
 
@@ -187,7 +200,7 @@ class IngestCall:
         if self._intake is not None:
             return self._intake
         opening, calls = self.opening, self._calls
-        media = MediaFormat(opening.stream.codec, opening.channels, calls.settings.rate)
+        media = MediaFormat(opening.stream.codec, opening.channels, opening.rate)
         facts = CallFacts(
             session_id=opening.session_id,
             organization_id=opening.organization_id,
@@ -393,7 +406,7 @@ class IngestCall:
         if sample_bytes is None or self.opening.encrypted:
             return 0
         groups = len(body) // (sample_bytes * stream.channels)
-        return groups * self._calls.settings.rate // stream.wire_rate
+        return groups * self.opening.rate // stream.wire_rate
 
 
 def _step_bytes(stream: StreamFormat) -> int:
@@ -404,5 +417,6 @@ def _step_bytes(stream: StreamFormat) -> int:
     return stream.wire_rate // 2 * sample_bytes * stream.channels
 
 
-_OPUS_STEP_BYTES: Final = 1024
+_OPUS_STEP_BYTES: Final = 256
+"""Packets of no sound are a few bytes for 120 ms: this much is 20 ms of work at the worst."""
 _LOG: Final = get_limited_logger(__name__)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from .settings import IngestSettings
 
-__all__ = ["EndedCall", "IngestCalls"]
+__all__ = ["EndedCall", "HeldBytes", "IngestCalls"]
 
 REMEMBERED_CALLS: Final = 10_000
 BUFFER_RETRY_SECONDS: Final = 1
@@ -46,6 +46,32 @@ class EndedCall:
     forgotten_at: float
 
 
+class HeldBytes:
+    """What is kept of one block; all of them together have a limit.
+
+    Attributes:
+        size_bytes: Kept so far.
+    """
+
+    __slots__ = ("_calls", "size_bytes")
+
+    def __init__(self, calls: IngestCalls) -> None:
+        self._calls = calls
+        self.size_bytes = 0
+
+    def add(self, more_bytes: int) -> None:
+        """Keep more.
+
+        Raises:
+            Refusal: There is no memory for it.
+        """
+        calls = self._calls
+        if calls.buffered_bytes + more_bytes > calls.settings.buffer_mib << 20:
+            raise Refusal.retry(503, Word.BUFFERS_FULL, BUFFER_RETRY_SECONDS)
+        calls.buffered_bytes += more_bytes
+        self.size_bytes += more_bytes
+
+
 class IngestCalls:
     """All calls of one ingest port. On the loop's thread only.
 
@@ -57,6 +83,7 @@ class IngestCalls:
         clock: Time of all of them.
         ring_seconds: What a ring holds.
         tally: Where everything is counted.
+        buffered_bytes: Of all blocks that are being read or taken.
     """
 
     def __init__(
@@ -69,7 +96,7 @@ class IngestCalls:
         self.tally = CallTally()
         self._calls: dict[str, IngestCall] = {}
         self._ended: OrderedDict[str, EndedCall] = OrderedDict()
-        self._buffered_bytes = 0
+        self.buffered_bytes = 0
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -77,11 +104,6 @@ class IngestCalls:
     def count(self) -> int:
         """Calls that have begun and not ended."""
         return len(self._calls)
-
-    @property
-    def buffered_bytes(self) -> int:
-        """What blocks that are being read may take."""
-        return self._buffered_bytes
 
     def replace(self, settings: IngestSettings) -> None:
         """Put other settings in service; what a live call was opened with, it keeps."""
@@ -148,19 +170,13 @@ class IngestCalls:
         await self._empty.wait()
 
     @contextmanager
-    def room_for(self, size_bytes: int) -> Iterator[None]:
-        """Hold memory for a block while it is read and decoded.
-
-        Raises:
-            Refusal: There is none.
-        """
-        if self._buffered_bytes + size_bytes > self.settings.buffer_mib << 20:
-            raise Refusal.retry(503, Word.BUFFERS_FULL, BUFFER_RETRY_SECONDS)
-        self._buffered_bytes += size_bytes
+    def hold(self) -> Iterator[HeldBytes]:
+        """Count what is kept of a block while it is read and decoded."""
+        held = HeldBytes(self)
         try:
-            yield
+            yield held
         finally:
-            self._buffered_bytes -= size_bytes
+            self.buffered_bytes -= held.size_bytes
 
     def books(self) -> IngestBooks:
         """The books of the calls that are live."""

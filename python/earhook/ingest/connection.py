@@ -45,7 +45,7 @@ class IngestHouse:
     Attributes:
         connections: Those that are open.
         answering: Tasks that answer a request now.
-        is_ending: Whether connections end with their next answer.
+        is_ending: Whether connections that carry no call end with their next answer.
         on_gone: Called whenever a connection has ended.
     """
 
@@ -69,6 +69,7 @@ class IngestConnection(asyncio.Protocol):
 
     __slots__ = (
         "_arrival",
+        "_carries_call",
         "_framing",
         "_house",
         "_inner",
@@ -94,6 +95,7 @@ class IngestConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._inner: AiohttpSide | None = None
         self._request: OpenRequest | None = None
+        self._carries_call = False  # one that goes on, as far as the answers say
         self._is_secure = False
         self._is_parting = False
         self._is_reading = True
@@ -349,7 +351,10 @@ class IngestConnection(asyncio.Protocol):
 
     def send_reply(self, request: OpenRequest, reply: Reply) -> None:
         """Send a final answer, once."""
-        request.is_last = request.is_last or reply.close or self._house.is_ending
+        if reply.carries_call is not None:
+            self._carries_call = reply.carries_call
+        is_over = self._house.is_ending and not self._carries_call
+        request.is_last = request.is_last or reply.close or is_over
         self._write(reply, closes=request.is_last, with_body=request.head.method != "HEAD")
         request.is_answered = True
 
@@ -366,8 +371,8 @@ class IngestConnection(asyncio.Protocol):
     # How it ends.
 
     def end_if_idle(self) -> None:
-        """End now if no request is open, or has begun."""
-        if self._request is None and not self._framing.is_within_head:
+        """End now if no request is open, or has begun, and no call waits for its next block."""
+        if self._request is None and not self._framing.is_within_head and not self._carries_call:
             self._close()
 
     def abort(self) -> None:

@@ -10,16 +10,13 @@ from .call import IngestCall, Opening, Taken
 __all__ = ["answer_fields", "ended_fields"]
 
 
-def answer_fields(
-    call: IngestCall, taken: Taken, rate: int, sequence: int | None = None
-) -> dict[str, Any]:
+def answer_fields(call: IngestCall, taken: Taken, sequence: int | None) -> dict[str, Any]:
     """What became of one request.
 
     Args:
         call: The call it is about.
         taken: What became of its body.
-        rate: Samples per second that the counts are in.
-        sequence: Of the block.
+        sequence: Of the block; None: it has none.
     """
     fields: dict[str, Any] = _ids(call.opening)
     if sequence is not None:
@@ -28,7 +25,7 @@ def answer_fields(
         "accepted_samples": taken.accepted_samples,
         "gap_samples": taken.gap_samples,
         "position": call.position,
-        "rate": rate,
+        "rate": call.opening.rate,
         "duplicate": taken.standing is Standing.DUPLICATE,
         "late": taken.standing is Standing.LATE,
         "ended": call.ending is not None,
@@ -39,9 +36,7 @@ def answer_fields(
     return fields
 
 
-def ended_fields(
-    opening: Opening, position: int, rate: int, sequence: int | None
-) -> dict[str, Any]:
+def ended_fields(opening: Opening, position: int, sequence: int | None) -> dict[str, Any]:
     """What a repeated last request gets: nothing of it was taken, because all of it was before."""
     fields: dict[str, Any] = _ids(opening)
     if sequence is not None:
@@ -50,7 +45,7 @@ def ended_fields(
         "accepted_samples": 0,
         "gap_samples": 0,
         "position": position,
-        "rate": rate,
+        "rate": opening.rate,
         "duplicate": True,
         "late": False,
         "ended": True,

@@ -37,11 +37,11 @@ from earhook.protocol.events import Ending
 from .block_head import BlockHead, HeadFault, has_end_mark, read_block_head
 from .blocks import Standing
 from .call import IngestCall, Opening, Taken
-from .calls import EndedCall, IngestCalls
+from .calls import EndedCall, HeldBytes, IngestCalls
 from .credentials import Accepted, Authenticate, IngestRequest
 from .delay import DelayGauge, read_delay
 from .document import answer_fields, ended_fields
-from .exchange import BodyTooLarge
+from .exchange import BodyError
 from .media_type import ACCEPTED_TYPES, Unsupported, read_media_type
 from .refusal import Refusal, Word
 from .reply import Reply, json_reply, plain_reply
@@ -184,6 +184,7 @@ class IngestDoor:
                 correlation_id=CorrelationId(head.correlation or str(uuid.uuid4())),
                 sender=sender,
                 stream=stream,
+                rate=self._calls.settings.rate,
                 channels=_channels(stream, head.channel),
                 encrypted=keys is not None,
             )
@@ -238,14 +239,10 @@ class IngestDoor:
         """Read a block as a whole, wait for those before it, take it."""
         if call.streaming:
             raise Refusal(409, Word.BUSY)
-        limits = self._calls.settings.limits
-        size_bytes = exchange.body_bytes or limits.body_bytes
-        with self._calls.room_for(size_bytes), call.turns.turn(head.sequence) as turn:
+        with self._calls.hold() as held, call.turns.turn(head.sequence) as turn:
             try:
-                async with asyncio.timeout(limits.body_seconds):
-                    body = await exchange.read(limits.body_bytes)
-            except BodyTooLarge:
-                raise Refusal(413, Word.TOO_LARGE, close=True) from None
+                async with asyncio.timeout(self._calls.settings.limits.body_seconds):
+                    body = await self._read_block(exchange, held)
             except TimeoutError:
                 raise Refusal(408, Word.TOO_SLOW, close=True) from None
             await call.turns.wait(turn)
@@ -257,6 +254,19 @@ class IngestDoor:
             if head.end and taken.fault is None:
                 call.end(Ending.COMPLETED)
         return self._reply(call, taken, head.sequence)
+
+    async def _read_block(self, exchange: Exchange, held: HeldBytes) -> bytes:
+        """Read a body that is to be taken as a whole, as far as there is room for it."""
+        limit = self._calls.settings.limits.body_bytes
+        if (exchange.body_bytes or 0) > limit:
+            raise Refusal(413, Word.TOO_LARGE, close=True)
+        pieces: list[bytes] = []
+        async for piece in exchange.body():
+            held.add(len(piece))
+            if held.size_bytes > limit:
+                raise Refusal(413, Word.TOO_LARGE, close=True)
+            pieces.append(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def _serve_mark(self, found: IngestCall | None, head: BlockHead) -> Reply:
         """An empty request that says whether the call ends."""
@@ -283,8 +293,7 @@ class IngestDoor:
             self._calls.tally.refusals[refusal.word] += 1
             return refusal.reply(ended.opening.headers())
         self._calls.tally.duplicate_blocks += 1
-        rate = self._calls.settings.rate
-        fields = ended_fields(ended.opening, ended.position, rate, number)
+        fields = ended_fields(ended.opening, ended.position, number)
         return json_reply(200, fields, headers=ended.opening.headers())
 
     # A stream.
@@ -309,11 +318,14 @@ class IngestDoor:
         except TimeoutError:
             self._require_alive(call)
             call.quiet_ending = Ending.DISCONNECTED
+            tally.streams_cut += 1
             raise Refusal(408, Word.TOO_LONG, close=True) from None
+        except BodyError:
+            tally.streams_cut += 1
+            raise
         finally:
             call.unlimited()
             call.streaming = False
-            tally.streams_cut += call.quiet_ending is Ending.LOST
         if not call.is_live:
             tally.checks += 1
             return plain_reply(200)  # not one byte came: somebody looked whether we are here
@@ -367,9 +379,10 @@ class IngestDoor:
     # Answers.
 
     def _reply(self, call: IngestCall, taken: Taken, sequence: int | None) -> Reply:
-        fields = answer_fields(call, taken, self._calls.settings.rate, sequence)
+        fields = answer_fields(call, taken, sequence)
         status = 200 if taken.fault is None else 400
-        return json_reply(status, fields, headers=call.opening.headers())
+        goes_on = call.ending is None
+        return json_reply(status, fields, headers=call.opening.headers(), carries_call=goes_on)
 
     def _require_alive(self, call: IngestCall) -> None:
         """Refuse what comes for a call that was ended meanwhile."""

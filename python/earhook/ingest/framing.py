@@ -154,9 +154,11 @@ class RequestFraming:
         self.is_behind = False
         if self._ending is not None:
             return self._end(self._ending)
+        if self._at == len(self._pending):
+            return None
         match self.stage:
             case Stage.HEAD:
-                return self._next_of_head() if self.waiting_bytes else None
+                return self._next_of_head()
             case Stage.BODY:
                 return self._next_of_told() if self._told else self._next_of_chunks()
             case Stage.ANSWER if self.waiting_bytes > _WAITING_BYTES:
@@ -227,6 +229,8 @@ class RequestFraming:
 
     def _has_chunk_line(self) -> bool:
         """Whether another chunk begins here."""
+        if self._at == len(self._pending):
+            return False
         line = _CHUNK_LINE.match(self._pending, self._at)
         if line is None:
             self._ending = self._judge_unfinished_line()

@@ -27,12 +27,15 @@ class Reply:
             `X-Content-Type-Options` and `Cache-Control`.
         body: Complete; `Content-Type` is among the headers where it is not empty.
         close: Whether the connection ends with it. The server may end it all the same.
+        carries_call: Whether a live call goes on over the connection, so that a polite end lets
+            it be. None: no more and no less than before this answer.
     """
 
     status: int
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = field(default=b"", repr=False)
     close: bool = False
+    carries_call: bool | None = None
 
     def to_bytes(self, *, secure: bool, close: bool, with_body: bool = True) -> bytes:
         """The answer as it goes out.
@@ -64,11 +67,15 @@ def plain_reply(
 
 
 def json_reply(
-    status: int, value: dict[str, Any], *, headers: tuple[tuple[str, str], ...] = ()
+    status: int,
+    value: dict[str, Any],
+    *,
+    headers: tuple[tuple[str, str], ...] = (),
+    carries_call: bool | None = None,
 ) -> Reply:
     """An answer whose body is a JSON object."""
     body = orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
-    return Reply(status, (*headers, _JSON), body)
+    return Reply(status, (*headers, _JSON), body, carries_call=carries_call)
 
 
 _PLAIN_TEXT: Final = ("Content-Type", "text/plain; charset=utf-8")

@@ -95,7 +95,9 @@ class IngestServer:
     def refuse(self) -> None:
         """End each connection with its next answer, and those that wait at once.
 
-        Which calls are still let in is the answer's to say.
+        Those that carry a call stay until it has ended: elsewhere nobody knows it, and a
+        connection a block would cost a handshake a block. Which calls are still let in is the
+        answer's to say.
         """
         self._house.is_ending = True
         for connection in tuple(self._house.connections):

@@ -1,8 +1,10 @@
-//! Telephony audio as plain functions on slices: G.711 in both laws, L16, interleaving, meters.
+//! Telephony audio without I/O: G.711 in both laws, L16, Opus, Ogg, resampling, meters.
 //!
-//! Nothing here allocates, blocks, keeps time or knows who calls it. All samples are 16-bit
-//! signed; a *lane* is the samples of one channel in order, and *planar* audio is one lane a
-//! channel. A peer's payload becomes planar audio through [`Decoder::decode_planar`]:
+//! Nothing here blocks, keeps time or knows who calls it. All samples are 16-bit signed; a *lane*
+//! is the samples of one channel in order, and *planar* audio is one lane a channel. What has no
+//! memory is a plain function on slices and allocates nothing; what has, [`opus`], [`ogg`] and
+//! [`resample`], holds a bounded amount whatever comes. A frame of G.711 or L16 becomes planar
+//! audio through [`Decoder::decode_planar`]:
 //!
 //! ```
 //! use earhook_audio::{Codec, Decoder};

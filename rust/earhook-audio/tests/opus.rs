@@ -1,5 +1,7 @@
 //! Opus (RFC 6716): decodes are libopus', any bytes are survived, time is kept.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "this is a test")]
+
 mod common;
 
 use common::{noise, signal_to_noise_db, Action, Case, STRIDE};

@@ -1,5 +1,7 @@
 //! Rate conversion: its filter, its count of samples, its place in time.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "this is a test")]
+
 mod common;
 
 use common::{noise, signal_to_noise_db};
@@ -32,7 +34,7 @@ fn middle(samples: &[i16]) -> &[i16] {
     &samples[samples.len() / 4..samples.len() * 3 / 4]
 }
 
-/// How loud what is at a frequency is, against the sine that went in.
+/// How loud what is at a frequency is.
 fn gain_db(hz: f64, rate: u32, samples: &[i16]) -> f64 {
     let turn = std::f64::consts::TAU * hz / f64::from(rate);
     let (mut real, mut imaginary) = (0.0, 0.0);
@@ -41,7 +43,7 @@ fn gain_db(hz: f64, rate: u32, samples: &[i16]) -> f64 {
         real += f64::from(sample) * cosine;
         imaginary += f64::from(sample) * sine;
     }
-    20.0 * (2.0 * real.hypot(imaginary) / samples.len() as f64 / AMPLITUDE).log10()
+    20.0 * real.hypot(imaginary).log10()
 }
 
 fn level_db(samples: &[i16]) -> f64 {
@@ -56,13 +58,13 @@ fn up_to_nine_tenths_of_the_band_all_is_passed_as_it_is_and_where_it_is() {
     for (from, to) in pairs() {
         let nyquist = f64::from(from.min(to)) / 2.0;
         for hz in [50.0, 300.0, 1_000.0, nyquist * 0.5, nyquist * 0.8, nyquist * 0.9] {
-            let out = convert(from, to, &sine(hz, from, from as usize));
-            let ideal = sine(hz, to, to as usize);
-            let out = middle(&out);
-            let gain = gain_db(hz, to, out);
+            let out = convert(from, to, &sine(hz, from, from as usize / 4));
+            let ideal = sine(hz, to, out.len());
+            let (ideal, out) = (middle(&ideal), middle(&out));
+            let gain = gain_db(hz, to, out) - gain_db(hz, to, ideal);
             assert!(gain.abs() < 0.01, "{from} -> {to}, {hz} Hz: {gain:.4} dB");
             // With the ideal at the same place: the delay is none, and nothing is added.
-            let purity = signal_to_noise_db(middle(&ideal), out);
+            let purity = signal_to_noise_db(ideal, out);
             assert!(purity > 75.0, "{from} -> {to}, {hz} Hz: {purity:.1} dB");
             worst = (worst.0.max(gain.abs()), worst.1.min(purity));
         }
@@ -77,7 +79,7 @@ fn what_would_alias_is_80_db_down() {
         let (nyquist, highest) = (f64::from(to) / 2.0, f64::from(from) / 2.0);
         let steps = (0..12).map(|step| nyquist + (highest - nyquist) * f64::from(step) / 12.0);
         for hz in steps {
-            let out = convert(from, to, &sine(hz + 1.0, from, from as usize));
+            let out = convert(from, to, &sine(hz + 1.0, from, from as usize / 4));
             let level = level_db(middle(&out));
             assert!(level < -80.0, "{from} -> {to}, {hz} Hz: {level:.1} dB");
             worst = worst.max(level);
@@ -89,7 +91,7 @@ fn what_would_alias_is_80_db_down() {
 #[test]
 fn a_constant_stays_one() {
     for (from, to) in pairs() {
-        let out = convert(from, to, &vec![12_345; from as usize / 2]);
+        let out = convert(from, to, &vec![12_345; from as usize / 10]);
         assert!(middle(&out).iter().all(|&sample| sample == 12_345), "{from} -> {to}");
     }
 }
@@ -98,7 +100,7 @@ fn a_constant_stays_one() {
 fn what_is_too_loud_becomes_the_loudest() {
     // A filter overshoots at the edges of a square.
     let square: Vec<i16> =
-        (0..48_000).map(|at| if at / 600 % 2 == 0 { i16::MAX } else { i16::MIN }).collect();
+        (0..6_000).map(|at| if at / 600 % 2 == 0 { i16::MAX } else { i16::MIN }).collect();
     let out = convert(48_000, 8_000, &square);
     assert!(out.contains(&i16::MAX) && out.contains(&i16::MIN));
     // No sample of the inner halves has turned over.
@@ -124,9 +126,9 @@ fn little_waits_for_what_follows() {
     for (from, to) in pairs().filter(|(from, to)| from != to) {
         let mut resampler = Resampler::new(from, to).unwrap();
         let mut out = Vec::new();
-        let taken = resampler.push(sine(440.0, from, from as usize), &mut out);
+        let taken = resampler.push(sine(440.0, from, from as usize / 5), &mut out);
         let due = resampler.finish(&mut out);
-        assert_eq!(taken + due, to as usize);
+        assert_eq!(taken + due, to as usize / 5);
         let seconds = due as f64 / f64::from(to);
         assert!(seconds < 0.008, "{from} -> {to}: {:.1} ms", seconds * 1e3);
     }
@@ -142,7 +144,7 @@ fn other_rates_are_refused() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..Default::default() })]
 
     #[test]
     fn any_cut_gives_the_same_samples_and_the_law_of_their_count(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from earhook.edge.admission import Admission
-from earhook.errors import CommandRefused
+from earhook.errors import CommandRefused, CoreFault
 from earhook.hub.hub import Hub
 from earhook.hub.settings import RingSettings
 from earhook.ingest.exchange import BodyCut
@@ -554,15 +554,59 @@ def test_blocks_that_are_too_much_are_refused(run: Any) -> None:
         limit = house.settings.limits.body_bytes
         exchange = AskedExchange(PCMU | {"earhook-sequence": "0"}, None)
         answer = asyncio.create_task(house.door.answer(exchange))
+        exchange.send(bytes(limit - 100))
         await others()
+        assert house.calls.buffered_bytes == limit - 100
         reply, fields = await house.ask(PCMU | {"earhook-sequence": "1"}, codes(1))
         assert (reply.status, fields) == (503, {"error": "buffers-full"})
-        exchange.send(bytes(limit))
-        exchange.send(b"x")
-        exchange.send(b"")
+        exchange.send(bytes(101))
         reply, fields = house.read(await answer)
-        assert (reply.status, fields, reply.close) == (413, {"error": "too-large"}, True)
+        assert (reply.status, fields) == (503, {"error": "buffers-full"})
         assert (house.calls.count, house.calls.buffered_bytes) == (0, 0)
+        roomy = House()
+        for body in (bytes(limit + 1), None):
+            exchange = AskedExchange(PCMU | {"earhook-sequence": "0"}, body)
+            exchange.send(bytes(limit + 1))
+            reply, fields = roomy.read(await roomy.door.answer(exchange))
+            assert (reply.status, fields, reply.close) == (413, {"error": "too-large"}, True)
+        assert roomy.calls.buffered_bytes == 0
+
+    run(story())
+
+
+def test_other_settings_hold_for_new_calls_only(run: Any) -> None:
+    async def story() -> None:
+        house = House()
+        await house.block(codes(0), 0)
+        house.calls.replace(house.settings.model_copy(update={"rate": 16000}))
+        house.door.replace_limits()
+        fields = await house.block(codes(1), 1, position="160")
+        assert (fields["rate"], fields["position"], fields["gap_samples"]) == (8000, 320, 0)
+        _, fields = await house.ask({"content-type": "audio/PCMU"}, codes(0))
+        assert (fields["rate"], fields["position"]) == (16000, 320)
+
+    run(story())
+
+
+def test_a_defect_of_the_core_ends_its_call_only(run: Any, monkeypatch: Any) -> None:
+    class Broken:
+        position = 0
+
+        def begin(self, _keys: object) -> None:
+            raise CoreFault("taking a body in: a test")
+
+        def finish(self) -> None:
+            raise CoreFault("taking a body in: a test")
+
+    async def story() -> None:
+        house = House()
+        await house.ask({"content-type": "audio/PCMU"}, codes(0))
+        with monkeypatch.context() as patched:
+            patched.setattr("earhook.ingest.call.open_intake", lambda *_: Broken())
+            with pytest.raises(CoreFault):
+                await house.ask(PCMU, codes(0))
+        snapshot = house.hub.snapshot()
+        assert (len(snapshot.live), snapshot.closed_calls) == (1, {"disconnected": 1})
 
     run(story())
 

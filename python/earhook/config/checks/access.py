@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 from earhook.config.schema import Configuration
 from earhook.control.fetching import require_fetchable
@@ -13,7 +12,7 @@ from earhook.edge.access import read_networks
 from earhook.errors import ConfigurationError
 
 from .finding import Finding, doubtful, faults_from, fine, wrong
-from .network import check_connect
+from .network import check_url
 
 __all__ = ["check_access"]
 
@@ -55,9 +54,7 @@ def _check_ranges(ranges: IpRangesSettings, *, offline: bool) -> Iterator[Findin
         remedy = "create it, or choose a file in a directory of this user"
         yield wrong(f"{where}.copy_file", what, remedy)
     if not offline:
-        parts = urlsplit(ranges.url)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        yield check_connect(f"{where}.url", parts.hostname or "", port)
+        yield check_url(f"{where}.url", ranges.url)
 
 
 def _check_shared_addresses(configuration: Configuration) -> Iterator[Finding]:

@@ -34,7 +34,7 @@ def examine(
     """
     return [
         *check_keys(configuration),
-        *check_ingest_credentials(configuration, clock),
+        *check_ingest_credentials(configuration, clock, offline=offline),
         *([] if running else _check_ports(configuration)),
         *_check_tls(configuration, clock),
         *check_access(configuration, offline=offline),

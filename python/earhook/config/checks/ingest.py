@@ -17,13 +17,16 @@ from earhook.errors import ConfigurationError
 from earhook.ingest.settings import IngestSettings
 
 from .finding import Finding, doubtful, faults_from, fine
+from .network import check_url
 
 __all__ = ["check_ingest_credentials"]
 
 SOON_DAYS = 14
 
 
-def check_ingest_credentials(configuration: Configuration, clock: Clock) -> Iterator[Finding]:
+def check_ingest_credentials(
+    configuration: Configuration, clock: Clock, *, offline: bool
+) -> Iterator[Finding]:
     """Everything that `[ingest]` says about who may send. Nothing without the table."""
     ingest = configuration.ingest
     if ingest is None:
@@ -37,6 +40,8 @@ def check_ingest_credentials(configuration: Configuration, clock: Clock) -> Iter
         len(ingest.encryption_keys),
         lambda: read_encryption_keys(ingest.encryption_keys),
     )
+    if not offline:
+        yield from _check_key_servers(ingest)
     yield from _check_encryption(ingest)
     files = secret_files(ingest.tokens, ingest.issuers, ingest.encryption_keys)
     for file in exposed_files((), configuration.admin, files):
@@ -74,6 +79,13 @@ def _check_read(where: str, tables: int, read: Callable[[], object]) -> Iterator
         return
     if tables:
         yield fine(where, f"{tables} read")
+
+
+def _check_key_servers(ingest: IngestSettings) -> Iterator[Finding]:
+    """Whether somebody answers where keys of issuers are fetched."""
+    for number, issuer in enumerate(ingest.issuers):
+        if issuer.jwks_url is not None:
+            yield check_url(f"ingest.issuers[{number}].jwks_url", issuer.jwks_url)
 
 
 def _check_encryption(ingest: IngestSettings) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from earhook.clock import Clock
 from earhook.config.schema import Configuration
+from earhook.control.pressure_watch import memory_limit_bytes
 
 from .finding import Finding, doubtful, fine, wrong
 
@@ -30,6 +31,7 @@ def check_machine(configuration: Configuration, clock: Clock) -> Iterator[Findin
     """Everything that is not a file, a port or a service."""
     yield _check_descriptors(configuration)
     yield _check_rings(configuration)
+    yield from _check_memory(configuration)
     yield from _check_backlog(configuration.limits.connections.backlog)
     yield _check_clock(clock, configuration.signature.skew_seconds)
 
@@ -87,6 +89,23 @@ def _check_rings(configuration: Configuration) -> Finding:
             f"set budget_mib = {mib}, or lower ring.seconds or max_calls",
         )
     return fine("ring.budget_mib", f"holds the rings of {calls} calls")
+
+
+def _check_memory(configuration: Configuration) -> Iterator[Finding]:
+    """Whether rings alone may take so much memory that new calls are refused for it."""
+    shedding = configuration.shedding
+    given_mib = memory_limit_bytes() >> 20
+    limit_mib = given_mib if shedding.memory_mib is None else shedding.memory_mib
+    if limit_mib > given_mib:
+        what = f"is more than the {given_mib} MiB that this process may have"
+        yield doubtful("shedding.memory_mib", what, "leave it out, or give the process more")
+    most_mib = min(limit_mib, given_mib) * shedding.memory_percent / 100
+    if shedding.enabled and configuration.ring.budget_mib > most_mib:
+        yield doubtful(
+            "ring.budget_mib",
+            f"is more than the {int(most_mib)} MiB above which new calls are refused",
+            "lower it, or give the process more memory",
+        )
 
 
 def _ring_bytes(configuration: Configuration, rate: int) -> int:

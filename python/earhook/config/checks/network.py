@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import socket
+from urllib.parse import urlsplit
 
 from .finding import Finding, fine, wrong
 
-__all__ = ["check_connect", "check_listen"]
+__all__ = ["check_connect", "check_listen", "check_url"]
 
 CONNECT_SECONDS = 2.0
 
@@ -37,6 +38,16 @@ def check_connect(where: str, host: str, port: int) -> Finding:
         what = f"cannot reach {host}:{port}: {error.strerror or error}"
         return wrong(where, what, "is the service running? --offline leaves this check out")
     return fine(where, f"{host}:{port} answers")
+
+
+def check_url(where: str, url: str) -> Finding:
+    """Dial the host of a URL, and hang up. What is no URL is reported elsewhere."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        return wrong(where, "is no URL", "write https://host/path")
+    return check_connect(where, parts.hostname or "", port)
 
 
 _REMEDIES = {

@@ -55,13 +55,15 @@ impl LogicalStream {
         tally: &mut OggTally,
         sink: &mut impl FnMut(OggItem<'_>),
     ) -> Result<(), OggError> {
-        let ahead = page.sequence.wrapping_sub(self.next_sequence);
-        if ahead > u32::MAX / 2 {
+        let behind = self.next_sequence.wrapping_sub(page.sequence);
+        if (1..=MAX_REPEATED).contains(&behind) {
             // One that came before, once more.
             return Ok(());
         }
+        let ahead = page.sequence.wrapping_sub(self.next_sequence);
         self.next_sequence = page.sequence.wrapping_add(1);
-        tally.lost_pages += u64::from(ahead);
+        // A numbering that leaps tells of a loss, and not of how much.
+        tally.lost_pages += u64::from(if ahead > MAX_AHEAD { 1 } else { ahead });
         if ahead > 0 || !page.continues() {
             tally.bad_packets += u64::from(!self.partial.is_empty());
             self.partial.clear();
@@ -209,3 +211,7 @@ const MAX_PACKET_BYTES: usize = 61_440;
 const MAX_TAGS_BYTES: usize = 1 << 20;
 /// 2.5 ms.
 const SHORTEST_FRAME: u64 = 120;
+/// Pages that may come twice, as when a sender repeats the last of them.
+const MAX_REPEATED: u32 = 64;
+/// An hour of pages of 20 ms.
+const MAX_AHEAD: u32 = 180_000;

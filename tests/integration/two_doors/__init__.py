@@ -1,0 +1,1 @@
+"""The whole gateway with both doors over TLS."""
