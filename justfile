@@ -22,15 +22,15 @@ build:
 # Format Python and Rust
 [group('check')]
 fmt:
-    {{bin}}/ruff format python tests bench
-    {{bin}}/ruff check --fix --quiet python tests bench || true
+    {{bin}}/ruff format python tests bench fuzz
+    {{bin}}/ruff check --fix --quiet python tests bench fuzz || true
     cargo fmt --all
 
 # Formatting and lints, nothing changed
 [group('check')]
 lint:
-    {{bin}}/ruff format --check python tests bench
-    {{bin}}/ruff check python tests bench
+    {{bin}}/ruff format --check python tests bench fuzz
+    {{bin}}/ruff check python tests bench fuzz
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --quiet -- -D warnings
 
@@ -88,6 +88,18 @@ test-miri:
 autobahn:
     {{python}} tests/autobahn/run.py
 
+# Fuzz one parser or all of them: `just fuzz --list`, `just fuzz ogg --seconds 60` (wants a nightly toolchain; see fuzz/README.md)
+[group('test')]
+fuzz *arguments:
+    {{bin}}/pip install --quiet 'atheris>=3,<4'
+    cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
+    {{python}} fuzz/run.py {{arguments}}
+
+# Scan the TLS of both doors with testssl.sh and sslyze; `just scan --only sslyze` takes seconds
+[group('test')]
+scan *arguments:
+    {{python}} tests/scan/run.py {{arguments}}
+
 # Real calls on loopback, shown live
 [group('run')]
 demo *arguments:
@@ -107,6 +119,11 @@ bench-ingest *arguments:
 [group('bench')]
 bench-calls *arguments:
     {{python}} bench/whole_path.py {{arguments}}
+
+# CPU per piece of audio over HTTPS POST, beside a bare aiohttp server (5 minutes; the machine must be idle)
+[group('bench')]
+bench-ingest-http *arguments:
+    {{python}} bench/ingest_http.py {{arguments}}
 
 # Floods, and what well-behaved peers notice of them
 [group('bench')]

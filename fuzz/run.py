@@ -1,4 +1,4 @@
-"""Run fuzz targets, one after the other: those of Rust with cargo-fuzz, those of Python with atheris.
+"""Run fuzz targets, one by one: those of Rust with cargo-fuzz, those of Python with atheris.
 
     python fuzz/run.py [TARGET ...] [--seconds 300] [--list]
 

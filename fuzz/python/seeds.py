@@ -180,8 +180,12 @@ SEEDS: Final[dict[str, list[bytes]]] = {
     "durations": [b"PT0S", b"PT1.2S", b"PT0.30000000000000004S", b"PT.5S", b"PT9999999999S"],
     "http_framing": [
         b"\xff" + _POST + b"Content-Length: 4\r\n\r\nabcd" + _POST + b"Content-Length: 0\r\n\r\n",
-        b"\x09" + _POST + b"Transfer-Encoding: chunked\r\n\r\n4;a=b\r\nabcd\r\n0\r\n\r\nGET / HTTP/1.0\r\n\r\n",
-        b"\x00" + _POST + b"Expect: 100-continue\r\nTransfer-Encoding: Chunked\r\n\r\nA\r\n0123456789\r\n0\r\n",
+        b"\x09"
+        + _POST
+        + b"Transfer-Encoding: chunked\r\n\r\n4;a=b\r\nabcd\r\n0\r\n\r\nGET / HTTP/1.0\r\n\r\n",
+        b"\x00"
+        + _POST
+        + b"Expect: 100-continue\r\nTransfer-Encoding: Chunked\r\n\r\nA\r\n0123456789\r\n0\r\n",
         b"\x30" + _POST + b"Content-Length: 5000\r\n\r\n",
         b"\x30" + _POST + b"Transfer-Encoding: chunked\r\n\r\n0\r\nA: b\r\n\r\n",
     ],

@@ -11,6 +11,7 @@ import pytest
 from earhook.edge.settings import ConnectionLimits
 from earhook.transport.settings import LimitSettings
 
+
 def test_no_request_is_answered_with_words_of_its_own(run: Any, wire: Any) -> None:
     async def work() -> None:
         async with wire.serve() as server:

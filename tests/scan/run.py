@@ -86,8 +86,8 @@ def main() -> None:
 def write_files(directory: Path) -> None:
     """A certificate as long as public ones last, and the configuration."""
     authority = trustme.CA()
-    expires = datetime.now(UTC) + timedelta(days=CERTIFICATE_DAYS)
-    issued = authority.issue_cert("localhost", not_after=expires)
+    now, lifetime = datetime.now(UTC), timedelta(days=CERTIFICATE_DAYS)
+    issued = authority.issue_cert("localhost", not_before=now, not_after=now + lifetime)
     authority.cert_pem.write_to_path(str(directory / "ca.crt"))
     issued.cert_chain_pems[0].write_to_path(str(directory / "server.crt"))
     issued.private_key_pem.write_to_path(str(directory / "server.key"))

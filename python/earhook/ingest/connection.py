@@ -370,9 +370,10 @@ class IngestConnection(asyncio.Protocol):
 
     # How it ends.
 
-    def end_if_idle(self) -> None:
+    def end_if_idle(self, *, whatever_it_carries: bool = False) -> None:
         """End now if no request is open, or has begun, and no call waits for its next block."""
-        if self._request is None and not self._framing.is_within_head and not self._carries_call:
+        waits = self._carries_call and not whatever_it_carries
+        if self._request is None and not self._framing.is_within_head and not waits:
             self._close()
 
     def abort(self) -> None:

@@ -31,7 +31,7 @@ from earhook.ids import (
 )
 from earhook.media.format import Channel
 from earhook.media.intake import EncryptionKeys, StreamFormat
-from earhook.ops.logging import get_logger
+from earhook.ops.logging import get_limited_logger, get_logger
 from earhook.protocol.events import Ending
 
 from .block_head import BlockHead, HeadFault, has_end_mark, read_block_head
@@ -117,7 +117,7 @@ class IngestDoor:
             delay = self._observe_delay(exchange.head)
             found = self._find(head, sender)
             if isinstance(found, EndedCall):
-                return self._answer_ended(found, head, is_empty=exchange.body_bytes == 0)
+                return self._answer_ended(found, head, sender, exchange.body_bytes)
             if exchange.body_bytes == 0:
                 return await self._serve_mark(found, head)
             keys, call = self._call_for(exchange.head, head, sender, found)
@@ -133,8 +133,7 @@ class IngestDoor:
                 call.end(Ending.DISCONNECTED)
             raise
         except Refusal as refusal:
-            self._calls.tally.refusals[refusal.word] += 1
-            return refusal.reply(call.opening.headers() if call is not None else ())
+            return self._refuse(refusal, sender, None if call is None else call.opening)
 
     # Which call it is about.
 
@@ -284,14 +283,14 @@ class IngestDoor:
             self._calls.rest(found)
         return self._reply(found, Taken(Standing.NEXT), head.sequence)
 
-    def _answer_ended(self, ended: EndedCall, head: BlockHead, *, is_empty: bool) -> Reply:
+    def _answer_ended(
+        self, ended: EndedCall, head: BlockHead, sender: Accepted, body_bytes: int | None
+    ) -> Reply:
         """A request about a call that has ended: a repetition of what is known, or too late."""
         known, number = ended.next_sequence, head.sequence
         is_repeated = number is not None and known is not None and number < known
-        if ended.ending is not Ending.COMPLETED or not (is_repeated or is_empty):
-            refusal = Refusal(410, Word.ENDED)
-            self._calls.tally.refusals[refusal.word] += 1
-            return refusal.reply(ended.opening.headers())
+        if ended.ending is not Ending.COMPLETED or not (is_repeated or body_bytes == 0):
+            return self._refuse(Refusal(410, Word.ENDED), sender, ended.opening)
         self._calls.tally.duplicate_blocks += 1
         fields = ended_fields(ended.opening, ended.position, number)
         return json_reply(200, fields, headers=ended.opening.headers())
@@ -384,6 +383,18 @@ class IngestDoor:
         goes_on = call.ending is None
         return json_reply(status, fields, headers=call.opening.headers(), carries_call=goes_on)
 
+    def _refuse(self, refusal: Refusal, sender: Accepted, opening: Opening | None) -> Reply:
+        self._calls.tally.refusals[refusal.word] += 1
+        session = "" if opening is None else opening.session_id
+        _PEER_LOG.warning(
+            "ingest.refused",
+            error=str(refusal.word),
+            status=refusal.status,
+            key=sender.name,
+            session=session,
+        )
+        return refusal.reply(() if opening is None else opening.headers())
+
     def _require_alive(self, call: IngestCall) -> None:
         """Refuse what comes for a call that was ended meanwhile."""
         if call.ending is not None:
@@ -428,3 +439,4 @@ def _limit_seconds(calls: IngestCalls) -> float | None:
 
 _LAST: Final = 1 << 62
 _LOG: Final = get_logger(__name__)
+_PEER_LOG: Final = get_limited_logger(__name__)

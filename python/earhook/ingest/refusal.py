@@ -79,4 +79,5 @@ class Refusal(Exception):
         """
         fields = {"error": str(self.word), **self.more}
         answer = json_reply(self.status, fields, headers=(*ids, *self.headers))
-        return Reply(answer.status, answer.headers, answer.body, self.close)
+        goes_on = False if self.word == Word.ENDED else None
+        return Reply(answer.status, answer.headers, answer.body, self.close, goes_on)

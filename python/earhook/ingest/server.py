@@ -108,13 +108,20 @@ class IngestServer:
         self._entrance.stop_accepting()
 
     async def stop(self, deadline_seconds: float = 2.0) -> None:
-        """Cut every connection; answers that are being made get that long to come to their end."""
+        """Cut every connection; answers that are being made get that long to come to their end.
+
+        What has been answered gets out first: a sender whose call was ended hears of it.
+        """
         house = self._house
         house.is_ending = True
         await self._entrance.stop()
         for connection in tuple(house.connections):
+            connection.end_if_idle(whatever_it_carries=True)
+        await self._are_gone(min(_GOODBYE_SECONDS, deadline_seconds / 2))
+        for connection in tuple(house.connections):
             connection.abort()
-        await self._wait_gone(1.0)
+        if not await self._are_gone(1.0):
+            _LOG.warning("ingest.connections_left", connections=self.connections)
         if house.answering:
             await asyncio.wait(house.answering, timeout=deadline_seconds)
         late = tuple(house.answering)
@@ -154,15 +161,18 @@ class IngestServer:
         if not self._house.connections:
             self._idle.set()
 
-    async def _wait_gone(self, seconds: float) -> None:
+    async def _are_gone(self, seconds: float) -> bool:
+        """Whether all connections have ended, at once or within that time."""
         if not self._house.connections:
-            return
+            return True
         self._idle.clear()
         try:
             async with asyncio.timeout(seconds):
                 await self._idle.wait()
         except TimeoutError:
-            _LOG.warning("ingest.connections_left", connections=self.connections)
+            return False
+        return True
 
 
+_GOODBYE_SECONDS: Final = 0.3
 _LOG: Final = get_logger(__name__)

@@ -6,7 +6,7 @@ mod common;
 
 use common::{noise, signal_to_noise_db, Action, Case, STRIDE};
 use earhook_audio::opus::{
-    packet_samples, toc_is_sane, OpusDecoder, OpusError, MAX_PACKET_SAMPLES,
+    carries_copy, packet_samples, toc_is_sane, OpusDecoder, OpusError, MAX_PACKET_SAMPLES,
 };
 use proptest::prelude::*;
 
@@ -114,6 +114,32 @@ fn the_copy_in_the_next_packet_is_better_than_concealment() {
     let without = signal_to_noise_db(&whole, &concealed);
     println!("recovered {with_copy:.1} dB, concealed {without:.1} dB");
     assert!(with_copy > without + 3.0, "{with_copy:.1} dB against {without:.1} dB");
+}
+
+#[test]
+fn a_copy_is_seen_from_outside() {
+    let packets = |bytes| {
+        let case = Case::read(bytes);
+        let packets = case.records.into_iter().filter_map(|record| match record.action {
+            Action::Decode(packet) => Some(packet),
+            _ => None,
+        });
+        packets.collect::<Vec<_>>()
+    };
+    let copies = packets(LOSSY).into_iter().filter(|packet| carries_copy(packet)).count();
+    assert!(copies * 2 > packets(LOSSY).len(), "{copies} copies");
+    // These were encoded without, in all modes.
+    for bytes in [MODES_MONO, MODES_STEREO, DISCONTINUOUS] {
+        assert!(!packets(bytes).into_iter().any(carries_copy));
+    }
+    // 60 ms in stereo: three flags of activity and one of the copy, for the middle and the side.
+    let toc = 11 << 3 | 0b100;
+    for (bits, expected) in [(0b0001_0000, true), (0b0000_0001, true), (0b1110_1110, false)] {
+        assert_eq!(carries_copy(&[toc, bits, 0]), expected, "{bits:#010b}");
+    }
+    for packet in [&[][..], &[toc], &[toc | 3], &[0xFF, 0xFF]] {
+        assert!(!carries_copy(packet));
+    }
 }
 
 #[test]

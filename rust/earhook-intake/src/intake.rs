@@ -85,6 +85,9 @@ impl Intake {
     /// [`IntakeError::NoBody`]; [`IntakeError::Malformed`] or [`IntakeError::Encryption`], and then
     /// for each call until the next body begins. What came before the fault has been given.
     pub fn push(&mut self, chunk: &[u8], to: &mut impl Destination) -> Result<(), IntakeError> {
+        if let Reader::Packets(_, opus) | Reader::Ogg(_, opus) = &mut self.reader {
+            opus.begin_push();
+        }
         let outcome = match &mut self.body {
             Body::None => return Err(IntakeError::NoBody),
             Body::Broken(fault) => return Err(fault.clone()),
@@ -189,9 +192,7 @@ impl Intake {
         records
             .end(&mut plain, &mut self.tally)
             .inspect_err(|_| self.tally.refused_records += 1)?;
-        self.read(&plain, to)?;
-        self.plain = plain;
-        Ok(())
+        self.read(&plain, to)
     }
 
     /// Takes bytes of the announced format.

@@ -23,7 +23,6 @@
 mod destination;
 mod encryption;
 mod error;
-mod fec;
 mod flow;
 mod format;
 mod framing;

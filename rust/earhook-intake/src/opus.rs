@@ -1,11 +1,10 @@
 //! Opus packets to samples, and what stands in for those that never came.
 
 use earhook_audio::ogg::OpusHead;
-use earhook_audio::opus::{toc_is_sane, OpusDecoder, OPUS_RATE};
+use earhook_audio::opus::{carries_copy, toc_is_sane, OpusDecoder, OPUS_RATE};
 
 use crate::destination::Destination;
 use crate::error::IntakeError;
-use crate::fec::carries_copy;
 use crate::flow::Flow;
 use crate::format::Format;
 use crate::suspicion::Suspicion;
@@ -16,6 +15,9 @@ use crate::tally::Tally;
 const MAX_CONCEALED_SAMPLES: usize = 5_760;
 /// What a lost packet stands for before any has come: 20 ms.
 const USUAL_PACKET_SAMPLES: usize = 960;
+/// What one push may decode to: two minutes. Packets of a few bytes can stand for 120 ms each, and
+/// whoever waits for them to be decoded waits for all of them.
+const MAX_PUSH_SAMPLES: usize = 120 * 48_000;
 /// So many bad packets one after the other, and what we read is no Opus, or no longer.
 const MAX_BAD_PACKETS: u32 = 25;
 
@@ -31,6 +33,8 @@ pub(crate) struct OpusReader {
     /// What was said to be missing, and may be told again by the pages' clock.
     told_samples: usize,
     bad_in_a_row: u32,
+    /// What this push may still decode to.
+    push_samples_left: usize,
 }
 
 /// What is missing right before the next packet, and not made up for yet.
@@ -54,7 +58,13 @@ impl OpusReader {
             lost: Loss::default(),
             told_samples: 0,
             bad_in_a_row: 0,
+            push_samples_left: MAX_PUSH_SAMPLES,
         })
+    }
+
+    /// More bytes were pushed.
+    pub(crate) fn begin_push(&mut self) {
+        self.push_samples_left = MAX_PUSH_SAMPLES;
     }
 
     /// Samples that stand for losses that are not made up for yet, at the rate that is wanted.
@@ -95,6 +105,8 @@ impl OpusReader {
             self.told_samples = 0;
             self.decoded.clear();
             if let Ok(samples) = self.decoder.decode(packet, &mut self.decoded) {
+                let left = self.push_samples_left.checked_sub(samples);
+                self.push_samples_left = left.ok_or_else(too_much)?;
                 self.bad_in_a_row = 0;
                 self.packet_samples = samples;
                 way.tally.packets += 1;
@@ -176,6 +188,10 @@ impl OpusReader {
         way.flow.add_interleaved(&self.decoded[start * channels..end * channels]);
         way.flow.pour_much(way.to);
     }
+}
+
+fn too_much() -> IntakeError {
+    IntakeError::Malformed("the packets of one piece hold more than two minutes".to_owned())
 }
 
 /// What packets go through after they are decoded.

@@ -118,6 +118,18 @@ fn what_is_no_opus_at_all_is_given_up() {
     assert_eq!(heard.lanes.iter().map(Vec::len).sum::<usize>(), 0);
 }
 
+/// A few bytes can stand for hours: one push must not decode them all.
+#[test]
+fn one_push_holds_two_minutes_at_most() {
+    // 48 frames of 2.5 ms without a byte in them (RFC 6716 §3.2.5).
+    let silence = framed(&vec![vec![0xE3, 48]; 1_100]);
+    let (heard, outcome) = heard(format("OPUS", 1), None, &silence, &[]);
+    assert!(matches!(outcome, Err(IntakeError::Malformed(_))), "{outcome:?}");
+    assert_eq!(heard.position(), 120 * 8_000);
+    let (heard, outcome) = material::heard(format("OPUS", 1), None, &silence, &[2_000]);
+    assert_eq!((heard.position(), outcome), (132 * 8_000, Ok(())));
+}
+
 #[test]
 fn a_missing_body_is_counted_once() {
     let body = ogg(1, &some_speech(1));

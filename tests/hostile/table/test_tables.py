@@ -154,4 +154,4 @@ def test_there_are_enough_of_them_and_none_twice() -> None:
         sent = [case.sent for case in cases]
         assert len(set(sent)) == len(sent), family
         total += len(cases)
-    assert total >= 250, total
+    assert total >= 900, total

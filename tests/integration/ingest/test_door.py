@@ -8,15 +8,20 @@ import uuid
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from earhook.edge.admission import Admission
 from earhook.errors import CommandRefused, CoreFault
 from earhook.hub.hub import Hub
 from earhook.hub.settings import RingSettings
+from earhook.ids import ConversationId, CorrelationId, KeyName, OrganizationId, SessionId
 from earhook.ingest.exchange import BodyCut
 from earhook.ingest.settings import IngestSettings
+from earhook.media.format import MediaFormat
 from earhook.media.g711 import decode_g711
 from earhook.protocol import commands
+from earhook.sinks.base import CallFacts
 
 from .asking import PATH, PCMU, SESSION, AskedExchange, House, cut
 
@@ -655,6 +660,57 @@ def test_the_gateway_ends_all_calls_when_it_stops(run: Any) -> None:
         house.assert_balanced()
 
     run(story())
+
+
+def test_a_session_of_the_other_door_is_not_taken_over(run: Any) -> None:
+    async def story() -> None:
+        house = House()
+        facts = CallFacts(
+            session_id=SessionId(SESSION.upper()),
+            organization_id=OrganizationId(OWN),
+            conversation_id=ConversationId(OWN),
+            correlation_id=CorrelationId(OWN),
+            key_name=KeyName("other"),
+            media=MediaFormat("PCMU", (0, 1)),
+            opened_wall_seconds=0.0,
+        )
+        live = house.hub.open(facts, house.calls)  # type: ignore[arg-type]
+        for body in (codes(0), None):
+            exchange = AskedExchange(PCMU, body)
+            exchange.send(codes(0))
+            reply, fields = house.read(await house.door.answer(exchange))
+            assert (reply.status, fields) == (409, {"error": "duplicate-session"})
+        assert (live.pipeline.position, house.calls.count) == (0, 0)
+
+    run(story())
+
+
+@settings(max_examples=60)
+@given(st.lists(st.integers(0, 7), min_size=1, max_size=24), st.booleans(), st.booleans())
+def test_no_sample_is_heard_twice_whatever_is_sent_again(
+    order: list[int], placed: bool, ended: bool
+) -> None:
+    async def story() -> None:
+        house = House()
+        taken: list[int] = []
+        for number in order:
+            more = {"position": str(number * 160)} if placed else {}
+            fields = await house.block(codes(number), number, **more)
+            if fields["accepted_samples"]:
+                taken.append(number)
+            assert fields["total_samples"] == 160 * len(taken)
+        if ended:
+            await house.ask({"audiohook-session-id": SESSION, "earhook-end": "true"})
+        house.calls.disconnect()
+        assert taken == sorted(set(taken))
+        assert house.call.channel(0) == b"".join(lane(codes(number)) for number in taken)
+        gaps = sum(gap.samples for gap in house.call.gaps)
+        assert house.call.position == 160 * len(taken) + gaps
+        if placed:
+            assert house.call.position == 160 * (max(taken) + 1)
+        house.assert_balanced()
+
+    asyncio.run(story())
 
 
 async def others() -> None:

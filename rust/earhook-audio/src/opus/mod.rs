@@ -5,7 +5,7 @@
 
 mod packet;
 
-pub use packet::{packet_samples, toc_is_sane, MAX_PACKET_SAMPLES, OPUS_RATE};
+pub use packet::{carries_copy, packet_samples, toc_is_sane, MAX_PACKET_SAMPLES, OPUS_RATE};
 use packet::{Frames, MAX_FRAME_BYTES};
 
 use thiserror::Error;

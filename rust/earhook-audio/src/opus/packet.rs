@@ -27,6 +27,20 @@ pub fn toc_is_sane(packet: &[u8]) -> bool {
     Frames::read(packet).is_ok()
 }
 
+/// Whether a packet carries a copy of the frame before it (in-band FEC, RFC 6716 §2.1.7), from which
+/// [`OpusDecoder::recover`](super::OpusDecoder::recover) can bring back a lost one.
+#[must_use]
+pub fn carries_copy(packet: &[u8]) -> bool {
+    let Ok(frames) = Frames::read(packet) else { return false };
+    let Some(silk_frames) = frames.silk_frames() else { return false };
+    let Some(&bits) = frames.iter().next().and_then(<[u8]>::first) else { return false };
+    // The first symbols are flags of even odds, so the range coder leaves them as they are: for
+    // the middle, and in stereo for the side, activity of each SILK frame and then the copy's
+    // (§4.2.3, §4.2.4).
+    let flag_is_set = |index: u8| bits << index & 0x80 != 0;
+    flag_is_set(silk_frames) || frames.are_stereo() && flag_is_set(2 * silk_frames + 1)
+}
+
 /// A packet taken apart.
 pub(super) struct Frames<'bytes> {
     pub(super) toc: u8,
@@ -62,6 +76,19 @@ impl<'bytes> Frames<'bytes> {
     /// Samples of each frame at 48 kHz, by the configuration in the upper five bits (table 2).
     pub(super) fn samples_each(&self) -> usize {
         frame_samples(self.toc)
+    }
+
+    fn are_stereo(&self) -> bool {
+        self.toc & 0b100 != 0
+    }
+
+    /// SILK frames in each frame, which are of at most 20 ms; `None` without a SILK layer.
+    fn silk_frames(&self) -> Option<u8> {
+        match self.toc >> 3 {
+            configuration @ 0..=11 => Some([1, 1, 2, 3][usize::from(configuration & 3)]),
+            12..=15 => Some(1),
+            _ => None,
+        }
     }
 
     fn samples(&self) -> usize {
