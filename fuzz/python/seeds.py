@@ -167,7 +167,7 @@ SEEDS: Final[dict[str, list[bytes]]] = {
     "request_head": [
         b"\xff" + _UPGRADE,
         b"\x00" + _UPGRADE,
-        b"\x10POST /stream/v1/audiohook HTTP/1.1\r\nHost: [::1]:8444\r\nContent-Length: 4\r\n\r\nabcd",
+        b"\x10POST /stream HTTP/1.1\r\nHost: [::1]:8444\r\nContent-Length: 4\r\n\r\nabcd",
         b"\x10POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         b"\x10HEAD /livez?a=%20 HTTP/1.0\r\n\r\n",
     ],
@@ -218,8 +218,10 @@ SEEDS: Final[dict[str, list[bytes]]] = {
         b"2026-01-01t00:00:01-0000",
     ],
     "block_head": [
-        b"Audiohook-Session-Id: 0d9f5c52-7f3e-4b7a-9c43-5b8c1d2e3f40\r\nEarhook-Sequence: 7\r\n"
-        b"Earhook-Position: 1600\r\nEarhook-End: true\r\nAudiohook-Channel: internal",
+        (
+            b"Audiohook-Session-Id: 0d9f5c52-7f3e-4b7a-9c43-5b8c1d2e3f40\r\nEarhook-Sequence: 7\r\n"
+            b"Earhook-Position: 1600\r\nEarhook-End: true\r\nAudiohook-Channel: internal"
+        ),
         b"Earhook-End: FALSE\r\nEarhook-Position: 0",
     ],
     "bearer_token": [
@@ -228,20 +230,26 @@ SEEDS: Final[dict[str, list[bytes]]] = {
         b"eyJhbGciOiJub25lIn0.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIn0.AA",
     ],
     "key_set": [
-        b'{"keys":[{"kty":"EC","crv":"P-256","kid":"a","use":"sig","alg":"ES256",'
-        b'"x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",'
-        b'"y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}',
+        (
+            b'{"keys":[{"kty":"EC","crv":"P-256","kid":"a","use":"sig","alg":"ES256",'
+            b'"x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",'
+            b'"y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}'
+        ),
         b'{"keys":[{"kty":"RSA","key_ops":["verify"],"e":"AQAB","n":"' + b"u1" * 171 + b'"}]}',
     ],
     "ip_ranges": [
-        b'{"entities":[{"cidr":"192.0.2.0/24","service":"audiohook","region":"a"},'
-        b'{"cidr":"2001:db8::/32","service":"audio-connector"},{"cidr":"0.0.0.0/0"}]}',
+        (
+            b'{"entities":[{"cidr":"192.0.2.0/24","service":"audiohook","region":"a"},'
+            b'{"cidr":"2001:db8::/32","service":"audio-connector"},{"cidr":"0.0.0.0/0"}]}'
+        ),
         b'{"entities":[{"cidr":"0.0.0.0/0","service":"audiohook"}]}',
     ],
     "consumer_messages": [
         b'{"stream":"earhook-pcm","version":1,"role":"consumer","name":"a","token":"t"}',
-        b'{"filter":{"organizations":["a"],"channels":["external"]},"start":"now",'
-        b'"resume":{"s":800},"done":["x"]}',
+        (
+            b'{"filter":{"organizations":["a"],"channels":["external"]},"start":"now",'
+            b'"resume":{"s":800},"done":["x"]}'
+        ),
         b'{"command":"pause","id":1,"session":"s"}',
         b'{"command":"disconnect","reason":"completed","info":"x","output_variables":{"a":"b"}}',
         b'{"command":"play","codec":"L16","audio":"AAAA"}',

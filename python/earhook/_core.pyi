@@ -167,7 +167,8 @@ class Intake:
         """
 
     def begin(self, keys: EncryptionKeys | None = None) -> None:
-        """Begin a body. What the last one left unfinished is dropped and counted.
+        """Begin a body. What the last one left unfinished is dropped and counted, and what is
+        behind of it is dropped.
 
         Args:
             keys: Present: the body is encrypted as RFC 8188 has it, its header first.
@@ -193,8 +194,26 @@ class Intake:
         and by `end`, until the next body begins.
         """
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether a record was opened and not all of it decoded: a few bytes stand for minutes.
+
+        Call `go_on` until it is not so, with something else in between; or push on, and what is
+        behind is decoded first.
+        """
+
+    def go_on(self) -> int:
+        """Decode a little of what is behind, and give its samples per channel.
+
+        Raises:
+            MalformedFrame: As `push` said.
+            CoreFault: A defect; the call has ended.
+        """
+
     def end(self) -> int:
         """Say that the body is complete. A sample group or packet that is not is dropped.
+
+        Of the last record something may be behind, as after `push`.
 
         Returns:
             Samples per channel that were written: what was in the last record.

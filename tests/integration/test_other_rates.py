@@ -121,7 +121,8 @@ def test_a_consumer_hears_it_at_its_rate(run: Any, stage: Stage) -> None:
             call.close()
             heard = {"external": np.empty(0, "i2"), "internal": np.empty(0, "i2")}
             gaps = []
-            async with asyncio.timeout(10), connect(stage.address, gaps=True, events=True) as stream:
+            everything = connect(stage.address, gaps=True, events=True)
+            async with asyncio.timeout(10), everything as stream:
                 async for item in stream:
                     if isinstance(item, Block):
                         assert item.call.rate == RATE

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from earhook.config.schema import Configuration
 from earhook.control.admission import Admissions
 from earhook.control.ip_ranges import IpRanges
 from earhook.edge.admission import Admission
 from earhook.edge.redirect import RedirectServer
+from earhook.ops.logging import get_logger
 from earhook.transport.connection import CallListeners
 from earhook.transport.server import MediaServer
 from earhook.transport.tally import TransportTally
@@ -100,12 +102,17 @@ class WaysIn:
             await self.https.calls.wait_idle()
 
     async def stop(self, deadline_seconds: float) -> None:
-        """Close all of it; after the deadline connections are cut."""
+        """Close all of it; after the deadline connections are cut.
+
+        Whatever fails in one of them, the others are closed, and the sinks get their turn.
+        """
         stops: list[Awaitable[None]] = [self.media.stop(deadline_seconds)]
         if self.https is not None:
             stops.append(self.https.stop(deadline_seconds))
         stops += [room.stop() for room in (self.redirect, self.ip_ranges) if room is not None]
-        await asyncio.gather(*stops)
+        for failed in await asyncio.gather(*stops, return_exceptions=True):
+            if isinstance(failed, Exception):
+                _LOG.error("door.stop_failed", exc_info=failed)
 
     def sweep(self) -> None:
         """To be called about once a second."""
@@ -128,3 +135,6 @@ class WaysIn:
         return self.admissions.judge(
             self._stage(), self.media.proven_connections, self.media.probe_connections
         )
+
+
+_LOG: Final = get_logger(__name__)

@@ -28,7 +28,9 @@ def demo(
     seconds: Annotated[
         float, typer.Option(min=1.0, max=86_400.0, help="How long it takes.")
     ] = 18.0,
-    calls: Annotated[int, typer.Option(min=1, max=1000, help="Simulated calls.")] = 4,
+    calls: Annotated[
+        int, typer.Option(min=1, max=1000, help="Simulated calls over WebSocket.")
+    ] = 4,
     keep_open: Annotated[
         bool, typer.Option("--keep-open", help="Go on until Ctrl-C, for consumers of your own.")
     ] = False,
@@ -47,8 +49,9 @@ def demo(
     """Start a gateway on loopback, place simulated calls with real speech, show what arrives.
 
     Calls come in over real WebSockets, signed with a fresh key; one of them is paused while a
-    card number is read out. A consumer listens to the PCM stream. At the end the books must
-    balance and every recording must equal its source sample for sample, or the exit code is 1.
+    card number is read out. One more is sent by HTTP POST. A consumer listens to the PCM stream.
+    At the end the books must balance and every recording must equal its source sample for
+    sample, or the exit code is 1.
     """
     from earhook.demo.stage import Scene
 
@@ -119,7 +122,8 @@ async def _show(stage: Stage, playing: asyncio.Task[None]) -> None:
     began = time.monotonic()
     if not console.is_terminal:
         if stage.scene.seconds is None:
-            typer.echo(f"calls come in at {stage.url}, PCM goes out at {stage.stream}")
+            typer.echo(f"calls come in at {stage.url} and {stage.post_url}")
+            typer.echo(f"PCM goes out at {stage.stream}")
         while not playing.done():
             await asyncio.wait({playing}, timeout=LINE_SECONDS)
             typer.echo(progress_line(stage, time.monotonic() - began))

@@ -10,10 +10,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from earhook.testing.peer import CallPeer
 from earhook.testing.peer_session import PeerState
 
 from .hearing import CELL_SAMPLES, Hearing
+from .posted import PlacedCall, PostedCall
 from .stage import Stage
 
 __all__ = ["board", "progress_line"]
@@ -23,7 +23,7 @@ AGENT: Final = "magenta"
 METER_CELLS: Final = 10
 MIN_TIMELINE_CELLS: Final = 10
 MAX_TIMELINE_CELLS: Final = 40
-OTHER_COLUMNS: Final = 72
+OTHER_COLUMNS: Final = 74
 """What the table takes beside the timeline."""
 SHOWN_CALLS: Final = 12
 QUIET_DECIBELS: Final = -48.0
@@ -71,12 +71,14 @@ def _heading(stage: Stage, seconds: float) -> Text:
         f"  {seconds:.0f}{length} s\n",
         ("calls come in at  ", "dim"),
         stage.url,
+        ("\nand by POST at    ", "dim"),
+        stage.post_url,
         ("\nPCM goes out at   ", "dim"),
         stage.stream,
     )
 
 
-def _below(stage: Stage, peers: Sequence[CallPeer]) -> list[RenderableType]:
+def _below(stage: Stage, peers: Sequence[PlacedCall]) -> list[RenderableType]:
     lines: list[RenderableType] = []
     if len(peers) > SHOWN_CALLS:
         lines.append(Text(f"and {len(peers) - SHOWN_CALLS} more", "dim"))
@@ -101,15 +103,17 @@ def _below(stage: Stage, peers: Sequence[CallPeer]) -> list[RenderableType]:
     return lines
 
 
-def _row(number: int, peer: CallPeer, hearing: Hearing | None, cells: int) -> list[RenderableType]:
-    state = _state(peer)
+def _row(
+    number: int, peer: PlacedCall, hearing: Hearing | None, cells: int
+) -> list[RenderableType]:
+    state, name = _state(peer), f"{number} POST" if isinstance(peer, PostedCall) else str(number)
     time = f"{peer.position / 8000:.1f} s"
     if hearing is None:
-        return [str(number), state, time, "", "", "", "", ""]
+        return [name, state, time, "", "", "", "", ""]
     flows = peer.session.state is PeerState.OPEN and peer.session.flowing
     customer, agent = hearing.peaks if flows else (0, 0)
     return [
-        str(number),
+        name,
         state,
         time,
         _meter(customer),
@@ -120,7 +124,7 @@ def _row(number: int, peer: CallPeer, hearing: Hearing | None, cells: int) -> li
     ]
 
 
-def _state(peer: CallPeer) -> Text:
+def _state(peer: PlacedCall) -> Text:
     state = peer.session.state
     if state is PeerState.OPEN and peer.session.client_paused:
         return Text("paused", "bold yellow")
@@ -140,7 +144,7 @@ def _meter(peak: int) -> Text:
     return text
 
 
-def _timeline(peer: CallPeer, hearing: Hearing, cells: int) -> Text:
+def _timeline(peer: PlacedCall, hearing: Hearing, cells: int) -> Text:
     """Half a second a cell; the last ones, where there are more than fit."""
     length = peer.source.length_samples
     # A gap is told when it ends; until then the peer knows best.

@@ -11,7 +11,8 @@ import numpy as np
 from earhook.client import Block, CallClosed, CallOpened, Gap, Item
 from earhook.clock import SystemClock
 from earhook.media.format import Channel
-from earhook.testing.peer import CallPeer
+
+from .posted import PlacedCall
 
 __all__ = ["Audience", "Hearing"]
 
@@ -34,7 +35,7 @@ class Hearing:
         verified: The gateway's own totals agreed with what came; None while the call is open.
     """
 
-    peer: CallPeer
+    peer: PlacedCall
     position: int = 0
     arrived: list[int] = field(default_factory=lambda: [0, 0])
     wrong: int = 0
@@ -78,7 +79,7 @@ class Hearing:
 class Audience:
     """All calls of the demo, by session."""
 
-    def __init__(self, peers: Mapping[str, CallPeer]) -> None:
+    def __init__(self, peers: Mapping[str, PlacedCall]) -> None:
         self.hearings: dict[str, Hearing] = {}
         self._peers = peers
 

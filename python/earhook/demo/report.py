@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from .posted import PostedCall
 from .stage import Stage
 from .verdict import BookRow, Finding, recordings_of
 
@@ -42,6 +43,7 @@ def print_json(stage: Stage, findings: Sequence[Finding], rows: Sequence[BookRow
         "calls": [
             {
                 "session": session,
+                "door": "ingest" if isinstance(peer, PostedCall) else "media",
                 "position": peer.position,
                 "samples_sent": peer.record.samples_sent,
                 "samples_withheld": peer.record.samples_withheld,

@@ -28,6 +28,7 @@ from earhook.transport.dial import DialError
 
 from . import CARD_NUMBER, speech
 from .hearing import Audience
+from .posted import PlacedCall, PostedCall
 
 __all__ = ["Scene", "Stage", "staged"]
 
@@ -43,7 +44,7 @@ class Scene:
     """What is to be played.
 
     Attributes:
-        calls: How many.
+        calls: How many come in over WebSocket. One more is posted.
         seconds: Length of the whole; None goes on until `Stage.hang_up`.
         recordings: Directory to be filled.
     """
@@ -56,7 +57,7 @@ class Scene:
     def stagger_seconds(self) -> float:
         """From one call to the next; all of them begin within a third of the time."""
         third = (self.seconds or 30.0) / 3
-        return min(STAGGER_SECONDS, third / self.calls)
+        return min(STAGGER_SECONDS, third / (self.calls + 1))
 
     def length_samples(self, number: int) -> int | None:
         """How long a call is."""
@@ -75,7 +76,9 @@ class Stage:
     url: str
     stream: str
     credential: PeerCredential
-    peers: dict[str, CallPeer] = field(default_factory=dict)
+    post_url: str
+    token: str
+    peers: dict[str, PlacedCall] = field(default_factory=dict)
     lives: dict[str, LiveCall] = field(default_factory=dict)
     audience: Audience = field(init=False)
     faults: list[str] = field(default_factory=list)
@@ -107,6 +110,7 @@ class Stage:
         async with asyncio.TaskGroup() as group:
             for number in range(self.scene.calls):
                 group.create_task(self._place(number, source))
+            group.create_task(self._post(self.scene.calls, source))
 
     async def _place(self, number: int, speech_source: Source) -> None:
         await asyncio.sleep(number * self.scene.stagger_seconds)
@@ -130,6 +134,21 @@ class Stage:
             if number == 0:
                 await _read_out_a_card_number(peer, limit)
             await peer.finished()
+
+    async def _post(self, number: int, speech_source: Source) -> None:
+        """The one call that comes in by the other door."""
+        await asyncio.sleep(number * self.scene.stagger_seconds)
+        source = Source(speech_source.codes, offset_samples=number * SHIFT_SAMPLES)
+        limit = self.scene.length_samples(number)
+        call = PostedCall(self.post_url, self.token, source, limit)
+        self.peers[call.setup.session_id] = call  # its audio may arrive before its first answer
+        try:
+            await call.begin()
+        except (OSError, EOFError) as error:
+            self.faults.append(f"{self.post_url}: {error}")
+            return
+        self.look()
+        await call.finished()
 
     async def listen(self, stream: Stream) -> None:
         """Be the consumer, until cancelled."""
@@ -159,14 +178,16 @@ async def _read_out_a_card_number(peer: CallPeer, limit: int | None) -> None:
 async def staged(scene: Scene) -> AsyncIterator[Stage]:
     """A running gateway with fresh keys, its consumer listening; all gone after the block."""
     api_key = secrets.token_urlsafe(24)
-    secret = os.urandom(32)
+    secret, token = os.urandom(32), secrets.token_urlsafe(24)
     with tempfile.TemporaryDirectory(prefix="earhook-") as directory, _log_into(scene.recordings):
         stream = f"unix:{directory}/pcm.sock"
-        configuration = _configuration(scene, stream, api_key, secret)
+        configuration = _configuration(scene, stream, PeerCredential(api_key, secret), token)
         consumer = connect(stream, gaps=True, events=True, name="earhook demo")
         async with Gateway(configuration) as gateway, consumer:
             url = f"ws://127.0.0.1:{gateway.media_port}/audiohook"
-            stage = Stage(scene, gateway, url, stream, PeerCredential(api_key, secret))
+            post_url = f"http://127.0.0.1:{gateway.ingest_port}/stream/v1/audiohook"
+            credential = PeerCredential(api_key, secret)
+            stage = Stage(scene, gateway, url, stream, credential, post_url, token)
             listening = asyncio.create_task(stage.listen(consumer))
             try:
                 yield stage
@@ -175,15 +196,20 @@ async def staged(scene: Scene) -> AsyncIterator[Stage]:
                 await asyncio.gather(listening, return_exceptions=True)
 
 
-def _configuration(scene: Scene, stream: str, api_key: str, secret: bytes) -> Configuration:
+def _configuration(
+    scene: Scene, stream: str, credential: PeerCredential, token: str
+) -> Configuration:
     key = {
         "name": "demo",
-        "api_key": api_key,
-        "secrets": [base64.b64encode(secret).decode("ascii")],
+        "api_key": credential.api_key,
+        "secrets": [base64.b64encode(credential.secret or b"").decode("ascii")],
     }
+    host = {"host": "127.0.0.1", "port": 0}
+    tokens = [{"name": "demo-sender", "token": token}]
     return Configuration.model_validate(
         {
-            "media": {"host": "127.0.0.1", "port": 0, "max_calls": max(scene.calls, 100)},
+            "media": {**host, "max_calls": max(scene.calls, 100)},
+            "ingest": {**host, "plaintext": True, "tokens": tokens},
             "admin": {"port": 0},
             "keys": [key],
             "sinks": [

@@ -10,9 +10,9 @@ import numpy as np
 
 from earhook.media.wav import read_header
 from earhook.sinks.base import SinkBooks
-from earhook.testing.peer import CallPeer
 
 from .hearing import Hearing
+from .posted import PlacedCall
 from .stage import Stage
 
 __all__ = ["BookRow", "Finding", "books", "findings", "recordings_of"]
@@ -82,10 +82,13 @@ def _placed(stage: Stage) -> Finding:
         return Finding(holds=False, text=f"calls could not be placed: {stage.faults[0]}")
     opened = [peer.record.opened_seconds or 0.0 for peer in stage.peers.values()]
     slowest = max(opened, default=0.0)
-    return Finding(holds=True, text=f"every `open` was answered within {slowest * 1000:.1f} ms")
+    return Finding(
+        holds=True,
+        text=f"every `open`, and the first POST, was answered within {slowest * 1000:.1f} ms",
+    )
 
 
-def _went_well(peer: CallPeer) -> bool:
+def _went_well(peer: PlacedCall) -> bool:
     return peer.record.outcome == "completed" and not peer.record.objections
 
 
@@ -118,7 +121,7 @@ def _quickly(stage: Stage) -> Finding:
     )
 
 
-def _is_complete(peer: CallPeer, hearing: Hearing) -> bool:
+def _is_complete(peer: PlacedCall, hearing: Hearing) -> bool:
     sent, withheld = peer.record.samples_sent, peer.record.samples_withheld
     return (
         hearing.arrived == [sent, sent]
@@ -137,7 +140,7 @@ def _recorded(stage: Stage) -> Finding:
     return Finding(equal == len(stage.peers), text)
 
 
-def _equals_source(files: list[Path], peer: CallPeer) -> bool:
+def _equals_source(files: list[Path], peer: PlacedCall) -> bool:
     """Compare audio by position; where audio was withheld the recording must be silent."""
     recorded = b"".join(_stereo_pcm(path) for path in files)
     lanes = [np.frombuffer(peer.expected_pcm(channel), "<i2") for channel in (0, 1)]

@@ -7,7 +7,9 @@ it; the hub and the sinks know it from its first audio on.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from earhook.errors import CommandRefused, CoreFault, EncryptionError, MalformedFrame
@@ -236,24 +238,21 @@ class IngestCall:
             MalformedFrame: The body cannot be read any further.
             EncryptionError: A record is not authentic; nothing of it was decoded.
         """
-        intake, clock = self._open_intake, self._calls.clock
+        intake = self._open_intake
         start = intake.position
         self._bytes += len(piece)
         view = memoryview(piece)
         for offset in range(0, len(piece), self._step_bytes):
-            before = intake.position
             self._pieces += 1
-            intake.push(view[offset : offset + self._step_bytes])
-            wait = self._tempo.spend(intake.position - before, clock.monotonic_seconds())
-            if wait:
-                await asyncio.sleep(wait)
+            step = view[offset : offset + self._step_bytes]
+            await self._in_tempo(intake, partial(intake.push, step))
             if self.ending is not None:
                 return
         self._note_suspicion()
         if self.streaming:
             self.order.take(None, intake.position - start)
 
-    def end_body(self) -> None:
+    async def end_body(self) -> None:
         """A stream's body is complete.
 
         Raises:
@@ -261,8 +260,8 @@ class IngestCall:
             MalformedFrame: As `take_piece` said.
         """
         if self.ending is None:
-            start = self.position
-            self._open_intake.end()
+            intake, start = self._open_intake, self.position
+            await self._in_tempo(intake, intake.end)
             self.order.take(None, self.position - start)
 
     def limited(self, seconds: float) -> asyncio.Timeout:
@@ -348,6 +347,19 @@ class IngestCall:
             raise RuntimeError("a call takes audio only after it was opened")
         return self._intake
 
+    async def _in_tempo(self, intake: Intake, decode: Callable[[], int]) -> None:
+        """Decode, then wait until it is time for more; what is behind is decoded so, too."""
+        while True:
+            before = intake.position
+            decode()
+            now = self._calls.clock.monotonic_seconds()
+            wait = self._tempo.spend(intake.position - before, now)
+            if wait:
+                await asyncio.sleep(wait)
+            if not intake.is_behind or self.ending is not None:
+                return
+            decode = intake.go_on
+
     async def _decode_block(self, body: bytes, keys: EncryptionKeys | None) -> Word | None:
         """Decode a whole block; what is wrong with it, if something is."""
         intake = self._open_intake
@@ -355,7 +367,7 @@ class IngestCall:
             intake.begin(keys)
             await self.take_piece(body)
             if self.ending is None:
-                intake.end()
+                await self._in_tempo(intake, intake.end)
         except (MalformedFrame, EncryptionError) as error:
             return self.note_fault(error)
         self.quiet_ending = Ending.TIMED_OUT

@@ -357,7 +357,7 @@ class IngestDoor:
                 if call.ending is not None:
                     return None
             if began:
-                call.end_body()
+                await call.end_body()
         except (MalformedFrame, EncryptionError) as error:
             return call.note_fault(error)
         call.quiet_ending = Ending.TIMED_OUT

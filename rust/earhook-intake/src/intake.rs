@@ -24,13 +24,38 @@ pub struct Intake {
     tally: Tally,
     suspicion: Suspicion,
     plain: Vec<u8>,
+    behind: Behind,
 }
+
+/// What records held, as far as it has not been read: a few bytes of Opus can stand for minutes,
+/// and whoever waits for a record to be decoded waits for all of it.
+#[derive(Default)]
+struct Behind {
+    bytes: Vec<u8>,
+    read: usize,
+}
+
+impl Behind {
+    fn is_empty(&self) -> bool {
+        self.read == self.bytes.len()
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.read = 0;
+    }
+}
+
+/// How much of an opened record is decoded in one go: up to ten seconds of packets of three bytes.
+const STEP_BYTES: usize = 256;
 
 /// How the bytes of the open body arrive.
 enum Body {
     None,
     Plain,
     Sealed(Box<Records>),
+    /// All of it has come; something of its last records is behind.
+    Ending,
     /// A fault was found; whoever goes on is told again.
     Broken(IntakeError),
 }
@@ -65,12 +90,14 @@ impl Intake {
             tally: Tally::default(),
             suspicion: Suspicion::new(&format),
             plain: Vec::new(),
+            behind: Behind::default(),
         })
     }
 
     /// A new body begins; with keys it is encrypted. What the last one left unfinished is dropped
-    /// and counted.
+    /// and counted, and what is behind of it is dropped.
     pub fn begin(&mut self, keys: Option<Arc<EncryptionKeys>>) {
+        self.behind.clear();
         self.drop_partial();
         self.body = match keys {
             Some(keys) => Body::Sealed(Box::new(Records::new(keys))),
@@ -79,17 +106,17 @@ impl Intake {
     }
 
     /// Takes the next bytes of the open body. What they hold goes to `to` at once, but for the few
-    /// samples that the conversion of the rate needs what follows for.
+    /// samples that the conversion of the rate needs what follows for, and for what is behind: see
+    /// [`Intake::is_behind`].
     ///
     /// # Errors
     /// [`IntakeError::NoBody`]; [`IntakeError::Malformed`] or [`IntakeError::Encryption`], and then
     /// for each call until the next body begins. What came before the fault has been given.
     pub fn push(&mut self, chunk: &[u8], to: &mut impl Destination) -> Result<(), IntakeError> {
-        if let Reader::Packets(_, opus) | Reader::Ogg(_, opus) = &mut self.reader {
-            opus.begin_push();
-        }
+        self.catch_up(to)?;
+        self.begin_push();
         let outcome = match &mut self.body {
-            Body::None => return Err(IntakeError::NoBody),
+            Body::None | Body::Ending => return Err(IntakeError::NoBody),
             Body::Broken(fault) => return Err(fault.clone()),
             Body::Plain => self.read(chunk, to),
             Body::Sealed(_) => self.unseal(chunk, to),
@@ -98,17 +125,46 @@ impl Intake {
         outcome.inspect_err(|fault| self.break_off(fault))
     }
 
-    /// The open body is complete.
+    /// Whether something of what was pushed has been decrypted and not decoded yet. Whoever must
+    /// not be held up calls [`Intake::go_on`] until it is not so; whoever does not care pushes on,
+    /// and what is behind is decoded first.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        !self.behind.is_empty()
+    }
+
+    /// Decodes a little of what is behind.
+    ///
+    /// # Errors
+    /// As [`Intake::push`].
+    pub fn go_on(&mut self, to: &mut impl Destination) -> Result<(), IntakeError> {
+        self.begin_push();
+        let outcome = self.read_step(to);
+        self.flow.pour(to);
+        outcome.inspect_err(|fault| self.break_off(fault))?;
+        if self.behind.is_empty() && matches!(self.body, Body::Ending) {
+            self.body = Body::None;
+            self.drop_partial();
+        }
+        Ok(())
+    }
+
+    /// The open body is complete. Of its last record something may be behind, as after a push.
     ///
     /// # Errors
     /// As [`Intake::push`]. What was there before the fault has been given.
     pub fn end(&mut self, to: &mut impl Destination) -> Result<(), IntakeError> {
+        self.catch_up(to)?;
         let outcome = match std::mem::replace(&mut self.body, Body::None) {
-            Body::None => return Err(IntakeError::NoBody),
+            Body::None | Body::Ending => return Err(IntakeError::NoBody),
             Body::Broken(fault) => Err(fault),
             Body::Plain => Ok(()),
-            Body::Sealed(mut records) => self.unseal_last(&mut records, to),
+            Body::Sealed(mut records) => self.unseal_last(&mut records),
         };
+        if outcome.is_ok() && self.is_behind() {
+            self.body = Body::Ending;
+            return self.go_on(to);
+        }
         self.flow.pour(to);
         if let Err(fault) = &outcome {
             self.break_off(fault);
@@ -121,6 +177,8 @@ impl Intake {
     /// What follows does not join what came: gives what the decoder holds, then `samples` that are
     /// missing, at the rate that is given, and forgets the sound before.
     pub fn lose(&mut self, samples: u64, to: &mut impl Destination) {
+        // A fault in it is told again by the next push into that body.
+        let _ = self.catch_up(to);
         if let Reader::Packets(_, opus) | Reader::Ogg(_, opus) = &mut self.reader {
             let (tally, suspicion) = (&mut self.tally, &mut self.suspicion);
             opus.cut(samples, &mut Way { flow: &mut self.flow, to, tally, suspicion });
@@ -133,6 +191,7 @@ impl Intake {
 
     /// The call is over: gives what the decoder and the conversion of the rate hold back.
     pub fn finish(&mut self, to: &mut impl Destination) {
+        let _ = self.catch_up(to);
         self.drop_partial();
         self.leave_ogg();
         self.lose(0, to);
@@ -167,32 +226,59 @@ impl Intake {
         tally
     }
 
-    /// Takes encrypted bytes record by record.
+    /// Takes encrypted bytes record by record; nothing is behind when they come.
     fn unseal(&mut self, chunk: &[u8], to: &mut impl Destination) -> Result<(), IntakeError> {
         self.tally.encrypted_bytes += chunk.len() as u64;
         let mut plain = std::mem::take(&mut self.plain);
         let mut rest = chunk;
         while !rest.is_empty() {
             let Body::Sealed(records) = &mut self.body else { break };
-            rest = records
-                .take(rest, &mut plain, &mut self.tally)
-                .inspect_err(|_| self.tally.refused_records += 1)?;
-            self.read(&plain, to)?;
+            match records.take(rest, &mut plain, &mut self.tally) {
+                Ok(after) => rest = after,
+                Err(fault) => {
+                    self.tally.refused_records += 1;
+                    self.catch_up(to)?;
+                    return Err(fault.into());
+                }
+            }
+            self.behind.bytes.extend_from_slice(&plain);
         }
         self.plain = plain;
+        self.read_step(to)
+    }
+
+    fn unseal_last(&mut self, records: &mut Records) -> Result<(), IntakeError> {
+        records
+            .end(&mut self.behind.bytes, &mut self.tally)
+            .inspect_err(|_| self.tally.refused_records += 1)?;
         Ok(())
     }
 
-    fn unseal_last(
-        &mut self,
-        records: &mut Records,
-        to: &mut impl Destination,
-    ) -> Result<(), IntakeError> {
-        let mut plain = std::mem::take(&mut self.plain);
-        records
-            .end(&mut plain, &mut self.tally)
-            .inspect_err(|_| self.tally.refused_records += 1)?;
-        self.read(&plain, to)
+    /// Reads all that is behind.
+    fn catch_up(&mut self, to: &mut impl Destination) -> Result<(), IntakeError> {
+        while self.is_behind() {
+            self.go_on(to)?;
+        }
+        Ok(())
+    }
+
+    /// Reads a little of what is behind; of formats that cannot stand for more than they are, all.
+    fn read_step(&mut self, to: &mut impl Destination) -> Result<(), IntakeError> {
+        let Behind { bytes, read } = std::mem::take(&mut self.behind);
+        let step = if matches!(self.reader, Reader::Raw(_)) { bytes.len() } else { STEP_BYTES };
+        let end = bytes.len().min(read + step);
+        let outcome = self.read(bytes.get(read..end).unwrap_or_default(), to);
+        self.behind = Behind { bytes, read: end };
+        if self.behind.is_empty() {
+            self.behind.clear();
+        }
+        outcome
+    }
+
+    fn begin_push(&mut self) {
+        if let Reader::Packets(_, opus) | Reader::Ogg(_, opus) = &mut self.reader {
+            opus.begin_push();
+        }
     }
 
     /// Takes bytes of the announced format.
@@ -213,6 +299,7 @@ impl Intake {
             // The stream would be refused for ever; the next body may begin with another one.
             self.leave_ogg();
         }
+        self.behind.clear();
         self.body = Body::Broken(fault.clone());
     }
 

@@ -29,6 +29,13 @@ impl Shape {
     }
 }
 
+impl Shape {
+    /// How far from sound: what is read wrongly is louder and rougher.
+    pub(crate) fn unlikeness(&self) -> f64 {
+        self.loudness * self.roughness
+    }
+}
+
 #[derive(Clone, Copy, Default)]
 struct Sums {
     energy: f64,

@@ -166,6 +166,7 @@ impl Suspicion {
         };
         let smoothest = (0..READINGS.len())
             .filter(|&reading| is_rather(&shapes[reading], &announced))
+            .filter(|&reading| !is_outdone(READINGS[reading], &shapes))
             .min_by(|&one, &two| shapes[one].roughness.total_cmp(&shapes[two].roughness));
         match smoothest {
             Some(reading) => self.votes.others[reading] += self.window_seconds,
@@ -221,9 +222,23 @@ impl Suspicion {
 /// Whether bytes are far more like sound in one way than in the way that was announced.
 fn is_rather(one: &Shape, announced: &Shape) -> bool {
     one.loudness > QUIET
-        && one.loudness < 0.6 * announced.loudness
+        && one.loudness < 0.9 * announced.loudness
         && one.roughness < 0.65 * announced.roughness
         && one.roughness < 0.5
+        && one.unlikeness() < 0.3 * announced.unlikeness()
+}
+
+/// Whether the other law, or the other order of bytes, is still more like sound. What is too quiet to
+/// vote so keeps the other one from voting: a whisper is loud and smooth in the wrong order.
+fn is_outdone(reading: Codec, shapes: &[Shape; READINGS.len()]) -> bool {
+    let other = match reading {
+        Codec::Pcmu => Codec::Pcma,
+        Codec::Pcma => Codec::Pcmu,
+        Codec::L16Le => Codec::L16Be,
+        Codec::L16Be => Codec::L16Le,
+    };
+    let [one, other] = [reading, other].map(|codec| shape_of(shapes, codec));
+    other.unlikeness() < one.unlikeness()
 }
 
 fn shape_of(shapes: &[Shape; READINGS.len()], codec: Codec) -> Shape {

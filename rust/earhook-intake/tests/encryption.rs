@@ -3,7 +3,7 @@
 
 mod material;
 
-use earhook_intake::{EncryptionFault, Format, IntakeError, WireCodec};
+use earhook_intake::{Collected, EncryptionFault, Format, Intake, IntakeError, WireCodec};
 use material::{format, heard, keys, keys_of, sealed};
 use proptest::prelude::*;
 
@@ -153,4 +153,29 @@ fn base64url(text: &str) -> Vec<u8> {
         bytes.extend(&bits[5..5 + group.len() * 6 / 8]);
     }
     bytes
+}
+
+#[test]
+fn a_record_of_minutes_is_decoded_a_little_at_a_time() {
+    // Packets of one byte, 60 ms each: a record of 4 KiB stands for 80 s.
+    let plain = [0, 1, 0x0B_u8 << 3].repeat(1_350);
+    let body = sealed(&plain, 4_096, 0);
+    let (whole, _) = heard(format("OPUS", 1), None, &plain, &[]);
+    let mut intake = Intake::new(format("OPUS", 1)).unwrap();
+    let mut so_far = Collected::default();
+    intake.begin(Some(keys()));
+    intake.push(&body, &mut so_far).unwrap();
+    assert_eq!(so_far.position(), 0, "the last record is opened at the end of the body");
+    intake.end(&mut so_far).unwrap();
+    let mut steps = 0;
+    while intake.is_behind() {
+        let before = so_far.position();
+        intake.go_on(&mut so_far).unwrap();
+        assert!(so_far.position() - before <= 86 * 480, "a step holds up everybody else");
+        steps += 1;
+    }
+    assert_eq!(intake.push(&[0], &mut so_far), Err(IntakeError::NoBody));
+    intake.finish(&mut so_far);
+    assert!(steps >= 15, "{steps} steps");
+    assert_eq!(so_far.lanes, whole.lanes);
 }

@@ -70,6 +70,15 @@ impl Intake {
         outcome
     }
 
+    #[getter]
+    fn is_behind(&self, py: Python<'_>) -> Result<bool, Refusal> {
+        self.look(py, earhook_intake::Intake::is_behind)
+    }
+
+    fn go_on(&self, py: Python<'_>) -> Result<u64, Refusal> {
+        self.work(py, |intake, ring| intake.go_on(ring))
+    }
+
     fn end(&self, py: Python<'_>) -> Result<u64, Refusal> {
         self.work(py, |intake, ring| intake.end(ring))
     }

@@ -54,6 +54,7 @@ class Scene:
 
     gateway: Gateway
     context: ssl.SSLContext
+    posted: PostedCall
     highest_bytes: int = 0
 
     @property
@@ -116,14 +117,14 @@ async def staged(authority: trustme.CA, directory: Path) -> AsyncIterator[Scene]
     context = ssl.create_default_context()
     authority.configure_trust(context)
     async with Gateway(configured(authority, directory)) as gateway:
-        scene = Scene(gateway, context)
+        posted = PostedCall(f"https://localhost:{gateway.ingest_port}{PATH}", context)
+        scene = Scene(gateway, context, posted)
         url = f"wss://localhost:{gateway.media_port}/audiohook"
         plan = CallPlan(
             source=Source.random("beside"),
             credential=PeerCredential(API_KEY, SECRET),
             pace=Pace(frame_samples=400),
         )
-        posted = PostedCall(f"https://localhost:{scene.ingest_port}{PATH}", context)
         async with CallPeer.dial(url, plan, context) as healthy, posted.sending():
             await healthy.reached(1600)
             gc.collect()
@@ -150,6 +151,7 @@ class PostedCall:
         kind = "audio/PCMU;rate=8000;channels=2"
         self.sender = HttpSender(url=url, content_type=kind, token=TOKEN, tls=context)
         self.sent = bytearray()
+        self.answer_seconds: list[float] = []
 
     @asynccontextmanager
     async def sending(self) -> AsyncIterator[None]:
@@ -167,8 +169,10 @@ class PostedCall:
         codes = hashlib.shake_128(b"posted").digest(1 << 20)
         while not ended.is_set():
             block = codes[len(self.sent) : len(self.sent) + 400]
+            began = time.monotonic()
             answer = await self.sender.block(block)
             assert answer.status == 200, answer
+            self.answer_seconds.append(time.monotonic() - began)
             self.sent += block
             with suppress(TimeoutError):
                 async with asyncio.timeout(0.025):

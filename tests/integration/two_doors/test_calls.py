@@ -130,16 +130,18 @@ def test_calls_of_both_doors_at_once_arrive_sample_for_sample(
             )
             encrypted = house.sender(content_type="audio/L16;rate=8000;channels=2", key=PAYLOAD_KEY)
             opus = house.sender(content_type="audio/opus;sprop-stereo=1")
+            ogg = house.sender(content_type="audio/ogg; codecs=opus; channels=2")
             peers = [await house.dial(str(number), pace=FAST) for number in range(3)]
             answers = await asyncio.gather(
                 send_stream(stream, pieces(mu_codes, 321)),
                 send_blocks(blocks, pieces(a_codes, 1600)),
                 send_stream(encrypted, pieces(big_endian, 3333)),
                 send_stream(opus, pieces(packets, 700)),
+                send_stream(ogg, pieces(SPEECH.read_bytes(), 700)),
             )
             for peer in peers:
                 await peer.finished()
-            sessions = [each.session_id for each in (stream, blocks, encrypted, opus)]
+            sessions = [each.session_id for each in (stream, blocks, encrypted, opus, ogg)]
             all_sessions = sessions + [peer.setup.session_id for peer in peers]
             await until(lambda: all(house.ear.closed(session) for session in all_sessions))
         house.check_books()
@@ -153,6 +155,10 @@ def test_calls_of_both_doors_at_once_arrive_sample_for_sample(
         check(house, sessions[2], (sealed[:, 0].tobytes(), sealed[:, 1].tobytes()))
         check(house, sessions[3], opus_lanes)
         assert answers[3]["total_samples"] == len(opus_lanes[0]) // 2
+        assert len(set(opus_lanes[1])) > 100, "it is no silence"
+        check(
+            house, sessions[4], straight(StreamFormat("OGG", 2, 48_000), SPEECH.read_bytes(), 8000)
+        )
         for peer in peers:
             assert peer.record.outcome == "completed"
             lanes = peer.expected_pcm(0), peer.expected_pcm(1)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from earhook.control.lifecycle import Input, Stage
+from earhook.ingest.server import IngestServer
 from earhook.testing.peer_setup import Pace
 from earhook.transport.dial import DialError
 
@@ -126,5 +127,29 @@ def test_asked_twice_it_cuts_calls_of_both_doors_and_keeps_their_audio(
         house.check_books()
         for sender in (blocks, long):
             assert len(house.recorded(sender.session_id)[0]) == 2 * len(BLOCK)
+
+    run(story())
+
+
+def test_a_door_that_fails_to_close_costs_no_audio(
+    run: Any, house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(_server: IngestServer, _seconds: float) -> None:
+        raise RuntimeError("a defect")
+
+    async def story() -> None:
+        async with house.open() as gateway, house.sender() as sender:
+            assert (await sender.block(BLOCK)).status == 200
+            with monkeypatch.context() as broken:
+                broken.setattr(IngestServer, "stop", fail)
+                gateway.receive(Input.STOP)
+                gateway.receive(Input.STOP)
+                await gateway.run()
+            assert gateway.ways_in.https is not None
+            await gateway.ways_in.https.server.stop(0.0)
+        house.check_books()
+        assert len(house.recorded(sender.session_id)[0]) == 2 * len(BLOCK)
+        assert house.sidecar(sender.session_id)["state"] == "complete"
+        assert "door.stop_failed" in caplog.text
 
     run(story())

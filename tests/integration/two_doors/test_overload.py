@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,15 @@ from earhook.control.pressure_watch import Machine
 from earhook.media.g711 import decode_g711
 from earhook.media.stream import FrameKind, encode_frame
 from earhook.testing.http_sender import HttpSender
-from earhook.testing.peer_setup import CallSetup
+from earhook.testing.peer import CallPeer
+from earhook.testing.peer_request import upgrade_headers
+from earhook.testing.peer_setup import CallSetup, Pace, PeerCredential
 from earhook.transport.dial import DialError
 
-from .house import BLOCK, House
+from .house import API_KEY, BLOCK, SECRET, House
 
 SENDERS = 4
 BLOCKS = 50
-BLOCK_SECONDS = 0.04
-"""Five times as fast as speech."""
 
 
 class Burden:
@@ -35,29 +36,39 @@ class Burden:
 
     share = 0.1
 
-    def sample(self, _machine: Machine, _lag_seconds: float) -> Sample:
+    def sample(self) -> Sample:
         return Sample(0.0, 0.0, 1.0, 0.0, round(1000 * self.share), 1000, 10, 1000)
 
 
 @pytest.fixture
 def burden(monkeypatch: pytest.MonkeyPatch) -> Burden:
     made = Burden()
-    monkeypatch.setattr(Machine, "sample", lambda *about: made.sample(*about))
+    monkeypatch.setattr(Machine, "sample", lambda _machine, _lag_seconds: made.sample())
     return made
+
+
+@asynccontextmanager
+async def undecided(house: House) -> AsyncIterator[None]:
+    """Somebody who got in and has not said yet whether it is a probe."""
+    setup, url = CallSetup(), f"wss://127.0.0.1:{house.ports['media']}/audiohook"
+    credential = PeerCredential(API_KEY, SECRET)
+    headers = upgrade_headers(url, setup, credential, time.time(), secrets.token_urlsafe(18))
+    reader, writer = await asyncio.open_connection(
+        "127.0.0.1", house.ports["media"], ssl=house.trust
+    )
+    lines = [f"{name}: {value}" for name, value in headers]
+    lines += ["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"]
+    lines += ["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="]
+    writer.write("\r\n".join(["GET /audiohook HTTP/1.1", *lines, "", ""]).encode())
+    assert (await reader.readline()).startswith(b"HTTP/1.1 101 ")
+    yield
+    writer.transport.abort()
 
 
 def test_under_strain_both_doors_turn_new_calls_away_and_nothing_else(
     run: Any, house: House, until: Any, burden: Burden
 ) -> None:
-    house.change("shedding", enabled=True, retry_after_seconds=7, probes="answer")
-
-    async def turned_away(late: HttpSender) -> None:
-        refused = await late.block(BLOCK, sequence=0)
-        assert (refused.status, refused.headers["retry-after"]) == (429, "7")
-        with pytest.raises(DialError) as caught:
-            # One is let in as far as its `open`, in case it is a probe.
-            await house.dial("late")
-        assert caught.value.status == 503
+    house.change("shedding", enabled=True, retry_after_seconds=7, probes="answer", probe_sessions=1)
 
     async def story() -> None:
         async with (
@@ -74,17 +85,18 @@ def test_under_strain_both_doors_turn_new_calls_away_and_nothing_else(
             burden.share = 0.9
             began = time.monotonic()
             await until(lambda: gateway.view.pressure.strains)
-            lane = [await house.dial("in the lane") for _ in range(_LANE)]
-            await turned_away(late)
-            assert time.monotonic() - began < 0.5 + 0.1 * _LANE
-            for caller in lane:
-                await caller.finished()
+            refused = await late.block(BLOCK, sequence=0)
+            assert (refused.status, refused.headers["retry-after"]) == (429, "7")
+            assert time.monotonic() - began < 0.5
             for method in ("GET", "HEAD", "POST"):
                 assert (await late.check(method)).status == 200
             probe = await house.dial("probe", setup=CallSetup.probe())
-            await probe.opened()
-            probe.close()
             assert (await probe.finished()).outcome == "completed"
+            await until(lambda: not gateway.media.probe_connections)
+            async with undecided(house):
+                with pytest.raises(DialError) as caught:
+                    await house.dial("late")
+            assert caught.value.status == 503
             assert await house.admin("/readyz") == (503, "not ready: memory\n")
             assert (await house.admin("/livez"))[0] == 200
             _, text = await house.admin("/metrics")
@@ -113,9 +125,6 @@ def test_under_strain_both_doors_turn_new_calls_away_and_nothing_else(
     run(story())
 
 
-_LANE = 1
-
-
 @contextmanager
 def consumer_that_never_reads(address: Path) -> Iterator[None]:
     """It takes part in every call, and then does nothing."""
@@ -127,18 +136,17 @@ def consumer_that_never_reads(address: Path) -> Iterator[None]:
         yield
 
 
-async def send_at_pace(sender: HttpSender, codes: bytes) -> list[float]:
-    """Send a block every `BLOCK_SECONDS`; how long each answer took."""
-    took, due = [], time.monotonic()
+async def send_at_pace(sender: HttpSender, codes: bytes, metronome: CallPeer) -> list[float]:
+    """Send a block for each frame of a call at the other door; how long each answer took."""
+    took = []
     for number in range(BLOCKS):
-        block = codes[number * len(BLOCK) : (number + 1) * len(BLOCK)]
+        start = number * len(BLOCK)
+        await metronome.reached(start)
         began = time.monotonic()
-        reply = await sender.block(block, end=number == BLOCKS - 1)
+        reply = await sender.block(codes[start : start + len(BLOCK)], end=number == BLOCKS - 1)
         took.append(time.monotonic() - began)
         assert reply.status == 200
         assert reply.json()["accepted_samples"] == len(BLOCK)
-        due += BLOCK_SECONDS
-        await asyncio.sleep(max(0.0, due - time.monotonic()))
     return took
 
 
@@ -150,11 +158,15 @@ def test_a_consumer_that_does_not_read_delays_no_answer(run: Any, house: House, 
         async with house.open() as gateway:
             with consumer_that_never_reads(house.directory / "pcm.sock"):
                 stream = gateway.sinks[0]
-                await until(lambda: stream.snapshot().subscribers == 2)
+                await until(lambda: len(stream.snapshot().subscribers) == 2)
                 senders = [house.sender() for _ in range(SENDERS)]
                 for sender in senders:
                     await sender.connect()
-                took = await asyncio.gather(*(send_at_pace(each, codes) for each in senders))
+                peer = await house.dial("metronome", pace=Pace(speed=5.0))
+                sending = (send_at_pace(sender, codes, peer) for sender in senders)
+                took = await asyncio.gather(*sending)
+                peer.close()
+                assert (await peer.finished()).outcome == "completed"
                 for sender in senders:
                     await sender.close()
                 # It is behind by more than the ring and its socket hold.
