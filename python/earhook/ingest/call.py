@@ -101,6 +101,7 @@ class IngestCall:
         order: Which of its blocks have come.
         turns: Blocks under way.
         streaming: Whether a request that carries a stream is under way.
+        hold_back: Told when its sender is made to wait; a block's is not, it has sent all of it.
         ending: How it ended; None while it goes on.
         quiet_ending: How it ends if nothing more comes.
         seen_at: When its last request was over, of the monotonic clock.
@@ -112,6 +113,7 @@ class IngestCall:
         self.order = BlockOrder(opening.rate, settings.call_seconds)
         self.turns = Turns()
         self.streaming = False
+        self.hold_back: Callable[[float], None] | None = None
         self.ending: Ending | None = None
         self.quiet_ending = Ending.TIMED_OUT
         self.seen_at = self.opened_at = calls.clock.monotonic_seconds()
@@ -355,6 +357,8 @@ class IngestCall:
             now = self._calls.clock.monotonic_seconds()
             wait = self._tempo.spend(intake.position - before, now)
             if wait:
+                if self.hold_back is not None:
+                    self.hold_back(wait)
                 await asyncio.sleep(wait)
             if not intake.is_behind or self.ending is not None:
                 return

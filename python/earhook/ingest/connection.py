@@ -71,6 +71,7 @@ class IngestConnection(asyncio.Protocol):
         "_arrival",
         "_carries_call",
         "_framing",
+        "_held_back_seconds",
         "_house",
         "_inner",
         "_is_behind",
@@ -103,6 +104,7 @@ class IngestConnection(asyncio.Protocol):
         self._is_behind = False  # more has arrived than one turn of the loop shall work on
         self._is_blocked = False  # the peer does not read what we write
         self._paused_at: float | None = None  # since when the body is not taken
+        self._held_back_seconds = 0.0  # of that, because the peer is too fast
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
 
@@ -112,8 +114,13 @@ class IngestConnection(asyncio.Protocol):
         return self._request is not None and not self._is_parting
 
     def paused_seconds(self, now: float) -> float:
-        """How long the socket has been left unread because its body is not taken."""
-        return 0.0 if self._paused_at is None else now - self._paused_at
+        """How long the socket has been left unread because its body is not taken.
+
+        What a peer is held back because it is too fast does not count.
+        """
+        if self._paused_at is None:
+            return 0.0
+        return max(0.0, now - self._paused_at - self._held_back_seconds)
 
     # What the transport tells.
 
@@ -282,13 +289,17 @@ class IngestConnection(asyncio.Protocol):
             self._paused_at = self._house.loop.time()
             self._house.tally.read_pauses += 1
 
+    def hold_back(self, seconds: float) -> None:
+        """The body is not taken for so long, and that is the peer's own doing."""
+        self._held_back_seconds += seconds
+
     def release_body(self) -> None:
         """The body is taken again."""
         if self._paused_at is None:
             return
         tally, paused_seconds = self._house.tally, self.paused_seconds(self._house.loop.time())
         tally.read_pause_max_seconds = max(tally.read_pause_max_seconds, paused_seconds)
-        self._paused_at = None
+        self._note_pause_end()
         if not self._is_behind:
             self._is_behind = True
             self._house.loop.call_soon(self._turn)
@@ -472,6 +483,7 @@ class IngestConnection(asyncio.Protocol):
     def _note_pause_end(self) -> None:
         """A pause that ends with the connection is none of a consumer."""
         self._paused_at = None
+        self._held_back_seconds = 0.0
 
     # Time.
 

@@ -308,7 +308,7 @@ class IngestDoor:
         if call.is_busy:
             raise Refusal(409, Word.BUSY)
         tally = self._calls.tally
-        call.streaming = True
+        call.streaming, call.hold_back = True, exchange.hold_back
         tally.streams += 1
         before = call.position, call.heard_samples
         try:
@@ -324,7 +324,7 @@ class IngestDoor:
             raise
         finally:
             call.unlimited()
-            call.streaming = False
+            call.streaming, call.hold_back = False, None
         if not call.is_live:
             tally.checks += 1
             return plain_reply(200)  # not one byte came: somebody looked whether we are here

@@ -73,6 +73,13 @@ class Exchange(Protocol):
         """The request is authenticated: its connection no longer counts among strangers."""
         ...
 
+    def hold_back(self, seconds: float) -> None:
+        """The answer takes nothing for so long because the peer sends faster than it may.
+
+        To be said before: a socket that is left unread for that is none that waits for us.
+        """
+        ...
+
     def body(self) -> AsyncIterator[bytes]:
         """The body as it comes, in pieces of any length but 0; to be asked for once.
 

@@ -73,6 +73,10 @@ class OpenRequest:
         """The request is authenticated."""
         self._arrival.place.leave()
 
+    def hold_back(self, seconds: float) -> None:
+        """The peer is too fast."""
+        self._connection.hold_back(seconds)
+
     async def body(self) -> AsyncIterator[bytes]:
         """The body as it comes."""
         self._send_continue()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from hostile.table import (
     signatures,
     tokens,
 )
-from hostile.table.cases import Case
+from hostile.table.cases import OPEN_KEY, Case
 from hostile.table.scene import (
     Driver,
     Scene,
@@ -37,6 +38,19 @@ UPGRADE_HEADERS = [
     ("Sec-WebSocket-Version", "13"),
     ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
 ]
+
+
+SECRETS = (
+    *(signatures.API_KEY, signatures.OTHER_KEY, OPEN_KEY),
+    *(base64.b64encode(each).decode() for each in (signatures.SECRET, signatures.OTHER_SECRET)),
+    *(
+        posts.TOKEN,
+        posts.BOUND_TOKEN,
+        tokens.EXPIRED_TOKEN,
+        base64.b64encode(audio.KEY.key).decode(),
+    ),
+)
+LINES_AT_ONCE, LINES_PER_SECOND = 50, 100
 
 
 def signed_upgrades() -> list[Case]:
@@ -96,7 +110,7 @@ FAMILIES: dict[str, tuple[Any, Driver]] = {
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_bad_input_gets_its_answer_and_nobody_else_notices(
-    run: Any, certificate_authority: trustme.CA, tmp_path: Path, family: str
+    run: Any, certificate_authority: trustme.CA, tmp_path: Path, caplog: Any, family: str
 ) -> None:
     table, driver = FAMILIES[family]
 
@@ -105,7 +119,10 @@ def test_every_bad_input_gets_its_answer_and_nobody_else_notices(
             wrong = await scene.play(table(), driver)
         assert not wrong, "\n" + "\n".join(wrong)
 
+    began = time.monotonic()
     run(story())
+    assert not [secret for secret in SECRETS if secret in caplog.text]
+    assert len(caplog.records) < LINES_AT_ONCE + LINES_PER_SECOND * (time.monotonic() - began)
 
 
 def good_ones() -> dict[str, tuple[Driver, bytes, str]]:

@@ -47,6 +47,7 @@ class AskedExchange:
         self.certificate = None
         self.body_bytes = None if body is None else len(body)
         self.is_proven = False
+        self.held_back_seconds = 0.0
         self.is_read = False
         self.early: Reply | None = None
         self.pieces: asyncio.Queue[bytes | BaseException] = asyncio.Queue()
@@ -58,6 +59,9 @@ class AskedExchange:
     def send(self, piece: bytes | BaseException) -> None:
         """A piece of the body; an empty one ends it, an error cuts it."""
         self.pieces.put_nowait(piece)
+
+    def hold_back(self, seconds: float) -> None:
+        self.held_back_seconds += seconds
 
     def proven(self) -> None:
         self.is_proven = True

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import trustme
 
+from earhook.clock import SystemClock
 from earhook.edge.arrival import EdgeRules
 from earhook.edge.settings import ConnectionLimits, TlsSettings
 from earhook.edge.tls import ServerCertificate
@@ -288,5 +289,25 @@ def test_the_gateway_stops_while_calls_are_sent(run: Any) -> None:
         with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
             await other.block(b"\xff" * 160)
         await other.close()
+
+    run(story())
+
+
+def test_a_sender_that_is_held_back_is_no_socket_that_waits_for_us(run: Any, until: Any) -> None:
+    """A file at full speed fills every buffer on the way; nobody's consumer is to blame for it."""
+
+    async def story() -> None:
+        place = house()
+        place.calls.clock = SystemClock()
+        hours = bytes([0, 1, 11 << 3]) * 300_000  # 60 ms in three bytes
+        async with (
+            served(place) as (server, url),
+            HttpSender(url=url, content_type="audio/opus") as sender,
+        ):
+            sending = asyncio.create_task(sender.stream([hours]))
+            await until(lambda: server.snapshot().read_pauses and place.call.position > 80_000)
+            assert server.snapshot().read_pause_max_seconds < 0.25
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
 
     run(story())

@@ -150,6 +150,15 @@ async def send_at_pace(sender: HttpSender, codes: bytes, metronome: CallPeer) ->
     return took
 
 
+async def stream_at_pace(sender: HttpSender, codes: bytes, metronome: CallPeer) -> None:
+    """The same in one request."""
+    async with sender.streaming() as stream:
+        for start in range(0, len(codes), len(BLOCK)):
+            await metronome.reached(start)
+            await stream.send(codes[start : start + len(BLOCK)])
+        assert (await stream.finish()).json()["total_samples"] == len(codes)
+
+
 def test_a_consumer_that_does_not_read_delays_no_answer(run: Any, house: House, until: Any) -> None:
     house.change("ring", seconds=1.0)
     codes = np.random.default_rng(7).integers(0, 256, len(BLOCK) * BLOCKS, dtype="u1").tobytes()
@@ -159,12 +168,12 @@ def test_a_consumer_that_does_not_read_delays_no_answer(run: Any, house: House, 
             with consumer_that_never_reads(house.directory / "pcm.sock"):
                 stream = gateway.sinks[0]
                 await until(lambda: len(stream.snapshot().subscribers) == 2)
-                senders = [house.sender() for _ in range(SENDERS)]
+                senders = [house.sender() for _ in range(SENDERS + 1)]
                 for sender in senders:
                     await sender.connect()
                 peer = await house.dial("metronome", pace=Pace(speed=5.0))
-                sending = (send_at_pace(sender, codes, peer) for sender in senders)
-                took = await asyncio.gather(*sending)
+                sending = (send_at_pace(sender, codes, peer) for sender in senders[1:])
+                _, *took = await asyncio.gather(stream_at_pace(senders[0], codes, peer), *sending)
                 peer.close()
                 assert (await peer.finished()).outcome == "completed"
                 for sender in senders:
