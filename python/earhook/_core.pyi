@@ -177,8 +177,8 @@ class Intake:
     def push(self, chunk: Buffer, /) -> int:
         """Take the next bytes of a body; the interpreter is released meanwhile.
 
-        Opus costs a thousand times what G.711 of the same length does: give it in chunks of a
-        few KiB, or others wait. A chunk of more than two minutes of it is malformed.
+        Opus costs a thousand times what G.711 of the same length does, and a few bytes of it can
+        stand for minutes: a quarter of a second is decoded at once, the rest is behind.
 
         Returns:
             Samples per channel that were written; 0 after the end of the pipeline.
@@ -196,10 +196,10 @@ class Intake:
 
     @property
     def is_behind(self) -> bool:
-        """Whether a record was opened and not all of it decoded: a few bytes stand for minutes.
+        """Whether not all of what was pushed has been decoded.
 
-        Call `go_on` until it is not so, with something else in between; or push on, and what is
-        behind is decoded first.
+        Call `go_on` until it is not so, with something else in between; or push on, or end the
+        body, and what is behind is decoded first.
         """
 
     def go_on(self) -> int:
@@ -250,7 +250,7 @@ class Intake:
     def suspicion(self) -> str | None:
         """What is most likely sent instead of what was announced; set once, None for none.
 
-        `PCMU`, `PCMA`, `L16` (low byte first), `L16BE`, `audio/ogg`, `audio/wav`, `audio/flac`,
+        `PCMU`, `PCMA`, `L16LE`, `L16BE`, `audio/ogg`, `audio/wav`, `audio/flac`,
         `audio/mpeg`, `audio/webm`, `audio/basic`, `audio/opus;channels=2`, or `unknown`: no Opus
         packets, or no sound, whatever it is.
         """

@@ -16,6 +16,7 @@
     │   └── TooManyCalls            the configured number of calls is live
     ├── OperatorError           the operator must change something
     │   └── ConfigurationError      one or more faults in the configuration
+    ├── GenesysError            Genesys Cloud did not do what we asked; branches: genesys/errors.py
     ├── FetchFailed             a document of somebody else could not be had; the last one serves on
     ├── RecordingError          a recording could not be written or read
     └── CoreFault               a defect in the native core; ends the call it happened in
@@ -40,6 +41,7 @@ __all__ = [
     "EarhookError",
     "EncryptionError",
     "FetchFailed",
+    "GenesysError",
     "MalformedFrame",
     "OperatorError",
     "PeerError",
@@ -142,6 +144,24 @@ class ConfigurationError(OperatorError):
 
 class FetchFailed(EarhookError):
     """A document that we fetch from somebody else could not be had. The last good one serves on."""
+
+
+class GenesysError(EarhookError):
+    """The Genesys Cloud API did not do what we asked of it.
+
+    Attributes:
+        status: The HTTP status of its answer; None: there was none, or the answer was good.
+        code: The API's own word for what is wrong; empty: it gave none.
+        correlation_id: What Genesys support finds the request by; empty: none.
+    """
+
+    def __init__(
+        self, text: str, *, status: int | None = None, code: str = "", correlation_id: str = ""
+    ) -> None:
+        super().__init__(text)
+        self.status = status
+        self.code = code
+        self.correlation_id = correlation_id
 
 
 class RecordingError(EarhookError):

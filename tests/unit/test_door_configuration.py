@@ -161,6 +161,21 @@ def test_a_value_that_makes_no_sense_is_a_fault_with_its_place(
     assert fault_of(tmp_path, text)[0] == where
 
 
+@pytest.mark.parametrize(
+    "expires", ['"soon"', '"20261231"', "12", "2026-12-31T12:00:00", "12:00:00"]
+)
+def test_the_end_of_a_token_is_a_date_or_a_clear_time(expires: str, tmp_path: Path) -> None:
+    table = f'[[ingest.tokens]]\nname = "t"\ntoken = "{CANARY}"\nexpires = {expires}\n'
+    where, said = fault_of(tmp_path, f"[ingest]\nplaintext = true\n{table}")
+    assert where.endswith("ingest.tokens[0].expires")
+    assert "2026-12-31T12:00:00Z" in said
+
+
+def test_no_regular_expression_is_shown_to_people(tmp_path: Path) -> None:
+    _, said = fault_of(tmp_path, '[redirect]\nlocation = "https://x/y"\n')
+    assert said.startswith("is malformed, not 'https://x/y' Host, and port")
+
+
 def test_the_starter_shows_the_second_door_and_leaves_it_shut() -> None:
     text = starter_text()
     for table in ("# [ingest]", "# [[ingest.tokens]]", "# [access]", "# [media.tls]"):
@@ -281,6 +296,18 @@ token_file = "wide"
         assert "balancer" in bad(check_access(loaded(tmp_path, text), offline=True))["access"].what
         proxies = '[proxies]\nnetworks = ["10.0.0.0/8"]\nprotocol = "proxy"\n'
         assert bad(check_access(loaded(tmp_path, text + proxies), offline=True)) == {}
+
+    @pytest.mark.parametrize(
+        ("network", "count"), [("0.0.0.0/0", 1), ("::/0", 1), ("10.0.0.0/8", 0)]
+    )
+    def test_a_proxy_that_is_everybody_is_wrong(
+        self, network: str, count: int, tmp_path: Path
+    ) -> None:
+        text = f'[proxies]\nnetworks = ["{network}"]\nprotocol = "x-forwarded-for"\n'
+        found = bad(check_access(loaded(tmp_path, text), offline=True))
+        assert len(found) == count
+        if count:
+            assert found["proxies.networks"].level is Level.WRONG
 
     def test_both_doors_count_for_files_and_rings(self) -> None:
         one = Configuration.model_validate({"media": {"max_calls": 100}})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import datetime
 from collections import Counter
 from pathlib import Path
 
@@ -12,11 +13,13 @@ import pytest
 from earhook.control.authentication import Authenticator
 from earhook.control.credentials import read_keyring
 from earhook.control.doorkeeper import REFUSALS, IngestDoorkeeper, read_bearer_tokens
+from earhook.control.figures import read_doorkeeper
 from earhook.control.settings import KeySettings, SignatureAndReplaySettings
 from earhook.edge.request import RequestHead, parse_head
 from earhook.errors import ConfigurationError
 from earhook.ingest.credential_settings import IssuerSettings, TokenSettings
 from earhook.ingest.credentials import Accepted, IngestRequest, Refused, Verdict
+from earhook.ops.metrics import Readings
 from earhook.protocol.signature import SignedRequest
 from earhook.protocol.signing import RequestToSign, production_parameters, sign
 from earhook.testing.clock import ManualClock
@@ -275,3 +278,21 @@ def test_exposed_files_are_looked_for_in_the_ingest_too(tmp_path: Path) -> None:
     wide.write_text("x")
     wide.chmod(0o644)
     assert exposed_files([], AdminSettings(), [wide, tmp_path / "absent"]) == [wide]
+
+
+def test_the_end_of_a_token_is_a_figure_the_last_of_one_name() -> None:
+    house = House()
+    tables = [
+        TokenSettings(name="a", token=TOKEN, expires="2026-01-01T00:00:10Z"),
+        TokenSettings(name="a", token=NEXT_TOKEN, expires="2026-01-01T00:00:20Z"),
+        TokenSettings(name="b", token=THIRD),
+    ]
+    tokens = read_bearer_tokens(tables, [], house.clock)
+    readings = Readings()
+    read_doorkeeper(readings, IngestDoorkeeper(tokens, house.authenticator, house.clock), [])
+    (family,) = [
+        each for each in readings.families() if each.name == "earhook_token_expiry_seconds"
+    ]
+    (sample,) = family.samples
+    ends = datetime.datetime(2026, 1, 1, 0, 0, 20, tzinfo=datetime.UTC).timestamp()
+    assert (sample.labels, sample.value) == ({"token": "a"}, ends)

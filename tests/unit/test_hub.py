@@ -123,6 +123,19 @@ def test_a_call_is_told_in_order_and_its_books_come_out_balanced(
     (line,) = closing_lines(logs)
     assert line["balanced"]
     assert line["sinks"]["noting"]["forwarded"] == 1600
+    assert line["door"] == "media"
+    assert "suspicion" not in line
+
+
+def test_the_closing_line_tells_what_the_audio_probably_was(
+    clock: ManualClock, logs: pytest.LogCaptureFixture
+) -> None:
+    hub = Hub(RingSettings(), [NotingSink()], clock)
+    call = hub.open(facts(), Door())
+    call.suspicion = "PCMA"
+    hub.close(call, outcome(0))
+    (line,) = closing_lines(logs)
+    assert line["suspicion"] == "PCMA"
     assert hub.snapshot().unbalanced_calls == 0
     assert hub.live_calls == 0
 

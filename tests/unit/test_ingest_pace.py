@@ -41,10 +41,10 @@ def test_a_new_connection_has_five_seconds_for_a_whole_head() -> None:
 
 def test_a_kept_connection_waits_a_minute_and_then_has_five_seconds() -> None:
     pace = Pace(LIMITS, 0.0)
-    pace.await_request(1.0)
+    pace.await_request(1.0, LIMITS.keep_alive_seconds)
     assert pace.judge(60.9) is None
     assert pace.judge(61.0) is Slow.KEEP_ALIVE
-    pace.await_request(1.0)
+    pace.await_request(1.0, LIMITS.keep_alive_seconds)
     pace.begin_head(30.0)
     pace.begin_head(34.0)
     assert pace.judge(34.9) is None

@@ -329,7 +329,7 @@ class Gateway:
         line.info("gateway.stage")
 
     def _say_what_runs(self) -> None:
-        configuration = self._configuration
+        configuration, ingest = self._configuration, self._configuration.ingest
         _LOG.info(
             "gateway.started",
             version=__version__,
@@ -340,6 +340,8 @@ class Gateway:
             certificate_expires=expiry_text(self._files.certificate),
             max_calls=configuration.media.max_calls,
             keys=len(configuration.keys),
+            ingest_max_calls=None if ingest is None else ingest.max_calls,
+            tokens=0 if ingest is None else len(ingest.tokens) + len(ingest.issuers),
             sinks=[sink.name for sink in self.sinks],
         )
         warn_exposed_files(configuration)

@@ -14,7 +14,8 @@ def serve(config: ConfigOption = None, assignments: SetOption = None) -> None:
     """Run the gateway until it is told to stop.
 
     SIGTERM drains: no new calls, live ones go on to their end. A second one ends at once. SIGHUP
-    reads keys and certificates again without touching a call.
+    reads the configuration and its files again: keys, tokens, certificates, allow-lists and limits
+    change, or nothing does; no call is touched.
     """
     from earhook.app import serve as run_gateway
 

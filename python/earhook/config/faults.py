@@ -46,7 +46,9 @@ def _fault(details: ErrorDetails, schema: type[BaseModel], layers: Layers) -> Co
         return ConfigurationFault(where, details["msg"].removeprefix("Value error, "))
     if kind == "tuple_type":
         return _no_list(place, layers)
-    what = details["msg"].replace("Input should be", "must be").partition(", unable to")[0]
+    what = "is malformed"  # rather than a regular expression: the description says what belongs
+    if kind != "string_pattern_mismatch":
+        what = details["msg"].replace("Input should be", "must be").partition(", unable to")[0]
     return ConfigurationFault(where, what + _shown(details, place), _description(place))
 
 

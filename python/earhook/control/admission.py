@@ -61,7 +61,9 @@ class Admissions:
         """
         if stage is not Stage.SERVING:
             self.refused[str(stage)] += 1
-            return Admission(admitted=False, retry_after_seconds=ELSEWHERE_RETRY_SECONDS)
+            return Admission(
+                admitted=False, retry_after_seconds=ELSEWHERE_RETRY_SECONDS, reason=str(stage)
+            )
         reason = self.reason(connections)
         if reason is None:
             self._is_full = False
@@ -71,7 +73,7 @@ class Admissions:
             return Admission(admitted=True, probe_only=True)
         self.refused[reason] += 1
         retry_seconds = self._settings.retry_after_seconds
-        return Admission(admitted=False, retry_after_seconds=retry_seconds)
+        return Admission(admitted=False, retry_after_seconds=retry_seconds, reason=reason)
 
     def reason(self, connections: int) -> str | None:
         """Why a call would be refused now; None where it would be let in. Changes nothing."""

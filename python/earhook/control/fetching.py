@@ -84,6 +84,9 @@ async def fetch(source: Source, token: str | None = None) -> bytes:
     except aiohttp.ClientConnectorCertificateError as error:
         reason = getattr(error.certificate_error, "verify_message", "") or "refused"
         raise FetchFailed(f"its certificate does not hold: {reason}") from None
+    except aiohttp.ClientConnectorError as error:
+        reason = error.os_error.strerror or type(error.os_error).__name__
+        raise FetchFailed(f"could not be reached: {reason}") from None
     except (aiohttp.ClientError, OSError, ValueError) as error:
         # The type only: texts of aiohttp quote what the other side sent.
         raise FetchFailed(f"could not be fetched: {type(error).__name__}") from None

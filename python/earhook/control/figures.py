@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
@@ -193,6 +194,13 @@ def read_doorkeeper(
         known=REFUSALS,
         door="ingest",
     )
+    ends: dict[str, float] = {}
+    for token in doorkeeper.tokens.static:
+        end = math.inf if token.ends_wall_seconds is None else token.ends_wall_seconds
+        ends[token.name] = max(end, ends.get(token.name, end))
+    for name, end in ends.items():
+        if end < math.inf:
+            readings.put("earhook_token_expiry_seconds", end, token=name)
     for issuer, keys in fetched:
         readings.put("earhook_issuer_keys_failures_total", keys.failures, issuer=issuer)
         if keys.age_seconds is not None:

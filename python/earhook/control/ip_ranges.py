@@ -143,6 +143,7 @@ class IpRanges:
                 url=settings.url,
                 reason=str(error),
                 in_service=f"{self.networks} networks of before",
+                remedy="try the url from this machine; it is tried again by itself",
             )
             return False
         now = self._clock.wall_seconds()

@@ -197,7 +197,7 @@ _LIST_PAUSE: Final = 100.0
 _STATM: Final = Path("/proc/self/statm")
 _DESCRIPTORS: Final = "/proc/self/fd"
 _REMEDIES: Final = {
-    Strain.CPU: "lower media.max_calls, or run another gateway on another core",
+    Strain.CPU: "lower max_calls, or run another gateway on another core",
     Strain.LOOP_LAG: "look for loop.stalled, swapping, or too many calls for the core",
     Strain.MEMORY: "lower max_calls or ring.seconds, or give it more memory",
     Strain.OPEN_FILES: "raise LimitNOFILE, or lower max_calls",

@@ -53,5 +53,5 @@ def warn_open_files(needed: int) -> None:
     """
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit != resource.RLIM_INFINITY and limit < needed:
-        remedy = f"LimitNOFILE={needed} or ulimit -n {needed}, or a lower media.max_calls"
+        remedy = f"LimitNOFILE={needed} or ulimit -n {needed}, or lower max_calls"
         _LOG.warning("process.few_open_files", limit=limit, needed=needed, remedy=remedy)

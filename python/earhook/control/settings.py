@@ -210,7 +210,7 @@ class IpRangesSettings(Settings):
 class AccessAndRangesSettings(AccessSettings):
     """`[access]`: clients by address, at all doors. Without the table: anybody may knock.
 
-    Who is on no list is closed before TLS. With the table and nothing in it, that is everybody.
+    Who is on no list is closed before TLS. With the table and no network in it, nobody may knock.
     """
 
     ip_ranges: IpRangesSettings | None = Field(

@@ -9,7 +9,7 @@ __all__ = ["Admission", "Admit"]
 
 
 class Admission(NamedTuple):
-    """Whether there is room for one more call; if not, when to come again.
+    """Whether there is room for one more call; if not, when to come again, and for our log: why.
 
     `probe_only`: the connection may enter, but only to be told how we are: a call that it
     opens is ended at once.
@@ -18,6 +18,7 @@ class Admission(NamedTuple):
     admitted: bool
     retry_after_seconds: int = 10
     probe_only: bool = False
+    reason: str = ""
 
 
 Admit: TypeAlias = Callable[[], Admission]

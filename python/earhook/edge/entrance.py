@@ -207,7 +207,7 @@ class Entrance:
                 ssl_shutdown_timeout=_TLS_CLOSE_SECONDS if context else None,
             )
         except ssl.SSLError as error:
-            _report_certificate(error, arrival.address)
+            _report_certificate(error, self._listen_at.door, arrival.address)
         except Exception:  # noqa: BLE001, S110 - whatever it ended in, it is counted below
             pass
         except asyncio.CancelledError:
@@ -316,11 +316,11 @@ async def _until_readable(connection: socket.socket) -> None:
         loop.remove_reader(connection)
 
 
-def _report_certificate(error: ssl.SSLError, address: str) -> None:
+def _report_certificate(error: ssl.SSLError, door: str, address: str) -> None:
     """A line where mutual TLS has kept somebody out; other failures are strangers' noise."""
     if error.reason in _CERTIFICATE_REASONS:
         said = getattr(error, "verify_message", "") or "no certificate was shown"
-        _LOG.warning("handshake.refused", reason=said, address=address)
+        _LOG.warning("handshake.refused", door=door, reason=said, address=address)
 
 
 def _resolve(readable: asyncio.Future[None]) -> None:

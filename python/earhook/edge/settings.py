@@ -17,7 +17,11 @@ __all__ = ["AccessSettings", "ConnectionLimits", "ProxySettings", "RedirectSetti
 
 
 class TlsSettings(Settings):
-    """TLS 1.2 and newer, ECDHE with AEAD. Without a table of its own `[media]` is plain `ws://`."""
+    """TLS 1.2 and newer, ECDHE with AEAD.
+
+    Without `[media.tls]` the media port is plain `ws://`; without `[ingest.tls]` the ingest serves
+    with that of `[media.tls]`.
+    """
 
     certificate: Path = Field(
         description="PEM file with the server's certificate, followed by its intermediates. "
@@ -61,7 +65,7 @@ class TlsSettings(Settings):
 class AccessSettings(Settings):
     """`[access]`: clients by address, at all doors. Without the table: anybody may knock.
 
-    Who is on no list is closed before TLS. With the table and nothing in it, that is everybody.
+    Who is on no list is closed before TLS. With the table and no network in it, nobody may knock.
     """
 
     networks: tuple[str, ...] = Field(

@@ -198,6 +198,7 @@ class Hub:
             sinks={name: books.as_json() for name, books in call.settled.items()},
             unsettled=sorted(call.unsettled),
             balanced=balanced,
+            **({} if call.suspicion is None else {"suspicion": call.suspicion}),
         )
 
     @staticmethod
@@ -209,6 +210,7 @@ class Hub:
             "organization": facts.organization_id,
             "correlation": facts.correlation_id,
             "key": facts.key_name,
+            "door": facts.door,
         }
 
 

@@ -121,7 +121,7 @@ class IngestCall:
         self._live: LiveCall | None = None
         self._intake: Intake | None = None
         self._tempo = Tempo(opening.rate, calls.ring_seconds)
-        self._step_bytes = _step_bytes(opening.stream)
+        self._step_bytes = _step_bytes(opening.stream, calls.ring_seconds)
         self._limit: asyncio.Timeout | None = None
         self._delay_seconds: float | None = None
         self._pieces = 0
@@ -350,17 +350,22 @@ class IngestCall:
         return self._intake
 
     async def _in_tempo(self, intake: Intake, decode: Callable[[], int]) -> None:
-        """Decode, then wait until it is time for more; what is behind is decoded so, too."""
+        """Wait until it is time, then decode; what is behind is decoded so, too.
+
+        Not the other way round: what fits is acknowledged at once.
+        """
+        clock, tempo = self._calls.clock, self._tempo
         while True:
-            before = intake.position
-            decode()
-            now = self._calls.clock.monotonic_seconds()
-            wait = self._tempo.spend(intake.position - before, now)
-            if wait:
+            if wait := tempo.wait_seconds(clock.monotonic_seconds()):
                 if self.hold_back is not None:
                     self.hold_back(wait)
                 await asyncio.sleep(wait)
-            if not intake.is_behind or self.ending is not None:
+                if self.ending is not None:
+                    return
+            before = intake.position
+            decode()
+            tempo.spend(intake.position - before, clock.monotonic_seconds())
+            if not intake.is_behind:
                 return
             decode = intake.go_on
 
@@ -425,14 +430,18 @@ class IngestCall:
         return groups * self.opening.rate // stream.wire_rate
 
 
-def _step_bytes(stream: StreamFormat) -> int:
-    """What is decoded at once: about half a second, so that nobody waits long for the loop."""
+def _step_bytes(stream: StreamFormat, ring_seconds: float) -> int:
+    """What is decoded at once: so little that nobody waits long for the loop, nor a ring is full.
+
+    Half a second at most, and a quarter of a ring.
+    """
     sample_bytes = BYTES_PER_SAMPLE.get(stream.codec)
     if sample_bytes is None:
         return _OPUS_STEP_BYTES
-    return stream.wire_rate // 2 * sample_bytes * stream.channels
+    samples = int(stream.wire_rate * min(0.5, ring_seconds / 4))
+    return samples * sample_bytes * stream.channels
 
 
-_OPUS_STEP_BYTES: Final = 256
+_OPUS_STEP_BYTES: Final = 4096
 """Packets of no sound are a few bytes for 120 ms: this much is 20 ms of work at the worst."""
 _LOG: Final = get_limited_logger(__name__)

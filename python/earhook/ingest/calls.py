@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +11,7 @@ from earhook.protocol.events import Ending
 
 from .call import IngestCall, Opening
 from .call_tally import CallTally, IngestBooks
-from .refusal import Refusal, Word
+from .held import HeldBlocks
 
 if TYPE_CHECKING:
     from earhook.clock import Clock
@@ -21,10 +19,9 @@ if TYPE_CHECKING:
 
     from .settings import IngestSettings
 
-__all__ = ["EndedCall", "HeldBytes", "IngestCalls"]
+__all__ = ["EndedCall", "IngestCalls"]
 
 REMEMBERED_CALLS: Final = 10_000
-BUFFER_RETRY_SECONDS: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,32 +43,6 @@ class EndedCall:
     forgotten_at: float
 
 
-class HeldBytes:
-    """What is kept of one block; all of them together have a limit.
-
-    Attributes:
-        size_bytes: Kept so far.
-    """
-
-    __slots__ = ("_calls", "size_bytes")
-
-    def __init__(self, calls: IngestCalls) -> None:
-        self._calls = calls
-        self.size_bytes = 0
-
-    def add(self, more_bytes: int) -> None:
-        """Keep more.
-
-        Raises:
-            Refusal: There is no memory for it.
-        """
-        calls = self._calls
-        if calls.buffered_bytes + more_bytes > calls.settings.buffer_mib << 20:
-            raise Refusal.retry(503, Word.BUFFERS_FULL, BUFFER_RETRY_SECONDS)
-        calls.buffered_bytes += more_bytes
-        self.size_bytes += more_bytes
-
-
 class IngestCalls:
     """All calls of one ingest port. On the loop's thread only.
 
@@ -83,7 +54,7 @@ class IngestCalls:
         clock: Time of all of them.
         ring_seconds: What a ring holds.
         tally: Where everything is counted.
-        buffered_bytes: Of all blocks that are being read or taken.
+        held: Blocks that are being read, wait or are taken.
     """
 
     def __init__(
@@ -96,9 +67,14 @@ class IngestCalls:
         self.tally = CallTally()
         self._calls: dict[str, IngestCall] = {}
         self._ended: OrderedDict[str, EndedCall] = OrderedDict()
-        self.buffered_bytes = 0
+        self.held = HeldBlocks()
         self._empty = asyncio.Event()
         self._empty.set()
+
+    @property
+    def buffered_bytes(self) -> int:
+        """What all blocks that are under way keep of memory."""
+        return self.held.buffered_bytes
 
     @property
     def count(self) -> int:
@@ -168,15 +144,6 @@ class IngestCalls:
     async def wait_idle(self) -> None:
         """Wait until there is no call."""
         await self._empty.wait()
-
-    @contextmanager
-    def hold(self) -> Iterator[HeldBytes]:
-        """Count what is kept of a block while it is read and decoded."""
-        held = HeldBytes(self)
-        try:
-            yield held
-        finally:
-            self.buffered_bytes -= held.size_bytes
 
     def books(self) -> IngestBooks:
         """The books of the calls that are live."""

@@ -62,6 +62,20 @@ class IngestHouse:
         self.answering: set[asyncio.Task[object]] = set()
         self.is_ending = False
         self.on_gone: Callable[[], None] | None = None
+        self._made_room_at = -math.inf
+
+    def make_room(self) -> None:
+        """Where nearly all places are taken, end connections that nobody has used for a while.
+
+        Otherwise one sender could keep all places, with a request a minute on each.
+        """
+        now = self.loop.time()
+        is_crowded = len(self.connections) >= _CROWDED_SHARE * self.limits.connections
+        if not is_crowded or now - self._made_room_at < _MAKE_ROOM_SECONDS:
+            return
+        self._made_room_at = now
+        for connection in tuple(self.connections):
+            connection.end_if_unused(self.limits.head_seconds)
 
 
 class IngestConnection(asyncio.Protocol):
@@ -69,6 +83,7 @@ class IngestConnection(asyncio.Protocol):
 
     __slots__ = (
         "_arrival",
+        "_came_at",
         "_carries_call",
         "_framing",
         "_held_back_seconds",
@@ -92,7 +107,8 @@ class IngestConnection(asyncio.Protocol):
         self._house = house
         self._arrival = arrival
         self._framing = RequestFraming(house.limits)
-        self._pace = Pace(house.limits, house.loop.time())
+        self._came_at = house.loop.time()
+        self._pace = Pace(house.limits, self._came_at)
         self._transport: asyncio.Transport | None = None
         self._inner: AiohttpSide | None = None
         self._request: OpenRequest | None = None
@@ -129,6 +145,7 @@ class IngestConnection(asyncio.Protocol):
         house = self._house
         self._transport = cast("asyncio.Transport", transport)
         self._is_secure = transport.get_extra_info("ssl_object") is not None
+        house.make_room()
         if len(house.connections) >= house.limits.connections:
             house.tally.closed_early[Closing.FULL] += 1
             self._transport.abort()
@@ -345,7 +362,7 @@ class IngestConnection(asyncio.Protocol):
         if request.is_last:
             self._part()
             return False
-        if not await request.discard() or self._is_parting:
+        if not await self._discard(request) or self._is_parting:
             return False
         self._request = None
         if not self._is_blocked:
@@ -355,16 +372,43 @@ class IngestConnection(asyncio.Protocol):
         self._arm()
         return True
 
+    async def _discard(self, request: OpenRequest) -> bool:
+        """Throw away what is left of a body; whether it came to its end."""
+        seconds = self._house.limits.head_seconds if self._is_stranger else None
+        try:
+            async with asyncio.timeout(seconds):
+                return await request.discard()
+        except TimeoutError:
+            self._part()
+            return False
+
     def _proceed(self) -> None:
         self._framing.proceed()
-        self._pace.await_request(self._house.loop.time())
+        limits = self._house.limits
+        seconds = limits.head_seconds if self._is_stranger else limits.keep_alive_seconds
+        self._pace.await_request(self._house.loop.time(), seconds)
         self._turn()
+
+    @property
+    def _is_stranger(self) -> bool:
+        """Whether no request of this connection was authenticated so far.
+
+        Strangers have few places, so nobody keeps one for long: not idle, not with a body that
+        nobody wants, and not with one look after the other whether we live.
+        """
+        return not self._arrival.place.is_left
+
+    @property
+    def _has_overstayed(self) -> bool:
+        since = self._house.loop.time() - self._came_at
+        return self._is_stranger and since > _STRANGER_STAYS * self._house.limits.head_seconds
 
     def send_reply(self, request: OpenRequest, reply: Reply) -> None:
         """Send a final answer, once."""
         if reply.carries_call is not None:
             self._carries_call = reply.carries_call
         is_over = self._house.is_ending and not self._carries_call
+        is_over = is_over or self._has_overstayed
         request.is_last = request.is_last or reply.close or is_over
         self._write(reply, closes=request.is_last, with_body=request.head.method != "HEAD")
         request.is_answered = True
@@ -385,6 +429,11 @@ class IngestConnection(asyncio.Protocol):
         """End now if no request is open, or has begun, and no call waits for its next block."""
         waits = self._carries_call and not whatever_it_carries
         if self._request is None and not self._framing.is_within_head and not waits:
+            self._close()
+
+    def end_if_unused(self, seconds: float) -> None:
+        """End now if the last request is longer ago than that."""
+        if self._request is None and self._pace.idle_seconds(self._house.loop.time()) > seconds:
             self._close()
 
     def abort(self) -> None:
@@ -520,6 +569,11 @@ class IngestConnection(asyncio.Protocol):
             self._timer = None
 
 
+_CROWDED_SHARE: Final = 0.9
+_MAKE_ROOM_SECONDS: Final = 1.0
+"""To look through ten thousand connections takes some milliseconds."""
+_STRANGER_STAYS: Final = 2.0
+"""In times of a head's: a connection that nobody proved ends with its next answer then."""
 _ALLOW: Final = ("Allow", "GET, HEAD, POST")
 _RETRY: Final = ("Retry-After", "10")
 _LINGER_SECONDS: Final = 0.05

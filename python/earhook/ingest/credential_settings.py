@@ -5,6 +5,7 @@ that payloads are encrypted with. They are read, and their files too, by the con
 from __future__ import annotations
 
 import datetime
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -46,10 +47,23 @@ class TokenSettings(Settings):
 
     @field_validator("expires", mode="before")
     @classmethod
-    def _is_no_number(cls, expires: object) -> object:
-        if isinstance(expires, int | float) or (isinstance(expires, str) and expires.isdigit()):
-            raise ValueError("a date such as 2026-12-31, or a time such as 2026-12-31T12:00:00Z")
-        return expires
+    def _is_a_time(cls, expires: object) -> object:
+        moment = expires
+        if isinstance(expires, str):
+            with suppress(ValueError):
+                moment = datetime.datetime.fromisoformat(expires)
+                if len(expires) == len("2026-12-31"):
+                    return moment.date()
+        if isinstance(moment, datetime.datetime):
+            is_clear = moment.tzinfo is not None
+        else:
+            is_clear = moment is None or isinstance(moment, datetime.date)
+        if not is_clear:
+            raise ValueError(
+                "must be a date such as 2026-12-31, or a time with its offset such as "
+                "2026-12-31T12:00:00Z"
+            )
+        return moment
 
     @model_validator(mode="after")
     def _is_complete(self) -> Self:
@@ -121,9 +135,9 @@ class IssuerSettings(Settings):
         key_sets = (self.jwks_url is not None) + (self.jwks_file is not None)
         if key_sets != (1 if public else 0):
             raise ValueError(
-                f"{' and '.join(public)} need exactly one of jwks_url and jwks_file"
+                f"for {' and '.join(public)}, give exactly one of jwks_url and jwks_file"
                 if public
-                else "HS256 is checked with a secret: remove jwks_url and jwks_file"
+                else "HS256 is checked with a secret: give secret_file, no jwks_url or jwks_file"
             )
         secrets = (self.secret is not None) + (self.secret_file is not None)
         if secrets != (1 if "HS256" in self.algorithms else 0):

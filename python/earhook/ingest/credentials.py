@@ -13,7 +13,7 @@ from typing import TypeAlias
 from earhook.edge.request import RequestHead
 from earhook.ids import KeyName
 
-__all__ = ["Accepted", "Authenticate", "IngestRequest", "Refused", "Verdict"]
+__all__ = ["Accepted", "Authenticate", "IngestRequest", "Party", "Refused", "Verdict"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,10 @@ class IngestRequest:
 
     head: RequestHead
     address: str
+
+
+Party: TypeAlias = tuple[KeyName, frozenset[str]]
+"""A credential, and whom it speaks for: an issuer of tokens may serve many organizations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,11 @@ class Accepted:
     identity: bytes = field(repr=False)
     organizations: frozenset[str] = frozenset()
     expires_wall_seconds: float | None = None
+
+    @property
+    def party(self) -> Party:
+        """Who answers for the sender: what one party does, no other one has to suffer for."""
+        return self.name, self.organizations
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,14 @@ from __future__ import annotations
 import datetime
 import math
 import re
+from collections import OrderedDict
 from typing import Final
 
 from earhook.ops.histogram import Histogram
 
-__all__ = ["DELAY_BOUNDS_SECONDS", "DelayGauge", "read_delay"]
+from .credentials import Party
+
+__all__ = ["DELAY_BOUNDS_SECONDS", "DelayGauge", "PartyDelays", "read_delay"]
 
 DELAY_BOUNDS_SECONDS: Final = (
     *(0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.5),
@@ -29,6 +32,7 @@ SMOOTHING_SECONDS: Final = 2.0
 LARGEST_STEP: Final = 0.1
 OUTLIER_LIMITS: Final = 4.0
 FORGET_SECONDS: Final = 30.0
+REMEMBERED_PARTIES: Final = 1000
 
 
 def read_delay(stamp: str, wall_seconds: float) -> float | None:
@@ -115,6 +119,45 @@ class DelayGauge:
             self._over = True
         elif smoothed <= RELEASE_SHARE * limit:
             self._over = False
+
+
+class PartyDelays:
+    """The delay of each party by itself, and whether it should begin no more calls.
+
+    Stamps are what senders claim. What one of them claims falsely, by mistake or not, must not
+    close the door for the others; where audio comes late for all, it does so for each of them.
+    """
+
+    def __init__(self, limit_seconds: float | None) -> None:
+        """Make gauges; without a limit nobody is over it."""
+        self._limit_seconds = limit_seconds
+        self._gauges: OrderedDict[Party, DelayGauge] = OrderedDict()
+
+    def observe(self, party: Party, delay_seconds: float | None, now: float) -> None:
+        """Count what one request of a party told; as `DelayGauge.observe`."""
+        gauge = self._gauges.get(party)
+        if gauge is None:
+            gauge = self._gauges[party] = DelayGauge(self._limit_seconds)
+            if len(self._gauges) > REMEMBERED_PARTIES:
+                self._gauges.popitem(last=False)
+        self._gauges.move_to_end(party)
+        gauge.observe(delay_seconds, now)
+
+    def is_over(self, party: Party, now: float) -> bool:
+        """Whether new calls of a party should wait."""
+        gauge = self._gauges.get(party)
+        return gauge is not None and gauge.is_over(now)
+
+    def smoothed_seconds(self, party: Party) -> float | None:
+        """The smoothed delay of a party; None where it has told none."""
+        gauge = self._gauges.get(party)
+        return None if gauge is None else gauge.smoothed_seconds
+
+    def replace_limit(self, limit_seconds: float | None) -> None:
+        """Put another limit in service; None: no limit."""
+        self._limit_seconds = limit_seconds
+        for gauge in self._gauges.values():
+            gauge.replace_limit(limit_seconds)
 
 
 def _seconds_of(stamp: str) -> float | None:

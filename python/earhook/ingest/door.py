@@ -31,17 +31,18 @@ from earhook.ids import (
 )
 from earhook.media.format import Channel
 from earhook.media.intake import EncryptionKeys, StreamFormat
-from earhook.ops.logging import get_limited_logger, get_logger
+from earhook.ops.logging import get_limited_logger
 from earhook.protocol.events import Ending
 
 from .block_head import BlockHead, HeadFault, has_end_mark, read_block_head
 from .blocks import Standing
 from .call import IngestCall, Opening, Taken
-from .calls import EndedCall, HeldBytes, IngestCalls
-from .credentials import Accepted, Authenticate, IngestRequest
-from .delay import DelayGauge, read_delay
+from .calls import EndedCall, IngestCalls
+from .credentials import Accepted, Authenticate, IngestRequest, Party
+from .delay import DelayGauge, PartyDelays, read_delay
 from .document import answer_fields, ended_fields
 from .exchange import BodyError
+from .held import HeldBytes
 from .media_type import ACCEPTED_TYPES, Unsupported, read_media_type
 from .refusal import Refusal, Word
 from .reply import Reply, json_reply, plain_reply
@@ -83,7 +84,8 @@ class IngestDoor:
         self.delay = DelayGauge(_limit_seconds(calls))
         self._calls = calls
         self._questions = questions
-        self._refuses_for_delay = False
+        self._delays = PartyDelays(_limit_seconds(calls))
+        self._delayed: set[Party] = set()
 
     async def answer(self, exchange: Exchange) -> Reply:
         """Answer one request; it is the server's `Answer`."""
@@ -106,6 +108,7 @@ class IngestDoor:
     def replace_limits(self) -> None:
         """The settings of the calls were replaced: put the limit of delay in service."""
         self.delay.replace_limit(_limit_seconds(self._calls))
+        self._delays.replace_limit(_limit_seconds(self._calls))
 
     async def _serve(self, exchange: Exchange, sender: Accepted) -> Reply:
         """Serve a request whose sender is known."""
@@ -114,10 +117,10 @@ class IngestDoor:
             head = read_block_head(exchange.head)
             if isinstance(head, HeadFault):
                 raise Refusal(400, head)
-            delay = self._observe_delay(exchange.head)
+            delay = self._observe_delay(exchange.head, sender)
             found = self._find(head, sender)
             if isinstance(found, EndedCall):
-                return self._answer_ended(found, head, sender, exchange.body_bytes)
+                return self._answer_ended(exchange, found, head, sender)
             if exchange.body_bytes == 0:
                 return await self._serve_mark(found, head)
             keys, call = self._call_for(exchange.head, head, sender, found)
@@ -133,7 +136,8 @@ class IngestDoor:
                 call.end(Ending.DISCONNECTED)
             raise
         except Refusal as refusal:
-            return self._refuse(refusal, sender, None if call is None else call.opening)
+            opening = None if call is None else call.opening
+            return self._refuse(exchange, refusal, sender, opening)
 
     # Which call it is about.
 
@@ -146,6 +150,11 @@ class IngestDoor:
                 raise Refusal(403, Word.SENDER)
             named = head.organization
             if named is not None and not same_uuid(named, opening.organization_id):
+                raise Refusal(403, Word.ORGANIZATION)
+            # Two senders may have one identity and speak for different organizations: tokens of
+            # one name, or of an issuer that does not say who they were issued to.
+            allowed = sender.organizations
+            if allowed and opening.organization_id.lower() not in allowed:
                 raise Refusal(403, Word.ORGANIZATION)
         return found
 
@@ -160,7 +169,7 @@ class IngestDoor:
         organization = None
         if found is None:
             organization = _organization(head, sender)
-            self._require_room()
+            self._require_room(sender)
         stream = read_media_type(request.value("content-type"))
         if isinstance(stream, Unsupported):
             raise Refusal(
@@ -168,6 +177,7 @@ class IngestDoor:
                 Word.MEDIA_TYPE,
                 headers=(("Accept-Post", ", ".join(ACCEPTED_TYPES)),),
                 more={"reason": str(stream), "accepted": ACCEPTED_TYPES},
+                reason=str(stream),
             )
         keys = self._keys_for(request)
         if found is not None:
@@ -189,21 +199,38 @@ class IngestDoor:
             )
         )
 
-    def _require_room(self) -> None:
-        """Refuse a new call where there is no room, or where audio comes too late already."""
+    def _require_room(self, sender: Accepted) -> None:
+        """Refuse a new call where there is no room, or where audio comes too late already.
+
+        Too late is judged for each party by what it told itself: who tells what is not so, keeps
+        only its own calls out.
+        """
         admission = self._questions.admit()
         if not admission.admitted or admission.probe_only:
-            # Who refused it has counted it, and knows why.
-            raise Refusal.retry(429, Word.NO_ROOM, admission.retry_after_seconds)
-        is_over = self.delay.is_over(self._calls.clock.monotonic_seconds())
-        if is_over is not self._refuses_for_delay:
-            self._refuses_for_delay = is_over
-            smoothed = self.delay.smoothed_seconds
-            milliseconds = None if smoothed is None else round(smoothed * 1000)
-            _LOG.warning("ingest.delayed", over=is_over, smoothed_milliseconds=milliseconds)
+            # Who refused it has counted it.
+            wait_seconds = admission.retry_after_seconds
+            raise Refusal.retry(429, Word.NO_ROOM, wait_seconds, admission.reason)
+        party, now = sender.party, self._calls.clock.monotonic_seconds()
+        is_over = self._delays.is_over(party, now)
+        if is_over is not (party in self._delayed):
+            self._tell_delay(party, is_over=is_over)
         if is_over:
             self._calls.tally.calls_refused[Word.DELAYED] += 1
             raise Refusal.retry(429, Word.DELAYED, DELAYED_RETRY_SECONDS)
+
+    def _tell_delay(self, party: Party, *, is_over: bool) -> None:
+        if not is_over:
+            self._delayed.discard(party)
+            _PEER_LOG.info("ingest.delay_ended", key=party[0])
+            return
+        self._delayed.add(party)
+        _PEER_LOG.warning(
+            "ingest.delayed",
+            key=party[0],
+            smoothed_milliseconds=round((self._delays.smoothed_seconds(party) or 0.0) * 1000),
+            limit_milliseconds=self._calls.settings.delay_limit_milliseconds,
+            remedy="new calls get 429: compare the clocks of sender and gateway, then the network",
+        )
 
     def _keys_for(self, request: RequestHead) -> EncryptionKeys | None:
         """The keys for an encrypted body; None for one that is not (RFC 9110 §8.4)."""
@@ -217,13 +244,15 @@ class IngestDoor:
         headers = (("Accept-Encoding", accepted),)
         raise Refusal(415, Word.CONTENT_ENCODING, headers=headers)
 
-    def _observe_delay(self, request: RequestHead) -> float | None:
+    def _observe_delay(self, request: RequestHead, sender: Accepted) -> float | None:
         stamp = request.value("x-genesys-cloud-timestamp")
         if stamp is None:
             return None
         clock = self._calls.clock
         delay = read_delay(stamp, clock.wall_seconds())
-        self.delay.observe(delay, clock.monotonic_seconds())
+        now = clock.monotonic_seconds()
+        self.delay.observe(delay, now)
+        self._delays.observe(sender.party, delay, now)
         return delay
 
     # A block.
@@ -238,7 +267,8 @@ class IngestDoor:
         """Read a block as a whole, wait for those before it, take it."""
         if call.streaming:
             raise Refusal(409, Word.BUSY)
-        with self._calls.hold() as held, call.turns.turn(head.sequence) as turn:
+        hold = self._calls.held.hold(call.opening.sender.party, self._calls.settings)
+        with hold as held, call.turns.turn(head.sequence) as turn:
             try:
                 async with asyncio.timeout(self._calls.settings.limits.body_seconds):
                     body = await self._read_block(exchange, held)
@@ -250,6 +280,8 @@ class IngestDoor:
                 taken = await call.take_block(body, head.sequence, head.position, keys)
             if taken.standing is Standing.BEYOND:
                 raise Refusal(400, Word.BEYOND)
+            if not taken.accepted_samples:
+                self._require_alive(call)  # it may have ended while the block was held back
             if head.end and taken.fault is None:
                 call.end(Ending.COMPLETED)
         return self._reply(call, taken, head.sequence)
@@ -284,13 +316,13 @@ class IngestDoor:
         return self._reply(found, Taken(Standing.NEXT), head.sequence)
 
     def _answer_ended(
-        self, ended: EndedCall, head: BlockHead, sender: Accepted, body_bytes: int | None
+        self, exchange: Exchange, ended: EndedCall, head: BlockHead, sender: Accepted
     ) -> Reply:
         """A request about a call that has ended: a repetition of what is known, or too late."""
         known, number = ended.next_sequence, head.sequence
         is_repeated = number is not None and known is not None and number < known
-        if ended.ending is not Ending.COMPLETED or not (is_repeated or body_bytes == 0):
-            return self._refuse(Refusal(410, Word.ENDED), sender, ended.opening)
+        if ended.ending is not Ending.COMPLETED or not (is_repeated or exchange.body_bytes == 0):
+            return self._refuse(exchange, Refusal(410, Word.ENDED), sender, ended.opening)
         self._calls.tally.duplicate_blocks += 1
         fields = ended_fields(ended.opening, ended.position, number)
         return json_reply(200, fields, headers=ended.opening.headers())
@@ -383,15 +415,20 @@ class IngestDoor:
         goes_on = call.ending is None
         return json_reply(status, fields, headers=call.opening.headers(), carries_call=goes_on)
 
-    def _refuse(self, refusal: Refusal, sender: Accepted, opening: Opening | None) -> Reply:
+    def _refuse(
+        self, exchange: Exchange, refusal: Refusal, sender: Accepted, opening: Opening | None
+    ) -> Reply:
         self._calls.tally.refusals[refusal.word] += 1
-        session = "" if opening is None else opening.session_id
+        more = {"reason": refusal.reason} if refusal.reason else {}
+        if opening is not None:
+            more["session"] = opening.session_id
         _PEER_LOG.warning(
             "ingest.refused",
             error=str(refusal.word),
             status=refusal.status,
             key=sender.name,
-            session=session,
+            address=exchange.address,
+            **more,
         )
         return refusal.reply(() if opening is None else opening.headers())
 
@@ -438,5 +475,4 @@ def _limit_seconds(calls: IngestCalls) -> float | None:
 
 
 _LAST: Final = 1 << 62
-_LOG: Final = get_logger(__name__)
 _PEER_LOG: Final = get_limited_logger(__name__)

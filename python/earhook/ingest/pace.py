@@ -37,6 +37,7 @@ class Pace:
 
     __slots__ = (
         "_body_due",
+        "_idle_since",
         "_last_byte",
         "_limits",
         "_state",
@@ -50,14 +51,20 @@ class Pace:
         self._state = _State.SILENT
         self.deadline = now + limits.head_seconds
         self._last_byte = now
+        self._idle_since = now
         self._body_due = math.inf
         self._window_ends = math.inf
         self._window_bytes = 0
 
-    def await_request(self, now: float) -> None:
-        """The last request is done with; another may come."""
+    def await_request(self, now: float, seconds: float) -> None:
+        """The last request is done with; another may come within that time."""
         self._state = _State.KEEP_ALIVE
-        self.deadline = now + self._limits.keep_alive_seconds
+        self._idle_since = now
+        self.deadline = now + seconds
+
+    def idle_seconds(self, now: float) -> float:
+        """How long a connection has been between two requests; 0 where it is not."""
+        return now - self._idle_since if self._state is _State.KEEP_ALIVE else 0.0
 
     def begin_head(self, now: float) -> None:
         """A head has begun and is not whole. Repeating it changes nothing."""

@@ -48,6 +48,7 @@ class Refusal(Exception):
         headers: Beside those of every answer.
         more: Fields of the answer beside the word.
         close: Whether the connection ends.
+        reason: More about it, for our log only.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Refusal(Exception):
         headers: tuple[tuple[str, str], ...] = (),
         more: Mapping[str, Any] = MappingProxyType({}),
         close: bool = False,
+        reason: str = "",
     ) -> None:
         super().__init__(word)
         self.status = status
@@ -65,11 +67,12 @@ class Refusal(Exception):
         self.headers = headers
         self.more = more
         self.close = close
+        self.reason = reason
 
     @classmethod
-    def retry(cls, status: int, word: str, after_seconds: int) -> Refusal:
+    def retry(cls, status: int, word: str, after_seconds: int, reason: str = "") -> Refusal:
         """One that may be different in some seconds."""
-        return cls(status, word, headers=(("Retry-After", str(after_seconds)),))
+        return cls(status, word, headers=(("Retry-After", str(after_seconds)),), reason=reason)
 
     def reply(self, ids: tuple[tuple[str, str], ...] = ()) -> Reply:
         """The answer.

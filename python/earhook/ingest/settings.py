@@ -28,7 +28,11 @@ class IngestLimits(Settings):
     )
     headers: int = Field(default=64, ge=8, description="Header lines of a request.")
     keep_alive_seconds: float = Field(
-        default=60.0, gt=0, description="How long a connection may wait between two requests."
+        default=60.0,
+        gt=0,
+        description="How long a connection may wait between two requests. Before its first "
+        "authenticated one it is `head_seconds`, and such a connection ends with its next answer "
+        "after twice that time.",
     )
     body_bytes: int = Field(
         default=1_048_576,
@@ -78,7 +82,8 @@ class IngestLimits(Settings):
         default=10_000,
         ge=1,
         description="Connections in total, authenticated ones included. Above it, new ones are "
-        "closed at once.",
+        "closed at once; and above nine tenths of it, those that were not used for "
+        "`head_seconds`.",
     )
 
 
@@ -148,7 +153,8 @@ class IngestSettings(Settings):
     buffer_mib: int = Field(
         default=64,
         ge=1,
-        description="Memory of all blocks that are being read, in MiB. Above it, blocks get 503.",
+        description="Memory of all blocks that are being read or wait for their turn, in MiB. "
+        "Above it, blocks get 503; so do those of a sender that holds half of it.",
     )
     limits: IngestLimits = Field(default_factory=IngestLimits, description="See `[ingest.limits]`.")
     tokens: tuple[TokenSettings, ...] = Field(

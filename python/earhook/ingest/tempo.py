@@ -15,21 +15,30 @@ TIMES_REAL_TIME: Final = 8.0
 
 
 class Tempo:
-    """A bucket of audio: half a ring at once, then eight times as fast as it is spoken."""
+    """A bucket of audio: half a ring at once, then eight times as fast as it is spoken.
+
+    What comes in pieces, such as a page of Ogg, comes whole: nothing more is decoded before there
+    is room for a piece as long as the longest so far.
+    """
 
     def __init__(self, rate: int, ring_seconds: float) -> None:
         self._rate = rate
         self._most_seconds = ring_seconds / 2
         self._left_seconds = self._most_seconds
+        self._piece_seconds = 0.0
         self._filled_at = 0.0
 
-    def spend(self, samples: int, now: float) -> float:
-        """Count what was decoded.
+    def wait_seconds(self, now: float) -> float:
+        """For how long nothing should be decoded yet; mostly 0."""
+        return max(0.0, (self._piece_seconds - self._left_at(now)) / TIMES_REAL_TIME)
 
-        Returns:
-            For how many seconds nothing more should be decoded; mostly 0.
-        """
-        grown = self._left_seconds + (now - self._filled_at) * TIMES_REAL_TIME
-        self._left_seconds = min(self._most_seconds, grown) - samples / self._rate
+    def spend(self, samples: int, now: float) -> None:
+        """Count what was decoded."""
+        spent = samples / self._rate
+        self._left_seconds = self._left_at(now) - spent
+        self._piece_seconds = min(self._most_seconds, max(self._piece_seconds, spent))
         self._filled_at = now
-        return max(0.0, -self._left_seconds / TIMES_REAL_TIME)
+
+    def _left_at(self, now: float) -> float:
+        grown = self._left_seconds + (now - self._filled_at) * TIMES_REAL_TIME
+        return min(self._most_seconds, grown)

@@ -79,12 +79,17 @@ class Turns:
         self._present.remove(turn)
         if self._taking is turn:
             self._taking = None
-        for waiting in sorted(self._waiting, key=lambda each: each.number or 0):
-            going = self._waiting[waiting]
-            if not going.done() and self._may_go(waiting):
-                self._taking = waiting
-                going.set_result(None)
-                return
+        if self._taking is not None:
+            return
+        # Only the lowest of those that wait can go; however many there are, they are looked at
+        # once. Blocks without a number wait for nothing else, and go first.
+        ready = [each for each, going in self._waiting.items() if not going.done()]
+        if not ready:
+            return
+        first = min(ready, key=lambda each: -1 if each.number is None else each.number)
+        if self._may_go(first):
+            self._taking = first
+            self._waiting[first].set_result(None)
 
     def _may_go(self, turn: Turn) -> bool:
         if self._taking is not None:

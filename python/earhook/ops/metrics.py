@@ -343,12 +343,12 @@ METRICS: Final = (
         'it (`busy`). With `replay = "enforce"` they were refused.',
     ),
     Metric("earhook_replay_store_used", "gauge", (), "Signatures that are remembered, about."),
-    Metric("earhook_replay_store_slots", "gauge", (), "How many can be."),
+    Metric("earhook_replay_store_slots", "gauge", (), "How many can be: the capacity, and as many again so that no corner fills early."),
     Metric(
         "earhook_issuer_keys_age_seconds",
         "gauge",
         ("issuer",),
-        "Since the keys of an issuer of tokens were last fetched.",
+        "Since the keys of an issuer of tokens were last fetched; none is exported before that.",
     ),
     Metric(
         "earhook_issuer_keys_failures_total",
@@ -470,6 +470,13 @@ METRICS: Final = (
         "gauge",
         ("door",),
         "When the certificate in service expires, in seconds since the Unix epoch.",
+    ),
+    Metric(
+        "earhook_token_expiry_seconds",
+        "gauge",
+        ("token",),
+        "When a static token of the ingest expires, in seconds since the Unix epoch; of several "
+        "with one name, the last. None is exported where it has no end.",
     ),
 )
 

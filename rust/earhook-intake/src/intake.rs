@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use earhook_audio::ogg::{OggItem, OggReader};
+use earhook_audio::ogg::OggReader;
 
+use crate::behind::Behind;
 use crate::destination::Destination;
 use crate::encryption::EncryptionKeys;
 use crate::error::IntakeError;
@@ -27,34 +28,12 @@ pub struct Intake {
     behind: Behind,
 }
 
-/// What records held, as far as it has not been read: a few bytes of Opus can stand for minutes,
-/// and whoever waits for a record to be decoded waits for all of it.
-#[derive(Default)]
-struct Behind {
-    bytes: Vec<u8>,
-    read: usize,
-}
-
-impl Behind {
-    fn is_empty(&self) -> bool {
-        self.read == self.bytes.len()
-    }
-
-    fn clear(&mut self) {
-        self.bytes.clear();
-        self.read = 0;
-    }
-}
-
-/// How much of an opened record is decoded in one go: up to ten seconds of packets of three bytes.
-const STEP_BYTES: usize = 256;
-
 /// How the bytes of the open body arrive.
 enum Body {
     None,
     Plain,
     Sealed(Box<Records>),
-    /// All of it has come; something of its last records is behind.
+    /// All of it has come; something of its last record is behind.
     Ending,
     /// A fault was found; whoever goes on is told again.
     Broken(IntakeError),
@@ -106,15 +85,14 @@ impl Intake {
     }
 
     /// Takes the next bytes of the open body. What they hold goes to `to` at once, but for the few
-    /// samples that the conversion of the rate needs what follows for, and for what is behind: see
-    /// [`Intake::is_behind`].
+    /// samples that the conversion of the rate needs what follows for, and for Opus of more than a
+    /// quarter of a second: see [`Intake::is_behind`].
     ///
     /// # Errors
     /// [`IntakeError::NoBody`]; [`IntakeError::Malformed`] or [`IntakeError::Encryption`], and then
     /// for each call until the next body begins. What came before the fault has been given.
     pub fn push(&mut self, chunk: &[u8], to: &mut impl Destination) -> Result<(), IntakeError> {
         self.catch_up(to)?;
-        self.begin_push();
         let outcome = match &mut self.body {
             Body::None | Body::Ending => return Err(IntakeError::NoBody),
             Body::Broken(fault) => return Err(fault.clone()),
@@ -125,9 +103,9 @@ impl Intake {
         outcome.inspect_err(|fault| self.break_off(fault))
     }
 
-    /// Whether something of what was pushed has been decrypted and not decoded yet. Whoever must
-    /// not be held up calls [`Intake::go_on`] until it is not so; whoever does not care pushes on,
-    /// and what is behind is decoded first.
+    /// Whether something of what was pushed has not been decoded yet. Whoever must not be held up
+    /// calls [`Intake::go_on`] until it is not so; whoever does not care pushes on, or ends the
+    /// body, and what is behind is decoded first.
     #[must_use]
     pub fn is_behind(&self) -> bool {
         !self.behind.is_empty()
@@ -138,7 +116,6 @@ impl Intake {
     /// # Errors
     /// As [`Intake::push`].
     pub fn go_on(&mut self, to: &mut impl Destination) -> Result<(), IntakeError> {
-        self.begin_push();
         let outcome = self.read_step(to);
         self.flow.pour(to);
         outcome.inspect_err(|fault| self.break_off(fault))?;
@@ -226,6 +203,16 @@ impl Intake {
         tally
     }
 
+    /// Takes bytes of the announced format; nothing is behind when they come.
+    fn read(&mut self, bytes: &[u8], to: &mut impl Destination) -> Result<(), IntakeError> {
+        if let Reader::Raw(raw) = &mut self.reader {
+            self.suspicion.see(bytes);
+            return raw.take(bytes, &mut self.flow, to);
+        }
+        self.behind.add(bytes);
+        self.read_step(to)
+    }
+
     /// Takes encrypted bytes record by record; nothing is behind when they come.
     fn unseal(&mut self, chunk: &[u8], to: &mut impl Destination) -> Result<(), IntakeError> {
         self.tally.encrypted_bytes += chunk.len() as u64;
@@ -241,7 +228,7 @@ impl Intake {
                     return Err(fault.into());
                 }
             }
-            self.behind.bytes.extend_from_slice(&plain);
+            self.behind.add(&plain);
         }
         self.plain = plain;
         self.read_step(to)
@@ -249,8 +236,9 @@ impl Intake {
 
     fn unseal_last(&mut self, records: &mut Records) -> Result<(), IntakeError> {
         records
-            .end(&mut self.behind.bytes, &mut self.tally)
+            .end(&mut self.plain, &mut self.tally)
             .inspect_err(|_| self.tally.refused_records += 1)?;
+        self.behind.add(&self.plain);
         Ok(())
     }
 
@@ -262,34 +250,18 @@ impl Intake {
         Ok(())
     }
 
-    /// Reads a little of what is behind; of formats that cannot stand for more than they are, all.
+    /// Reads a little of what is behind; of formats that stand for no more than they are, all.
     fn read_step(&mut self, to: &mut impl Destination) -> Result<(), IntakeError> {
-        let Behind { bytes, read } = std::mem::take(&mut self.behind);
-        let step = if matches!(self.reader, Reader::Raw(_)) { bytes.len() } else { STEP_BYTES };
-        let end = bytes.len().min(read + step);
-        let outcome = self.read(bytes.get(read..end).unwrap_or_default(), to);
-        self.behind = Behind { bytes, read: end };
-        if self.behind.is_empty() {
-            self.behind.clear();
-        }
-        outcome
-    }
-
-    fn begin_push(&mut self) {
-        if let Reader::Packets(_, opus) | Reader::Ogg(_, opus) = &mut self.reader {
-            opus.begin_push();
-        }
-    }
-
-    /// Takes bytes of the announced format.
-    fn read(&mut self, bytes: &[u8], to: &mut impl Destination) -> Result<(), IntakeError> {
-        self.suspicion.see(bytes);
         let (tally, suspicion) = (&mut self.tally, &mut self.suspicion);
         let way = &mut Way { flow: &mut self.flow, to, tally, suspicion };
         match &mut self.reader {
-            Reader::Raw(raw) => raw.take(bytes, way.flow, way.to),
-            Reader::Packets(framing, opus) => read_packets(bytes, framing, opus, way),
-            Reader::Ogg(ogg, opus) => read_ogg(bytes, ogg, opus, way),
+            Reader::Raw(raw) => {
+                let bytes = self.behind.take_all();
+                way.suspicion.see(&bytes);
+                raw.take(&bytes, way.flow, way.to)
+            }
+            Reader::Packets(framing, opus) => self.behind.read_packets(framing, opus, way),
+            Reader::Ogg(ogg, opus) => self.behind.read_ogg(ogg, opus, way),
         }
     }
 
@@ -320,46 +292,4 @@ impl Intake {
         self.tally.trailing_bytes += dropped as u64;
         self.suspicion.see_end();
     }
-}
-
-fn read_packets(
-    bytes: &[u8],
-    framing: &mut PacketFraming,
-    opus: &mut OpusReader,
-    way: &mut Way<'_, impl Destination>,
-) -> Result<(), IntakeError> {
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        let (packet, after) = framing.take(rest);
-        match packet {
-            Some([]) => opus.lose_one(way),
-            Some(packet) => opus.take(packet, 0..usize::MAX, way)?,
-            None => {}
-        }
-        rest = after;
-    }
-    Ok(())
-}
-
-fn read_ogg(
-    bytes: &[u8],
-    ogg: &mut OggReader,
-    opus: &mut OpusReader,
-    way: &mut Way<'_, impl Destination>,
-) -> Result<(), IntakeError> {
-    let mut outcome = Ok(());
-    let fed = ogg.feed(bytes, &mut |item| {
-        if outcome.is_ok() {
-            outcome = match item {
-                OggItem::Head(head) => opus.begin_stream(head, way),
-                OggItem::Packet { packet, start, end } => opus.take(packet, start..end, way),
-                OggItem::Lost(samples) => {
-                    opus.lose_samples(samples, way);
-                    Ok(())
-                }
-                _ => Ok(()),
-            };
-        }
-    });
-    outcome.and(fed.map_err(|error| IntakeError::Malformed(error.to_string())))
 }

@@ -20,6 +20,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod behind;
 mod destination;
 mod encryption;
 mod error;

@@ -15,9 +15,6 @@ use crate::tally::Tally;
 const MAX_CONCEALED_SAMPLES: usize = 5_760;
 /// What a lost packet stands for before any has come: 20 ms.
 const USUAL_PACKET_SAMPLES: usize = 960;
-/// What one push may decode to: two minutes. Packets of a few bytes can stand for 120 ms each, and
-/// whoever waits for them to be decoded waits for all of them.
-const MAX_PUSH_SAMPLES: usize = 120 * 48_000;
 /// So many bad packets one after the other, and what we read is no Opus, or no longer.
 const MAX_BAD_PACKETS: u32 = 25;
 
@@ -33,8 +30,7 @@ pub(crate) struct OpusReader {
     /// What was said to be missing, and may be told again by the pages' clock.
     told_samples: usize,
     bad_in_a_row: u32,
-    /// What this push may still decode to.
-    push_samples_left: usize,
+    decoded_samples: u64,
 }
 
 /// What is missing right before the next packet, and not made up for yet.
@@ -58,13 +54,13 @@ impl OpusReader {
             lost: Loss::default(),
             told_samples: 0,
             bad_in_a_row: 0,
-            push_samples_left: MAX_PUSH_SAMPLES,
+            decoded_samples: 0,
         })
     }
 
-    /// More bytes were pushed.
-    pub(crate) fn begin_push(&mut self) {
-        self.push_samples_left = MAX_PUSH_SAMPLES;
+    /// Samples that have been decoded or made up so far.
+    pub(crate) fn decoded_samples(&self) -> u64 {
+        self.decoded_samples
     }
 
     /// Samples that stand for losses that are not made up for yet, at the rate that is wanted.
@@ -105,8 +101,6 @@ impl OpusReader {
             self.told_samples = 0;
             self.decoded.clear();
             if let Ok(samples) = self.decoder.decode(packet, &mut self.decoded) {
-                let left = self.push_samples_left.checked_sub(samples);
-                self.push_samples_left = left.ok_or_else(too_much)?;
                 self.bad_in_a_row = 0;
                 self.packet_samples = samples;
                 way.tally.packets += 1;
@@ -183,15 +177,12 @@ impl OpusReader {
     fn give(&mut self, kept: std::ops::Range<usize>, way: &mut Way<'_, impl Destination>) {
         let channels = self.decoder.channels();
         let samples = self.decoded.len() / channels;
+        self.decoded_samples += samples as u64;
         let end = kept.end.min(samples);
         let start = kept.start.min(end);
         way.flow.add_interleaved(&self.decoded[start * channels..end * channels]);
         way.flow.pour_much(way.to);
     }
-}
-
-fn too_much() -> IntakeError {
-    IntakeError::Malformed("the packets of one piece hold more than two minutes".to_owned())
 }
 
 /// What packets go through after they are decoded.

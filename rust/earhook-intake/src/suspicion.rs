@@ -203,7 +203,7 @@ impl Suspicion {
         let all = self.votes.announced + self.votes.noise + self.votes.others.iter().sum::<f64>();
         for (reading, &seconds) in READINGS.iter().zip(&self.votes.others) {
             if seconds >= ENOUGH_SECONDS && seconds >= ENOUGH_PART * all {
-                return self.settle(reading.name());
+                return self.settle(name_of(*reading));
             }
         }
         if self.votes.noise >= ENOUGH_NOISE_SECONDS && self.votes.noise >= ENOUGH_PART * all {
@@ -258,5 +258,14 @@ fn container_of(head: &[u8]) -> Option<&'static str> {
         [0x1A, 0x45, 0xDF, 0xA3, ..] => Some("audio/webm"),
         [b'.', b's', b'n', b'd', ..] => Some("audio/basic"),
         _ => None,
+    }
+}
+
+/// The codec's name, and the byte order where the short name alone would leave it open: `audio/L16`
+/// has the high byte first, our `L16` the low one.
+fn name_of(codec: Codec) -> &'static str {
+    match codec {
+        Codec::L16Le => "L16LE",
+        known => known.name(),
     }
 }

@@ -118,16 +118,31 @@ fn what_is_no_opus_at_all_is_given_up() {
     assert_eq!(heard.lanes.iter().map(Vec::len).sum::<usize>(), 0);
 }
 
-/// A few bytes can stand for hours: one push must not decode them all.
+/// A few bytes can stand for hours, a page for half a minute: nobody waits for all of it.
 #[test]
-fn one_push_holds_two_minutes_at_most() {
+fn opus_is_decoded_a_quarter_of_a_second_at_a_time() {
     // 48 frames of 2.5 ms without a byte in them (RFC 6716 §3.2.5).
     let silence = framed(&vec![vec![0xE3, 48]; 1_100]);
-    let (heard, outcome) = heard(format("OPUS", 1), None, &silence, &[]);
-    assert!(matches!(outcome, Err(IntakeError::Malformed(_))), "{outcome:?}");
-    assert_eq!(heard.position(), 120 * 8_000);
-    let (heard, outcome) = material::heard(format("OPUS", 1), None, &silence, &[2_000]);
-    assert_eq!((heard.position(), outcome), (132 * 8_000, Ok(())));
+    let page = ogg(1, &some_speech(1));
+    for (name, body) in [("OPUS", &silence), ("OGG", &page)] {
+        let (whole, outcome) = heard(format(name, 1), None, body, &[]);
+        assert_eq!(outcome, Ok(()));
+        let (mut intake, mut so_far) =
+            (Intake::new(format(name, 1)).unwrap(), Collected::default());
+        intake.begin(None);
+        intake.push(body, &mut so_far).unwrap();
+        let (mut before, mut steps) = (0, 0);
+        while intake.is_behind() {
+            intake.go_on(&mut so_far).unwrap();
+            let step = so_far.position() - before;
+            assert!(step <= 2 * (2_000 + 960), "{name}: {step} samples in one go");
+            (before, steps) = (so_far.position(), steps + 1);
+        }
+        intake.end(&mut so_far).unwrap();
+        intake.finish(&mut so_far);
+        assert!(steps >= 3, "{name}: {steps} steps");
+        assert_eq!(so_far.lanes, whole.lanes, "{name}");
+    }
 }
 
 #[test]

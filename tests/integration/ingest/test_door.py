@@ -443,6 +443,25 @@ def test_a_sender_names_its_own_organizations(
     run(story())
 
 
+def test_a_refusal_is_told_with_its_reason_sender_and_address(
+    run: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story() -> None:
+        house = House()
+        await house.ask({"content-type": "audio/PCMU;channels=3"}, codes(0))
+        house.admission = Admission(admitted=False, reason="draining")
+        await house.ask({"content-type": "audio/PCMU"}, codes(0))
+
+    run(story())
+    lines = [record.msg for record in caplog.records if isinstance(record.msg, dict)]
+    told = [line for line in lines if line["event"] == "ingest.refused"]
+    assert [(line["error"], line["reason"]) for line in told] == [
+        ("unsupported-media-type", "channels"),
+        ("no-room", "draining"),
+    ]
+    assert all(line["key"] and line["address"] and "session" not in line for line in told)
+
+
 def test_a_full_gateway_refuses_new_calls_and_goes_on_with_others(run: Any) -> None:
     async def story() -> None:
         house = House()

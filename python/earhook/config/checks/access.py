@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from ipaddress import ip_network
 
 from earhook.config.schema import Configuration
 from earhook.control.fetching import require_fetchable
@@ -33,6 +34,7 @@ def check_access(configuration: Configuration, *, offline: bool) -> Iterator[Fin
         yield doubtful("access", what, "add networks, or remove the table")
     if ranges is not None:
         yield from _check_ranges(ranges, offline=offline)
+    yield from _check_proxies(configuration)
     yield from _check_shared_addresses(configuration)
 
 
@@ -55,6 +57,16 @@ def _check_ranges(ranges: IpRangesSettings, *, offline: bool) -> Iterator[Findin
         yield wrong(f"{where}.copy_file", what, remedy)
     if not offline:
         yield check_url(f"{where}.url", ranges.url)
+
+
+def _check_proxies(configuration: Configuration) -> Iterator[Finding]:
+    """A proxy that is everybody is none: whoever dials names any client it likes."""
+    if configuration.proxies is None:
+        return
+    wide = [name for name in configuration.proxies.networks if ip_network(name).prefixlen == 0]
+    if wide:
+        what = f"{', '.join(wide)} is everybody, so anybody is believed about who the client is"
+        yield wrong("proxies.networks", what, "name the balancers and nobody else")
 
 
 def _check_shared_addresses(configuration: Configuration) -> Iterator[Finding]:

@@ -71,7 +71,7 @@ def check_recording(number: int, settings: RecordingSettings, max_calls: int) ->
     minutes = max(0, int(free / rate / 60))
     if minutes < SOON_FULL_MINUTES:
         what = f"{max_calls} calls fill {directory} in {minutes} minutes"
-        yield doubtful(where, what, "use a larger volume, or lower media.max_calls")
+        yield doubtful(where, what, "use a larger volume, or lower max_calls")
     else:
         yield fine(where, f"can write {directory}, {minutes} minutes of {max_calls} calls fit")
 

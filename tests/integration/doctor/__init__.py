@@ -1,0 +1,1 @@
+"""The doctor before servers that really are ill."""
