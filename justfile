@@ -53,11 +53,13 @@ imports:
 [group('check')]
 docs-check:
     {{python}} -m earhook.config.reference --check
+    {{python}} -m earhook.conform.page --check
 
 # Write the generated pages
 [group('check')]
 docs:
     {{python}} -m earhook.config.reference
+    {{python}} -m earhook.conform.page
 
 # All static checks
 [group('check')]

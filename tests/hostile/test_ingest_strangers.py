@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from earhook.ingest.connection import MAX_REFUSALS
 from earhook.ingest.exchange import Exchange
 from earhook.ingest.reply import Reply, plain_reply
 from earhook.ingest.settings import IngestLimits
@@ -60,6 +61,25 @@ def test_looking_whether_we_live_again_and_again_keeps_no_place(run: Any, until:
                 answered_at = time.monotonic()
                 await until(lambda since=answered_at: time.monotonic() > since + 0.1)
             assert time.monotonic() - began > 0.7, "a sender may come again with a fresh token"
+
+    run(story())
+
+
+def test_whoever_is_refused_again_and_again_has_to_connect_anew(run: Any) -> None:
+    refused = 0
+
+    async def answer(exchange: Exchange) -> Reply:
+        nonlocal refused
+        refused += 1
+        return await (let_in if refused == MAX_REFUSALS else refuse)(exchange)
+
+    async def story() -> None:
+        async with digest_server(answer=answer) as server, raw_http_peer(server.port) as peer:
+            ends = []
+            for _ in range(2 * MAX_REFUSALS):
+                peer.send(CHECK)
+                ends.append((await peer.response()).headers.get("Connection") == "close")
+            assert ends == [False] * (2 * MAX_REFUSALS - 1) + [True]
 
     run(story())
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
@@ -153,7 +153,7 @@ def test_patience_keeps_its_laws(
         st.binary(max_size=200),
         st.dictionaries(
             st.sampled_from(["message", "code", "errorCode", "messageParams", "contextId"]),
-            st.one_of(st.text(max_size=50), st.just("canary"), st.none(), st.integers()),
+            st.one_of(st.text(max_size=50), st.just("canary"), st.none(), st.integers(0, 9)),
         ).map(orjson.dumps),
     ),
     challenge=st.text(max_size=50),
@@ -205,13 +205,12 @@ def test_urls_that_are_taken(url: str) -> None:
 
 @given(url=st.text(max_size=60), name=st.text(max_size=200), key=st.text(max_size=60))
 def test_any_wish_is_judged_and_never_shown_its_key(url: str, name: str, key: str) -> None:
-    secret = Redacted("canary" + key)
-    try:
-        require_audiohook(AudioHookWish(name, url, encryption_key=secret))
-    except ConfigurationError as error:
-        assert all(fault.remedy for fault in error.faults)
-        if "canary" not in name + url:
-            assert "canary" not in str(error)
+    assume("canary" not in name + url)
+    wish = AudioHookWish(name, url, encryption_key=Redacted("canary!" + key))  # no base64
+    with pytest.raises(ConfigurationError) as judged:
+        require_audiohook(wish)
+    assert all(fault.remedy for fault in judged.value.faults)
+    assert "canary" not in str(judged.value)
 
 
 @pytest.mark.parametrize("length", range(1, 40))

@@ -120,6 +120,27 @@ def test_the_same_document_stays_the_same_set(run: Any) -> None:
     run(story())
 
 
+def test_a_failed_fetch_for_a_stranger_is_repeated_soon(
+    run: Any, until: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not only after all the time that keys may be kept for."""
+    monkeypatch.setattr("earhook.control.jwks.RETRY_SECONDS", 0.01)
+
+    async def story() -> None:
+        place, clock = Place(), ManualClock()
+        keys = fetched(place, clock)
+        place.answer = FetchFailed("answered 500")
+        assert not await keys.renew()
+        clock.advance(5)
+        keys.start()  # too soon for a fetch of its own
+        place.answer = document("second")
+        clock.advance(20)
+        await until(lambda: kids(keys) == ["second"])
+        await keys.stop()
+
+    run(story())
+
+
 def test_they_are_kept_fresh_until_stopped(run: Any, until: Callable[..., Any]) -> None:
     async def story() -> None:
         place, clock = Place(), ManualClock()

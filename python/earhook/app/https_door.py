@@ -19,10 +19,11 @@ from earhook.ingest.calls import IngestCalls
 from earhook.ingest.door import DoorQuestions, IngestDoor
 from earhook.ingest.server import IngestServer
 from earhook.ingest.settings import IngestSettings
+from earhook.ingest.shares import CallCap
 
 from .files import Files
 
-__all__ = ["HttpsDoor", "Shared"]
+__all__ = ["HttpsDoor", "Shared", "Shares"]
 
 
 class Shared(NamedTuple):
@@ -34,6 +35,13 @@ class Shared(NamedTuple):
     authenticator: Authenticator
     pressure: Pressure
     stage: Callable[[], Stage]
+
+
+class Shares(NamedTuple):
+    """How many calls may come in: of all senders, and of a credential."""
+
+    admissions: Admissions
+    cap: CallCap
 
 
 class HttpsDoor:
@@ -51,17 +59,21 @@ class HttpsDoor:
     def __init__(
         self,
         settings: IngestSettings,
-        admissions: Admissions,
+        shares: Shares,
         files: Files,
         shared: Shared,
         ring_seconds: float,
     ) -> None:
-        self.admissions = admissions
-        self.calls = IngestCalls(settings, shared.hub, shared.clock, ring_seconds)
+        self.admissions = shares.admissions
+        self.calls = IngestCalls(
+            settings, shared.hub, shared.clock, ring_seconds, lambda: shared.pressure.is_busy
+        )
         self.doorkeeper = IngestDoorkeeper(files.bearer_tokens, shared.authenticator, shared.clock)
         self.payload_keys = files.payload_keys
         self._stage = shared.stage
-        questions = DoorQuestions(self.doorkeeper.judge, self._admit, lambda: self.payload_keys)
+        questions = DoorQuestions(
+            self.doorkeeper.judge, self._admit, lambda: self.payload_keys, shares.cap
+        )
         self.door = IngestDoor(self.calls, questions)
         self.server = IngestServer(
             settings, shared.rules, self.door.answer, certificate=files.ingest_certificate
@@ -70,7 +82,7 @@ class HttpsDoor:
             server=self.server,
             door=self.door,
             calls=self.calls,
-            admissions=admissions,
+            admissions=shares.admissions,
             doorkeeper=self.doorkeeper,
             certificate=files.ingest_certificate,
         )

@@ -135,6 +135,7 @@ _LIMITS: Final = (
     "limits.connections.[!b]*",  # the backlog is a property of the listening socket
     "ingest.path",
     "ingest.max_calls",
+    "ingest.max_calls_per_sender",
     "ingest.acknowledge",
     "ingest.encryption",
     "ingest.*_seconds",

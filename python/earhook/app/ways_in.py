@@ -8,9 +8,11 @@ from typing import Final
 
 from earhook.config.schema import Configuration
 from earhook.control.admission import Admissions
+from earhook.control.call_caps import CallCaps
 from earhook.control.ip_ranges import IpRanges
 from earhook.edge.admission import Admission
 from earhook.edge.redirect import RedirectServer
+from earhook.ids import KeyName
 from earhook.ops.logging import get_logger
 from earhook.transport.connection import CallListeners
 from earhook.transport.server import MediaServer
@@ -18,7 +20,7 @@ from earhook.transport.tally import TransportTally
 from earhook.transport.upgrade import Doors
 
 from .files import Files
-from .https_door import HttpsDoor, Shared
+from .https_door import HttpsDoor, Shared, Shares
 
 __all__ = ["WaysIn"]
 
@@ -28,6 +30,7 @@ class WaysIn:
 
     Attributes:
         rules: What is asked of every connection of every door.
+        caps: How many calls a credential may have.
         admissions: Whether one more call may come in at the media port.
         media: AudioHook over WebSocket.
         https: Call audio over HTTPS POST; None without `[ingest]`.
@@ -39,6 +42,8 @@ class WaysIn:
         media, ingest, shedding = configuration.media, configuration.ingest, configuration.shedding
         tally = TransportTally()
         self.rules = rules = shared.rules
+        self.caps = CallCaps()
+        self._replace_caps(configuration)
         self._stage = shared.stage
         self.admissions = Admissions(media.max_calls, shedding, shared.pressure)
         listeners = CallListeners(
@@ -51,7 +56,7 @@ class WaysIn:
         self.media = MediaServer(
             media,
             rules,
-            Doors(shared.authenticator.judge, self._admit, listeners),
+            Doors(shared.authenticator.judge, self._admit, listeners, has_room=self._has_room),
             clock=shared.clock,
             tally=tally,
             certificate=files.certificate,
@@ -60,7 +65,8 @@ class WaysIn:
         if ingest is not None:
             admissions = Admissions(ingest.max_calls, shedding, shared.pressure)
             ring_seconds = configuration.ring.seconds
-            self.https = HttpsDoor(ingest, admissions, files, shared, ring_seconds)
+            shares = Shares(admissions, self.caps.of)
+            self.https = HttpsDoor(ingest, shares, files, shared, ring_seconds)
         redirect, access = configuration.redirect, configuration.access
         self.redirect = None if redirect is None else RedirectServer(redirect, rules)
         ranges = None if access is None else access.ip_ranges
@@ -123,6 +129,7 @@ class WaysIn:
         """Put the limits of another configuration in service, for what comes from now on."""
         limits = fresh.limits.connections
         self.admissions.replace(fresh.media.max_calls, fresh.shedding)
+        self._replace_caps(fresh)
         self.media.replace_limits(limits)
         if self.redirect is not None:
             self.redirect.replace_limits(limits)
@@ -130,6 +137,15 @@ class WaysIn:
             self.https.admissions.replace(fresh.ingest.max_calls, fresh.shedding)
             self.https.server.entrance.replace_limits(limits)
             self.https.replace(fresh.ingest)
+
+    def _replace_caps(self, configuration: Configuration) -> None:
+        ingest = configuration.ingest
+        senders = () if ingest is None else (*ingest.tokens, *ingest.issuers)
+        self.caps.replace(configuration.keys, senders)
+
+    def _has_room(self, key_name: KeyName) -> bool:
+        cap = self.caps.of(key_name)
+        return cap is None or self.media.calls_of(key_name) < cap
 
     def _admit(self) -> Admission:
         return self.admissions.judge(

@@ -20,6 +20,7 @@ __all__ = [
     "SecretOption",
     "UrlArgument",
     "read_credential",
+    "read_secret_text",
     "tls_context",
 ]
 
@@ -88,6 +89,19 @@ def read_credential(
     return credential
 
 
+def read_secret_text(option: str, value: str | None, file: Path | None) -> str | None:
+    """What the file holds, else the value.
+
+    Raises:
+        ConfigurationError: The file cannot be read.
+    """
+    faults: list[ConfigurationFault] = []
+    text = _value(option, value, file, faults)
+    if faults:
+        raise ConfigurationError(faults)
+    return text
+
+
 def tls_context(url: str, cafile: Path | None, *, insecure: bool) -> ssl.SSLContext | None:
     """How the server's certificate is checked; None for a plain `ws://` URL.
 
@@ -96,17 +110,9 @@ def tls_context(url: str, cafile: Path | None, *, insecure: bool) -> ssl.SSLCont
     """
     if not url.startswith("wss:"):
         return None
-    context = ssl.create_default_context()
-    if cafile is not None:
-        try:
-            context.load_verify_locations(cafile)
-        except (OSError, ssl.SSLError) as error:
-            what = f"{cafile}: {error.strerror or 'holds no certificate in PEM'}"
-            raise ConfigurationError([ConfigurationFault("--cafile", what)]) from None
-    if insecure:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
+    from earhook.transport.dial import client_context
+
+    return client_context(cafile, insecure=insecure)
 
 
 def _value(

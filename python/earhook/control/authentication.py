@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from earhook.ops.logging import get_limited_logger
+from earhook.ops.logging import get_state_logger
 from earhook.protocol.settings import SignatureSettings
 from earhook.protocol.signature import (
     Accepted,
@@ -24,7 +24,7 @@ from .settings import KeySettings, SignatureAndReplaySettings
 
 __all__ = ["Authenticator"]
 
-_LOG: Final = get_limited_logger(__name__)
+_LOG: Final = get_state_logger(__name__)
 
 
 class Authenticator:

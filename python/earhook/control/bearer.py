@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import operator
 import secrets
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
@@ -23,6 +24,9 @@ from .jwt import MAX_TOKEN_CHARACTERS, Flaw, Issuer, Unverified, WebToken, read_
 __all__ = ["BearerTokens", "StaticToken", "token_digest"]
 
 MAX_REMEMBERED: Final = 10_000
+MAX_REMEMBERED_FLAWS: Final = 1000
+FLAW_SECONDS: Final = 10.0
+"""As long as no keys are fetched again for a stranger: a good one is not kept out for longer."""
 
 _DIGEST_KEY: Final = secrets.token_bytes(32)
 
@@ -42,6 +46,14 @@ class _Remembered(NamedTuple):
 
     token: WebToken
     key_set: KeySet
+
+
+class _RememberedFlaw(NamedTuple):
+    """Why a token was refused, when, and the keys of all issuers at that time."""
+
+    flaw: Flaw
+    wall_seconds: float
+    key_sets: tuple[KeySet, ...]
 
 
 class BearerTokens:
@@ -64,6 +76,8 @@ class BearerTokens:
         self._issuers = tuple(issuers)
         self._max_remembered = max_remembered
         self._remembered: OrderedDict[bytes, _Remembered] = OrderedDict()
+        self._flaws: OrderedDict[bytes, _RememberedFlaw] = OrderedDict()
+        self._algorithms = frozenset[str]().union(*(each.algorithms for each in self._issuers))
 
     def __len__(self) -> int:
         return len(self._static) + len(self._issuers)
@@ -83,6 +97,11 @@ class BearerTokens:
         """JSON Web Tokens known to be good."""
         return len(self._remembered)
 
+    @property
+    def remembered_flaws(self) -> int:
+        """Tokens known to be bad; one that comes again and again is looked up, not checked."""
+        return len(self._flaws)
+
     async def judge(self, token: str, wall_seconds: float) -> Accepted | Flaw:
         """Decide about a token's text; suspends only to fetch keys that are not known yet."""
         if len(token) > MAX_TOKEN_CHARACTERS:
@@ -101,8 +120,12 @@ class BearerTokens:
     ) -> Accepted | Flaw:
         found = self._recall(digest)
         if found is None:
+            known = self._recall_flaw(digest, wall_seconds)
+            if known is not None:
+                return known
             checked = await self._check(token)
             if isinstance(checked, Flaw):
+                self._remember_flaw(digest, checked, wall_seconds)
                 return checked
             found = checked.token
             if found.flaw_at(wall_seconds) is None:
@@ -110,7 +133,7 @@ class BearerTokens:
         return found.flaw_at(wall_seconds) or _accepted(found)
 
     async def _check(self, token: str) -> _Remembered | Flaw:
-        unverified = read_token(token)
+        unverified = read_token(token, self._algorithms)
         if isinstance(unverified, Flaw):
             # What is no JSON Web Token may have been meant as a static one.
             return unverified if token.count(".") == 2 else Flaw.UNKNOWN_TOKEN
@@ -132,6 +155,25 @@ class BearerTokens:
             return None
         self._remembered.move_to_end(digest)
         return remembered.token
+
+    def _recall_flaw(self, digest: bytes, wall_seconds: float) -> Flaw | None:
+        """What was wrong with a token a moment ago, unless there are other keys by now."""
+        found = self._flaws.get(digest)
+        if found is None:
+            return None
+        same = all(map(operator.is_, found.key_sets, self._key_sets()))
+        if same and 0 <= wall_seconds - found.wall_seconds < FLAW_SECONDS:
+            return found.flaw
+        del self._flaws[digest]
+        return None
+
+    def _remember_flaw(self, digest: bytes, flaw: Flaw, wall_seconds: float) -> None:
+        self._flaws[digest] = _RememberedFlaw(flaw, wall_seconds, self._key_sets())
+        if len(self._flaws) > MAX_REMEMBERED_FLAWS:
+            self._flaws.popitem(last=False)
+
+    def _key_sets(self) -> tuple[KeySet, ...]:
+        return tuple(issuer.keys.current for issuer in self._issuers)
 
     def _remember(self, digest: bytes, checked: _Remembered) -> None:
         self._remembered[digest] = checked

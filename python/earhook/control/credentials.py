@@ -19,7 +19,14 @@ from earhook.protocol.signature import Credential, KeyRing
 
 from .settings import AdminSettings, KeySettings, decode_secret
 
-__all__ = ["exposed_files", "read_keyring", "read_secret_file", "read_token", "warn_exposed"]
+__all__ = [
+    "exposed_files",
+    "key_name",
+    "read_keyring",
+    "read_secret_file",
+    "read_token",
+    "warn_exposed",
+]
 
 MAX_SECRET_FILE_BYTES: Final = 4096
 
@@ -41,6 +48,11 @@ def read_keyring(keys: Sequence[KeySettings]) -> KeyRing:
         except ConfigurationError as error:
             faults.extend(error.faults)
     raise ConfigurationError(faults)
+
+
+def key_name(number: int, key: KeySettings) -> KeyName:
+    """What a key is called; `number`: of its table, from 0."""
+    return KeyName(key.name or f"key-{number + 1}")
 
 
 def read_token(settings: AdminSettings) -> str | None:
@@ -95,7 +107,7 @@ def _credential(
         return None
     try:
         return Credential(
-            name=KeyName(key.name or f"key-{number + 1}"),
+            name=key_name(number, key),
             api_key=api_key,
             secrets=decoded,
             unsigned=key.unsigned,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from earhook.edge.tally import Closing, EdgeTally
 from earhook.ingest.refusal import Word
+from earhook.ingest.shares import SENDER_CALLS, SENDER_RATE
 from earhook.ingest.tally import IngestSnapshot, Slow
 from earhook.protocol.signature import Refusal
 from earhook.sinks.base import SinkSnapshot
@@ -164,7 +165,7 @@ def read_ingest_calls(readings: Readings, calls: IngestCalls) -> None:
         "earhook_calls_refused_total",
         tally.calls_refused,
         label="reason",
-        known=(Word.DELAYED, Word.NO_ROOM, Word.DUPLICATE_SESSION),
+        known=(Word.DELAYED, Word.NO_ROOM, Word.DUPLICATE_SESSION, SENDER_CALLS, SENDER_RATE),
         door="ingest",
     )
     live = calls.books()

@@ -117,6 +117,7 @@ class FetchedKeys:
         self._digest = b""
         self._attempted_seconds: float | None = None
         self._fetched_seconds: float | None = None
+        self._has_failed = False
         self._fetching: asyncio.Task[bool] | None = None
         self._keeping: asyncio.Task[None] | None = None
 
@@ -165,10 +166,10 @@ class FetchedKeys:
 
     async def _keep_fresh(self) -> None:
         while True:
-            failures = self.failures
             await self.renew()
             seconds = self.cache_seconds
-            if self.failures > failures:
+            # Where it was too soon to fetch again, it is the fetch before that has failed.
+            if self._has_failed:
                 seconds = min(RETRY_SECONDS, seconds)
             await asyncio.sleep(seconds)
 
@@ -185,6 +186,7 @@ class FetchedKeys:
             self._say_failed("a defect of ours", exc_info=True)
             return False
         self._fetched_seconds = self._clock.monotonic_seconds()
+        self._has_failed = False
         if keys is None:
             return False
         self._digest, self.current = digest, keys
@@ -193,6 +195,7 @@ class FetchedKeys:
 
     def _say_failed(self, reason: str, *, exc_info: bool = False) -> None:
         self.failures += 1
+        self._has_failed = True
         age = self.age_seconds
         _LOG.error(
             "jwks.failed",

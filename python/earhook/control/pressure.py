@@ -81,6 +81,14 @@ class Pressure:
         return tuple(strain for strain, level in self._levels.items() if level.exceeded)
 
     @property
+    def is_busy(self) -> bool:
+        """Whether it is time that is short: then what can wait should.
+
+        Where memory is, to wait with what has come would not free it any sooner.
+        """
+        return self._levels[Strain.CPU].exceeded or self._levels[Strain.LOOP_LAG].exceeded
+
+    @property
     def levels(self) -> Mapping[Strain, Level]:
         """Every figure, as it was at the last sample."""
         return self._levels

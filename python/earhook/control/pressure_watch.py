@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from earhook.ops.logging import get_limited_logger
+from earhook.ops.logging import get_state_logger
 
 from .pressure import Pressure, Sample, Strain
 
@@ -202,4 +202,4 @@ _REMEDIES: Final = {
     Strain.MEMORY: "lower max_calls or ring.seconds, or give it more memory",
     Strain.OPEN_FILES: "raise LimitNOFILE, or lower max_calls",
 }
-_LOG: Final = get_limited_logger(__name__)
+_LOG: Final = get_state_logger(__name__)

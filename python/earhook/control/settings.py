@@ -61,6 +61,12 @@ class KeySettings(Settings):
     organizations: tuple[str, ...] = Field(
         default=(), description="Organization ids that may use this key. Empty: any."
     )
+    max_calls: int | None = Field(
+        default=None,
+        ge=1,
+        description="Live calls of this key at each door; beyond it, new ones get 503 at `[media]` "
+        "and 429 at `[ingest]`. Left out: no limit of its own.",
+    )
 
     @field_validator("secrets")
     @classmethod

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from earhook.edge.access import Access
 from earhook.edge.tls import ServerCertificate
+from earhook.hub.books import LiveBooks
 from earhook.hub.hub import Hub
-from earhook.ingest.call_tally import IngestBooks
 from earhook.ingest.calls import IngestCalls
 from earhook.ingest.door import IngestDoor
 from earhook.ingest.server import IngestServer
@@ -21,7 +21,7 @@ from earhook.protocol.events import Ending
 from earhook.protocol.stream import DropReason
 from earhook.sinks.base import LiveCall, Sink, SinkSnapshot
 from earhook.transport.server import MediaServer
-from earhook.transport.tally import LiveBooks, TransportSnapshot
+from earhook.transport.tally import TransportSnapshot
 
 from . import figures
 from .admin import Check
@@ -154,7 +154,8 @@ class GatewayView:
         # No socket is left unread on purpose but those whose body the ingest has not taken yet,
         # which it counts itself: for all others the loop's lag is the pause.
         readings.put("earhook_read_pause_max_seconds", worst)
-        readings.put("earhook_log_lines_suppressed_total", PEER_LINES.suppressed_total)
+        suppressed = PEER_LINES.suppressed_total + self.hub.suppressed_lines
+        readings.put("earhook_log_lines_suppressed_total", suppressed)
         readings.put("earhook_log_lines_lost_total", lost_lines())
 
     def _read_doors(self, readings: Readings, transport: TransportSnapshot) -> None:
@@ -181,7 +182,7 @@ class GatewayView:
 
     def _read_hub(self, readings: Readings, transport: TransportSnapshot) -> None:
         hub = self.hub.snapshot()
-        live: list[LiveBooks | IngestBooks] = [transport.live]
+        live: list[LiveBooks] = [transport.live]
         if self.ingest is not None:
             live.append(self.ingest.calls.books())
         readings.put("earhook_calls", len(hub.live))

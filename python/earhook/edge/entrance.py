@@ -14,7 +14,7 @@ import ssl
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, cast
 
-from earhook.ops.logging import get_limited_logger
+from earhook.ops.logging import get_limited_logger, get_state_logger
 
 from .accept import AcceptLoop, listen
 from .arrival import Arrival
@@ -240,7 +240,7 @@ class Entrance:
         self._unreported += 1
         now = self._loop.time()
         if now - self._reported_at >= 1.0:
-            _LOG.warning(
+            _STATE_LOG.warning(
                 "connections.refused",
                 door=self._listen_at.door,
                 reason=reason.value,
@@ -334,3 +334,4 @@ _CERTIFICATE_REASONS: Final = {
 }
 _TLS_CLOSE_SECONDS: Final = 2.0
 _LOG: Final = get_limited_logger(__name__)
+_STATE_LOG: Final = get_state_logger(__name__)

@@ -12,7 +12,7 @@ from earhook.clock import Clock
 from earhook.errors import DuplicateSession, UnknownCall
 from earhook.ids import SessionId
 from earhook.media.pipeline import Budget, open_pipeline
-from earhook.ops.logging import get_logger
+from earhook.ops.logging import call_lines, get_logger, report_suppressed
 from earhook.protocol.commands import Command
 from earhook.sinks.base import CallEvent, CallFacts, CallOutcome, LiveCall, Sink
 
@@ -72,6 +72,7 @@ class Hub:
         self._samples_written = 0
         self._samples_dropped: Counter[str] = Counter()
         self._unbalanced_calls = 0
+        self._lines = call_lines(clock)
 
     def open(self, facts: CallFacts, door: CallDoor) -> LiveCall:
         """Make a call live: reserve its ring, tell every sink.
@@ -89,7 +90,9 @@ class Hub:
         self._opened_calls += 1
         for sink in self._sinks:
             sink.attach(call)
-        logger.info("call.opened", **self._named(call), codec=facts.media.codec)
+        # Where there are too many lines, the closing ones say all of it.
+        if logger.isEnabledFor(logging.INFO) and self._lines.admit("call.opened", spare=10.0):
+            logger.info("call.opened", **self._named(call), codec=facts.media.codec)
         return call
 
     def publish(self, call: LiveCall, event: CallEvent) -> None:
@@ -129,7 +132,10 @@ class Hub:
         found[1].submit(command)
 
     def sweep(self) -> None:
-        """Forget calls that can no longer be resumed, and report those a sink never settled."""
+        """Forget calls that can no longer be resumed, and report those a sink never settled.
+
+        Also say how many lines of calls were suppressed.
+        """
         now = self._clock.monotonic_seconds()
         while self._lingering and self._lingering[0][0] <= now:
             _, call = self._lingering.popleft()
@@ -137,6 +143,7 @@ class Hub:
                 sink.forget(call)
         for call in [call for call, due in self._unreported.items() if due <= now]:
             self._report(call)
+        report_suppressed(self._lines)
 
     def finish(self) -> None:
         """The sinks have stopped: report every ended call now, and let go of all of them."""
@@ -146,6 +153,7 @@ class Hub:
             for sink in self._sinks:
                 sink.forget(call)
         self._lingering.clear()
+        report_suppressed(self._lines)
 
     @property
     def live_calls(self) -> int:
@@ -156,6 +164,11 @@ class Hub:
     def unreported_calls(self) -> int:
         """Ended calls whose sinks have not all settled."""
         return len(self._unreported)
+
+    @property
+    def suppressed_lines(self) -> int:
+        """Lines of calls that were not written so far."""
+        return self._lines.suppressed_total
 
     def snapshot(self) -> HubSnapshot:
         """Plain values; cheap enough for every scrape."""
@@ -173,7 +186,10 @@ class Hub:
         )
 
     def _report(self, call: LiveCall) -> None:
-        """Write the one closing line of a call, with the books of every sink."""
+        """Write the one closing line of a call, with the books of every sink.
+
+        Lines are limited; what is counted is not.
+        """
         if self._unreported.pop(call, None) is None or call.outcome is None:
             return
         outcome = call.outcome
@@ -184,8 +200,13 @@ class Hub:
         )
         if not balanced:
             self._unbalanced_calls += 1
+        level = _closing_level(call, balanced=balanced)
+        # What lost audio comes before what did not.
+        spare = 6.0 if level < logging.WARNING else 0.0
+        if not (logger.isEnabledFor(level) and self._lines.admit("call.closed", spare=spare)):
+            return
         logger.log(
-            _closing_level(call, balanced=balanced),
+            level,
             "call.closed",
             **self._named(call),
             reason=outcome.reason,

@@ -10,8 +10,11 @@ Positions count samples per channel in the clock of the sender's format.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import OrderedDict
 from enum import StrEnum
 from typing import Final, NamedTuple
+
+from .refusal import Word
 
 __all__ = ["BlockOrder", "Place", "Standing"]
 
@@ -66,6 +69,7 @@ class BlockOrder:
         self._slack = int(clock_rate * SLACK_SECONDS)
         self._last_position = int(clock_rate * longest_seconds)
         self._block_samples = 0
+        self._faults: OrderedDict[int, Word] = OrderedDict()
         self._missing_numbers = _Ranges()
         self._missing_samples = _Ranges()
 
@@ -104,12 +108,33 @@ class BlockOrder:
                 self._missing_numbers.add(sequence - place.missing_blocks, sequence)
             self.next_sequence = sequence
 
-    def take(self, sequence: int | None, samples: int) -> None:
-        """A block was taken, with so many samples; `skip` came before."""
+    def take(self, sequence: int | None, samples: int, fault: Word | None = None) -> None:
+        """A block was taken, with so many samples; `skip` came before.
+
+        Args:
+            sequence: Its number, which is used up.
+            samples: Of it.
+            fault: Why that was not all of it.
+        """
         self.next_position += samples
-        if sequence is not None:
-            self.next_sequence = sequence + 1
+        if sequence is None:
+            return
+        self.next_sequence = sequence + 1
+        if fault is None:
             self._block_samples = samples
+            return
+        self._faults[sequence] = fault
+        if len(self._faults) > REMEMBERED_RANGES:
+            self._faults.popitem(last=False)
+
+    def fault_of(self, sequence: int | None) -> Word | None:
+        """Why a block that was taken before was not taken to its end; None if it was."""
+        return None if sequence is None else self._faults.get(sequence)
+
+    @property
+    def partly_taken(self) -> frozenset[int]:
+        """The numbers of blocks that were taken, but not to their ends."""
+        return frozenset(self._faults)
 
     def _find_by_position(self, position: int | None) -> Place:
         if position is None or position >= self.next_position - self._slack:

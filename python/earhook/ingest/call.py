@@ -7,7 +7,8 @@ it; the hub and the sinks know it from its first audio on.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -28,14 +29,18 @@ from .block_head import (
     SESSION_HEADER,
 )
 from .blocks import BlockOrder, Place, Standing
+from .exchange import BodyCut
 from .refusal import Word
+from .taking import TakingBound, TakingStopped
 from .tempo import Tempo
 from .turns import Turns
 
 if TYPE_CHECKING:
-    from .call_tally import IngestBooks
+    from earhook.hub.books import LiveBooks
+
     from .calls import IngestCalls
     from .credentials import Accepted
+    from .exchange import Exchange
 
 __all__ = ["IngestCall", "Opening", "Taken"]
 
@@ -101,7 +106,8 @@ class IngestCall:
         order: Which of its blocks have come.
         turns: Blocks under way.
         streaming: Whether a request that carries a stream is under way.
-        hold_back: Told when its sender is made to wait; a block's is not, it has sent all of it.
+        sender: Of the stream that is under way: told when it is made to wait, and asked whether it
+            is still there. A block's is not told, it has sent all of it.
         ending: How it ended; None while it goes on.
         quiet_ending: How it ends if nothing more comes.
         seen_at: When its last request was over, of the monotonic clock.
@@ -113,7 +119,7 @@ class IngestCall:
         self.order = BlockOrder(opening.rate, settings.call_seconds)
         self.turns = Turns()
         self.streaming = False
-        self.hold_back: Callable[[float], None] | None = None
+        self.sender: Exchange | None = None
         self.ending: Ending | None = None
         self.quiet_ending = Ending.TIMED_OUT
         self.seen_at = self.opened_at = calls.clock.monotonic_seconds()
@@ -167,9 +173,17 @@ class IngestCall:
         return self.order.find(sequence, at)
 
     async def take_block(
-        self, body: bytes, sequence: int | None, position: int | None, keys: EncryptionKeys | None
+        self,
+        body: bytes,
+        sequence: int | None,
+        position: int | None,
+        keys: EncryptionKeys | None,
+        is_gone: Callable[[], bool],
     ) -> Taken:
         """Take a block that has come completely, if it is next.
+
+        It is not taken to its end if the call ends, if it is too long, or if its sender is too fast
+        and has gone. A number of which something was taken is used up.
 
         Raises:
             CapacityError: As `open`.
@@ -178,18 +192,18 @@ class IngestCall:
         place = self.place(sequence, position)
         if place.standing is not Standing.NEXT:
             self._count_untaken(place.standing, body)
-            return Taken(place.standing)
+            return Taken(place.standing, fault=self.order.fault_of(sequence))
         self.open()
         before, heard = self.position, self.heard_samples
         self.skip(sequence, place)
         start = self.position
         fault: Word | None = Word.MALFORMED
         try:
-            fault = await self._decode_block(body, keys)
+            fault = await self._decode_block(body, keys, self._bound(is_gone))
         finally:
             # Whatever stopped it: what was taken is never taken again.
             if fault is None or self.position > start:
-                self.order.take(sequence, self.position - start)
+                self.order.take(sequence, self.position - start, fault)
         self._calls.tally.blocks += 1
         accepted = self.heard_samples - heard
         return Taken(Standing.NEXT, accepted, self.position - before - accepted, fault)
@@ -239,20 +253,10 @@ class IngestCall:
         Raises:
             MalformedFrame: The body cannot be read any further.
             EncryptionError: A record is not authentic; nothing of it was decoded.
+            BodyCut: Its sender has gone, and what it left is more than may be in a block.
         """
-        intake = self._open_intake
-        start = intake.position
-        self._bytes += len(piece)
-        view = memoryview(piece)
-        for offset in range(0, len(piece), self._step_bytes):
-            self._pieces += 1
-            step = view[offset : offset + self._step_bytes]
-            await self._in_tempo(intake, partial(intake.push, step))
-            if self.ending is not None:
-                return
-        self._note_suspicion()
-        if self.streaming:
-            self.order.take(None, intake.position - start)
+        async with self._in_stream() as bound:
+            await self._push(piece, bound)
 
     async def end_body(self) -> None:
         """A stream's body is complete.
@@ -260,11 +264,11 @@ class IngestCall:
         Raises:
             EncryptionError: Its last record is missing or not authentic.
             MalformedFrame: As `take_piece` said.
+            BodyCut: As `take_piece`.
         """
         if self.ending is None:
-            intake, start = self._open_intake, self.position
-            await self._in_tempo(intake, intake.end)
-            self.order.take(None, self.position - start)
+            async with self._in_stream() as bound:
+                await self._in_tempo(self._open_intake.end, bound)
 
     def limited(self, seconds: float) -> asyncio.Timeout:
         """Bound a stream, which `end` cuts too: `async with call.limited(…):`."""
@@ -308,7 +312,7 @@ class IngestCall:
             self._limit.reschedule(asyncio.get_running_loop().time())
         self._calls.let_go(self)
 
-    def add_up(self, books: IngestBooks) -> None:
+    def add_up(self, books: LiveBooks) -> None:
         """Add it, if it is live, to the books of all live calls."""
         if self._live is None or self.ending is not None:
             return
@@ -323,6 +327,7 @@ class IngestCall:
     def _close(self, live: LiveCall, intake: Intake, ending: Ending) -> None:
         calls, codec = self._calls, self.opening.stream.codec
         try:
+            intake.begin()  # what is behind is dropped: its sender is told, or has gone
             intake.finish()
             calls.tally.packets.update(intake.tally())
         except CoreFault:
@@ -349,38 +354,100 @@ class IngestCall:
             raise RuntimeError("a call takes audio only after it was opened")
         return self._intake
 
-    async def _in_tempo(self, intake: Intake, decode: Callable[[], int]) -> None:
+    def _bound(self, is_gone: Callable[[], bool], *, is_stream: bool = False) -> TakingBound:
+        """How far what comes now is taken."""
+        most_seconds = self._calls.settings.limits.block_seconds
+        end_position = self.position + int(self.opening.rate * most_seconds)
+        return TakingBound(end_position, is_gone, is_stream)
+
+    @asynccontextmanager
+    async def _in_stream(self) -> AsyncIterator[TakingBound]:
+        """Around the taking of a piece of a stream: whatever stops it, what was taken counts."""
+        sender, start = self.sender, self.position
+        bound = self._bound(lambda: sender is None or sender.is_gone, is_stream=True)
+        try:
+            yield bound
+        except TakingStopped:
+            raise BodyCut("the peer has gone") from None
+        finally:
+            self.order.take(None, self.position - start)
+
+    async def _push(self, piece: bytes, bound: TakingBound) -> None:
+        """Push bytes of the open body, a little at a time."""
+        intake, view = self._open_intake, memoryview(piece)
+        self._bytes += len(piece)
+        for offset in range(0, len(piece), self._step_bytes):
+            self._pieces += 1
+            step = view[offset : offset + self._step_bytes]
+            await self._in_tempo(partial(intake.push, step), bound)
+            if self.ending is not None:
+                return
+        self._note_suspicion()
+
+    async def _in_tempo(self, decode: Callable[[], int], bound: TakingBound) -> None:
         """Wait until it is time, then decode; what is behind is decoded so, too.
 
         Not the other way round: what fits is acknowledged at once.
+
+        Raises:
+            TakingStopped: As `bound` said. What is behind is dropped.
         """
-        clock, tempo = self._calls.clock, self._tempo
-        while True:
-            if wait := tempo.wait_seconds(clock.monotonic_seconds()):
-                if self.hold_back is not None:
-                    self.hold_back(wait)
-                await asyncio.sleep(wait)
+        intake = self._open_intake
+        try:
+            while True:
+                await self._wait_until_due(bound)
                 if self.ending is not None:
                     return
-            before = intake.position
-            decode()
-            tempo.spend(intake.position - before, clock.monotonic_seconds())
-            if not intake.is_behind:
-                return
-            decode = intake.go_on
+                before = intake.position
+                decode()
+                self._tempo.spend(intake.position - before, self._calls.clock.monotonic_seconds())
+                if not intake.is_behind:
+                    return
+                decode = intake.go_on
+                await asyncio.sleep(0)  # others have their turn
+        except (TakingStopped, asyncio.CancelledError):
+            intake.begin()
+            raise
 
-    async def _decode_block(self, body: bytes, keys: EncryptionKeys | None) -> Word | None:
-        """Decode a whole block; what is wrong with it, if something is."""
+    async def _wait_until_due(self, bound: TakingBound) -> None:
+        calls = self._calls
+        now, is_strained = calls.clock.monotonic_seconds(), calls.is_strained()
+        wait = self._tempo.wait_seconds(now, is_strained=is_strained)
+        if self.ending is None:
+            bound.check(self.position, must_wait=wait > 0)
+        if wait:
+            if self.sender is not None:
+                self.sender.hold_back(wait)
+            await asyncio.sleep(wait)
+
+    async def _decode_block(
+        self, body: bytes, keys: EncryptionKeys | None, bound: TakingBound
+    ) -> Word | None:
+        """Decode a whole block; why not all of it, if so."""
         intake = self._open_intake
         try:
             intake.begin(keys)
-            await self.take_piece(body)
+            await self._push(body, bound)
             if self.ending is None:
-                await self._in_tempo(intake, intake.end)
+                await self._end_block(bound)
         except (MalformedFrame, EncryptionError) as error:
             return self.note_fault(error)
+        except TakingStopped as stopped:
+            is_cut = stopped.word is Word.CUT
+            self.quiet_ending = Ending.LOST if is_cut else Ending.VIOLATION
+            _LOG.warning("call.block_stopped", session=self.opening.session_id, word=stopped.word)
+            return stopped.word
+        if self.ending is not None:
+            return Word.ENDED
         self.quiet_ending = Ending.TIMED_OUT
         return None
+
+    async def _end_block(self, bound: TakingBound) -> None:
+        """A block is complete. Only of an encrypted one there is something left to decode."""
+        if self.opening.encrypted:
+            await self._in_tempo(self._open_intake.end, bound)
+        else:
+            self._open_intake.end()
 
     def note_fault(self, error: MalformedFrame | EncryptionError) -> Word:
         """Say in the log why a body was not taken to its end, and give the word for it."""

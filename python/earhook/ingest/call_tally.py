@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-__all__ = ["CallTally", "IngestBooks"]
+__all__ = ["CallTally"]
 
 
 @dataclass(slots=True)
@@ -43,17 +43,3 @@ class CallTally:
     packets: Counter[str] = field(default_factory=Counter)
     blocks_by_codec: Counter[str] = field(default_factory=Counter)
     audio_bytes: Counter[str] = field(default_factory=Counter)
-
-
-@dataclass(slots=True)
-class IngestBooks:
-    """Blocks and samples of the calls that are live now, added up when somebody asks.
-
-    `samples_in = written + sum(dropped.values())`, as for each call.
-    """
-
-    frames: Counter[str] = field(default_factory=Counter)
-    audio_bytes: Counter[str] = field(default_factory=Counter)
-    samples_in: int = 0
-    written: int = 0
-    dropped: Counter[str] = field(default_factory=Counter)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from earhook.hub.books import LiveBooks
 from earhook.protocol.events import Ending
 
 from .call import IngestCall, Opening
-from .call_tally import CallTally, IngestBooks
+from .call_tally import CallTally
 from .held import HeldBlocks
+from .shares import CallShares
 
 if TYPE_CHECKING:
     from earhook.clock import Clock
@@ -32,6 +35,7 @@ class EndedCall:
         opening: What it was.
         ending: How it ended; never such that the session may begin anew.
         next_sequence: Above the numbers of all its blocks; None where they had none.
+        partly_taken: Numbers of those of which the end was not taken.
         position: Where it ended.
         forgotten_at: Of the monotonic clock.
     """
@@ -39,6 +43,7 @@ class EndedCall:
     opening: Opening
     ending: Ending
     next_sequence: int | None
+    partly_taken: frozenset[int]
     position: int
     forgotten_at: float
 
@@ -55,19 +60,28 @@ class IngestCalls:
         ring_seconds: What a ring holds.
         tally: Where everything is counted.
         held: Blocks that are being read, wait or are taken.
+        is_strained: Whether the gateway has more to do than it can do well.
+        shares: The calls of each sender.
     """
 
     def __init__(
-        self, settings: IngestSettings, hub: Hub, clock: Clock, ring_seconds: float
+        self,
+        settings: IngestSettings,
+        hub: Hub,
+        clock: Clock,
+        ring_seconds: float,
+        is_strained: Callable[[], bool] = lambda: False,
     ) -> None:
         self.settings = settings
         self.hub = hub
         self.clock = clock
         self.ring_seconds = ring_seconds
+        self.is_strained = is_strained
         self.tally = CallTally()
         self._calls: dict[str, IngestCall] = {}
         self._ended: OrderedDict[str, EndedCall] = OrderedDict()
         self.held = HeldBlocks()
+        self.shares = CallShares()
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -94,6 +108,7 @@ class IngestCalls:
         """Begin a call; nobody is told of it before its first audio."""
         call = IngestCall(self, opening)
         self._calls[opening.session_id.lower()] = call
+        self.shares.enter(opening.sender.party)
         self._empty.clear()
         return call
 
@@ -109,6 +124,7 @@ class IngestCalls:
         if self._calls.get(key) is not call:
             return
         del self._calls[key]
+        self.shares.leave(call.opening.sender.party)
         if not self._calls:
             self._empty.set()
         # A session whose sender was lost, or fell silent, may begin anew.
@@ -118,6 +134,7 @@ class IngestCalls:
                 opening=call.opening,
                 ending=call.ending,
                 next_sequence=call.order.next_sequence,
+                partly_taken=call.order.partly_taken,
                 position=call.position,
                 forgotten_at=self.clock.monotonic_seconds() + seconds,
             )
@@ -145,9 +162,9 @@ class IngestCalls:
         """Wait until there is no call."""
         await self._empty.wait()
 
-    def books(self) -> IngestBooks:
+    def books(self) -> LiveBooks:
         """The books of the calls that are live."""
-        books = IngestBooks()
+        books = LiveBooks()
         for call in self._calls.values():
             call.add_up(books)
         return books

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
 __all__ = ["IngestConnection", "IngestHouse"]
 
+MAX_REFUSALS: Final = 16
+"""401 in a row that end a connection: whoever tries tokens shall pay for a handshake, too."""
+
 
 class IngestHouse:
     """What all connections of a port share.
@@ -97,6 +100,7 @@ class IngestConnection(asyncio.Protocol):
         "_is_talking",
         "_pace",
         "_paused_at",
+        "_refusals",
         "_request",
         "_timer",
         "_timer_at",
@@ -112,6 +116,7 @@ class IngestConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._inner: AiohttpSide | None = None
         self._request: OpenRequest | None = None
+        self._refusals = 0  # of whoever sends, in a row
         self._carries_call = False  # one that goes on, as far as the answers say
         self._is_secure = False
         self._is_parting = False
@@ -128,6 +133,11 @@ class IngestConnection(asyncio.Protocol):
     def is_answering(self) -> bool:
         """Whether a request is open."""
         return self._request is not None and not self._is_parting
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it has ended."""
+        return self._transport is None
 
     def paused_seconds(self, now: float) -> float:
         """How long the socket has been left unread because its body is not taken.
@@ -408,7 +418,8 @@ class IngestConnection(asyncio.Protocol):
         if reply.carries_call is not None:
             self._carries_call = reply.carries_call
         is_over = self._house.is_ending and not self._carries_call
-        is_over = is_over or self._has_overstayed
+        self._refusals = self._refusals + 1 if reply.status == 401 else 0
+        is_over = is_over or self._has_overstayed or self._refusals >= MAX_REFUSALS
         request.is_last = request.is_last or reply.close or is_over
         self._write(reply, closes=request.is_last, with_body=request.head.method != "HEAD")
         request.is_answered = True

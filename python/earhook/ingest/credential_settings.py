@@ -44,6 +44,12 @@ class TokenSettings(Settings):
     organizations: tuple[str, ...] = Field(
         default=(), description="Organization ids that may use this token. Empty: any."
     )
+    max_calls: int | None = Field(
+        default=None,
+        ge=1,
+        description="Live calls of this token beyond which its new ones get 429. Of tables with "
+        "one name the lowest number counts.",
+    )
 
     @field_validator("expires", mode="before")
     @classmethod
@@ -126,6 +132,11 @@ class IssuerSettings(Settings):
     )
     organizations: tuple[str, ...] = Field(
         default=(), description="Organization ids that tokens of this issuer may use. Empty: any."
+    )
+    max_calls: int | None = Field(
+        default=None,
+        ge=1,
+        description="Live calls of all tokens of this issuer beyond which new ones get 429.",
     )
 
     @model_validator(mode="after")

@@ -31,7 +31,7 @@ from earhook.ids import (
 )
 from earhook.media.format import Channel
 from earhook.media.intake import EncryptionKeys, StreamFormat
-from earhook.ops.logging import get_limited_logger
+from earhook.ops.logging import get_limited_logger, get_state_logger
 from earhook.protocol.events import Ending
 
 from .block_head import BlockHead, HeadFault, has_end_mark, read_block_head
@@ -46,6 +46,7 @@ from .held import HeldBytes
 from .media_type import ACCEPTED_TYPES, Unsupported, read_media_type
 from .refusal import Refusal, Word
 from .reply import Reply, json_reply, plain_reply
+from .shares import FULL_RETRY_SECONDS, CallCap
 
 if TYPE_CHECKING:
     from earhook.edge.admission import Admit
@@ -56,7 +57,6 @@ if TYPE_CHECKING:
 __all__ = ["DoorQuestions", "IngestDoor"]
 
 DELAYED_RETRY_SECONDS: Final = 5
-FULL_RETRY_SECONDS: Final = 10
 
 
 class DoorQuestions(NamedTuple):
@@ -66,11 +66,13 @@ class DoorQuestions(NamedTuple):
         authenticate: Who sends a request; asked on every one that is not a check.
         admit: Whether a new call may come in.
         keys: The keys in service that bodies are encrypted with; None: there are none.
+        cap: How many calls a credential may have.
     """
 
     authenticate: Authenticate
     admit: Admit
     keys: Callable[[], EncryptionKeys | None]
+    cap: CallCap = lambda _name: None
 
 
 class IngestDoor:
@@ -185,6 +187,7 @@ class IngestDoor:
             if stream != opening.stream or opening.encrypted is not (keys is not None):
                 raise Refusal(409, Word.FORMAT_CHANGED)
             return keys, found
+        self._require_share(sender)
         return keys, self._calls.make(
             Opening(
                 session_id=SessionId(head.session or str(uuid.uuid4())),
@@ -218,13 +221,23 @@ class IngestDoor:
             self._calls.tally.calls_refused[Word.DELAYED] += 1
             raise Refusal.retry(429, Word.DELAYED, DELAYED_RETRY_SECONDS)
 
+    def _require_share(self, sender: Accepted) -> None:
+        """Refuse a new call of a sender that has its share, or begins them too fast."""
+        calls, cap = self._calls, self._questions.cap(sender.name)
+        now = calls.clock.monotonic_seconds()
+        try:
+            calls.shares.require(sender.party, calls.settings, cap, now)
+        except Refusal as refusal:
+            calls.tally.calls_refused[refusal.reason] += 1
+            raise
+
     def _tell_delay(self, party: Party, *, is_over: bool) -> None:
         if not is_over:
             self._delayed.discard(party)
-            _PEER_LOG.info("ingest.delay_ended", key=party[0])
+            _STATE_LOG.info("ingest.delay_ended", key=party[0])
             return
         self._delayed.add(party)
-        _PEER_LOG.warning(
+        _STATE_LOG.warning(
             "ingest.delayed",
             key=party[0],
             smoothed_milliseconds=round((self._delays.smoothed_seconds(party) or 0.0) * 1000),
@@ -276,12 +289,16 @@ class IngestDoor:
                 raise Refusal(408, Word.TOO_SLOW, close=True) from None
             await call.turns.wait(turn)
             self._require_alive(call)
+            if not body and not call.is_live:
+                return self._answer_nothing(head)
             with _hub_refusals(self._calls):
-                taken = await call.take_block(body, head.sequence, head.position, keys)
+                taken = await call.take_block(
+                    body, head.sequence, head.position, keys, lambda: exchange.is_gone
+                )
             if taken.standing is Standing.BEYOND:
                 raise Refusal(400, Word.BEYOND)
-            if not taken.accepted_samples:
-                self._require_alive(call)  # it may have ended while the block was held back
+            if taken.fault is Word.ENDED:
+                self._require_alive(call)  # it ended while the block was held back
             if head.end and taken.fault is None:
                 call.end(Ending.COMPLETED)
         return self._reply(call, taken, head.sequence)
@@ -315,12 +332,20 @@ class IngestDoor:
             self._calls.rest(found)
         return self._reply(found, Taken(Standing.NEXT), head.sequence)
 
+    def _answer_nothing(self, head: BlockHead) -> Reply:
+        """A body of no length, told at its end only, and no call that it could belong to."""
+        if head.end is not None:
+            raise Refusal(404, Word.UNKNOWN_SESSION)
+        self._calls.tally.checks += 1
+        return plain_reply(200)
+
     def _answer_ended(
         self, exchange: Exchange, ended: EndedCall, head: BlockHead, sender: Accepted
     ) -> Reply:
         """A request about a call that has ended: a repetition of what is known, or too late."""
         known, number = ended.next_sequence, head.sequence
         is_repeated = number is not None and known is not None and number < known
+        is_repeated = is_repeated and number not in ended.partly_taken
         if ended.ending is not Ending.COMPLETED or not (is_repeated or exchange.body_bytes == 0):
             return self._refuse(exchange, Refusal(410, Word.ENDED), sender, ended.opening)
         self._calls.tally.duplicate_blocks += 1
@@ -340,7 +365,7 @@ class IngestDoor:
         if call.is_busy:
             raise Refusal(409, Word.BUSY)
         tally = self._calls.tally
-        call.streaming, call.hold_back = True, exchange.hold_back
+        call.streaming, call.sender = True, exchange
         tally.streams += 1
         before = call.position, call.heard_samples
         try:
@@ -356,7 +381,7 @@ class IngestDoor:
             raise
         finally:
             call.unlimited()
-            call.streaming, call.hold_back = False, None
+            call.streaming, call.sender = False, None
         if not call.is_live:
             tally.checks += 1
             return plain_reply(200)  # not one byte came: somebody looked whether we are here
@@ -411,7 +436,7 @@ class IngestDoor:
 
     def _reply(self, call: IngestCall, taken: Taken, sequence: int | None) -> Reply:
         fields = answer_fields(call, taken, sequence)
-        status = 200 if taken.fault is None else 400
+        status = 200 if taken.fault is None else _FAULT_STATUS.get(taken.fault, 400)
         goes_on = call.ending is None
         return json_reply(status, fields, headers=call.opening.headers(), carries_call=goes_on)
 
@@ -475,4 +500,6 @@ def _limit_seconds(calls: IngestCalls) -> float | None:
 
 
 _LAST: Final = 1 << 62
+_FAULT_STATUS: Final = {Word.TOO_MUCH: 413, Word.CUT: 409}
 _PEER_LOG: Final = get_limited_logger(__name__)
+_STATE_LOG: Final = get_state_logger(__name__)

@@ -58,6 +58,7 @@ class Exchange(Protocol):
         body_bytes: Length of the body where the request tells it; 0: there is none; None: it is
             chunked, and nobody knows.
         certificate: What the client showed in TLS, if it showed anything; checked.
+        is_gone: Whether the connection has ended, so that nobody will read the answer.
     """
 
     @property
@@ -68,6 +69,8 @@ class Exchange(Protocol):
     def body_bytes(self) -> int | None: ...  # noqa: D102
     @property
     def certificate(self) -> PeerCertificate | None: ...  # noqa: D102
+    @property
+    def is_gone(self) -> bool: ...  # noqa: D102
 
     def proven(self) -> None:
         """The request is authenticated: its connection no longer counts among strangers."""

@@ -69,6 +69,11 @@ class OpenRequest:
         self._connection = connection
         self._owes_continue = opened.expects_continue
 
+    @property
+    def is_gone(self) -> bool:
+        """See `Exchange`."""
+        return self._connection.is_gone
+
     def proven(self) -> None:
         """The request is authenticated."""
         self._arrival.place.leave()

@@ -31,10 +31,12 @@ class Word(StrEnum):
     DELAYED = "delayed"
     BUFFERS_FULL = "buffers-full"
     TOO_LARGE = "too-large"
+    TOO_MUCH = "too-much-audio"
     TOO_SLOW = "too-slow"
     TOO_LONG = "too-long"
     OVERLAP = "overlap"
     BEYOND = "beyond"
+    CUT = "cut"
     MALFORMED = "malformed"
     ENCRYPTION = "encryption"
 

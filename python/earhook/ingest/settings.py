@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from earhook.edge.path import as_root
 from earhook.edge.settings import TlsSettings
 from earhook.settings import Settings
 
@@ -15,7 +16,10 @@ __all__ = ["IngestLimits", "IngestSettings"]
 
 
 class IngestLimits(Settings):
-    """`[ingest.limits]`: what one connection may do. Crossing a limit ends that connection."""
+    """`[ingest.limits]`: what one connection may do, and how fast one sender may begin calls.
+
+    Crossing a limit of a connection ends that connection.
+    """
 
     head_seconds: float = Field(
         default=5.0,
@@ -52,6 +56,12 @@ class IngestLimits(Settings):
     body_window_seconds: float = Field(
         default=5.0, gt=0, description="Time over which that rate is looked at."
     )
+    block_seconds: float = Field(
+        default=150.0,
+        gt=0,
+        description="Audio of one block. The rest of a longer one is not taken, and its sender is "
+        "told. A body of 1 MiB of G.711 at 8000 has 131 s.",
+    )
     stream_idle_seconds: float = Field(
         default=10.0,
         gt=0,
@@ -85,6 +95,12 @@ class IngestLimits(Settings):
         "closed at once; and above nine tenths of it, those that were not used for "
         "`head_seconds`.",
     )
+    new_calls_per_second: int = Field(
+        default=100,
+        ge=1,
+        description="New calls of one sender; ten times as many at once, if it began none before. "
+        "Above it, new ones get 429. Live calls of the sender go on.",
+    )
 
 
 class IngestSettings(Settings):
@@ -112,6 +128,13 @@ class IngestSettings(Settings):
     )
     max_calls: int = Field(
         default=5000, ge=1, description="Live calls of this port beyond which new ones get 429."
+    )
+    max_calls_per_sender: int | None = Field(
+        default=None,
+        ge=1,
+        description="Live calls of one sender beyond which its new ones get 429. A sender is a "
+        "token, a key, or the tokens of an issuer that are for the same organizations. Left out: "
+        "nine tenths of `max_calls`, so that no sender can keep all others out.",
     )
     rate: Literal[8000, 16000] = Field(
         default=8000,
@@ -167,9 +190,14 @@ class IngestSettings(Settings):
         default=(), description="Keys that senders encrypt payloads with."
     )
 
+    @property
+    def sender_share(self) -> int:
+        """Live calls that one sender may have."""
+        if self.max_calls_per_sender is not None:
+            return self.max_calls_per_sender
+        return self.max_calls - self.max_calls // 10
+
     @field_validator("path")
     @classmethod
     def _is_a_plain_path(cls, path: str) -> str:
-        if "?" in path or "#" in path:
-            raise ValueError("a path without query and fragment: they differ from call to call")
-        return path.rstrip("/") or "/"
+        return as_root(path)

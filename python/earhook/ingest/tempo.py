@@ -12,11 +12,14 @@ __all__ = ["Tempo"]
 
 TIMES_REAL_TIME: Final = 8.0
 """Sinks that read every 80 ms keep up with this in a ring of two seconds."""
+TIMES_UNDER_STRAIN: Final = 1.5
+"""Files can wait while the gateway has more to do than it can; whoever speaks is not slowed."""
 
 
 class Tempo:
     """A bucket of audio: half a ring at once, then eight times as fast as it is spoken.
 
+    Under strain it is one and a half times; so whoever sends what is spoken notices nothing.
     What comes in pieces, such as a page of Ogg, comes whole: nothing more is decoded before there
     is room for a piece as long as the longest so far.
     """
@@ -27,10 +30,18 @@ class Tempo:
         self._left_seconds = self._most_seconds
         self._piece_seconds = 0.0
         self._filled_at = 0.0
+        self._times = TIMES_REAL_TIME
 
-    def wait_seconds(self, now: float) -> float:
-        """For how long nothing should be decoded yet; mostly 0."""
-        return max(0.0, (self._piece_seconds - self._left_at(now)) / TIMES_REAL_TIME)
+    def wait_seconds(self, now: float, *, is_strained: bool = False) -> float:
+        """For how long nothing should be decoded yet; mostly 0.
+
+        Args:
+            now: Of the monotonic clock.
+            is_strained: Whether the gateway has more to do than it can do well, from now on.
+        """
+        self._left_seconds, self._filled_at = self._left_at(now), now
+        self._times = TIMES_UNDER_STRAIN if is_strained else TIMES_REAL_TIME
+        return max(0.0, (self._piece_seconds - self._left_seconds) / self._times)
 
     def spend(self, samples: int, now: float) -> None:
         """Count what was decoded."""
@@ -40,5 +51,5 @@ class Tempo:
         self._filled_at = now
 
     def _left_at(self, now: float) -> float:
-        grown = self._left_seconds + (now - self._filled_at) * TIMES_REAL_TIME
+        grown = self._left_seconds + (now - self._filled_at) * self._times
         return min(self._most_seconds, grown)

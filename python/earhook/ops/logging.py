@@ -1,8 +1,8 @@
 """Log lines: a dotted event name, keys, and nothing personal.
 
 `get_logger(__name__)` for what the gateway does by itself; `get_limited_logger(__name__)` for
-every line that a stranger on the network can cause, so that no flood becomes a flood of lines.
-Both end in the standard library's logging, where `configure_logging` installs the one way out,
+every line that a stranger on the network can cause, so that no flood becomes a flood of lines;
+`get_state_logger(__name__)` for those of them that no flood may hide. All of them end in the standard library's logging, where `configure_logging` installs the one way out,
 so lines of libraries take the same road.
 
 Nothing is configured at import: a program that only imports Earhook keeps its own logging.
@@ -36,9 +36,12 @@ if TYPE_CHECKING:
 __all__ = [
     "LimitedLogger",
     "LineLimiter",
+    "LineReserve",
+    "call_lines",
     "configure_logging",
     "get_limited_logger",
     "get_logger",
+    "get_state_logger",
     "lost_lines",
     "report_lost",
     "report_suppressed",
@@ -61,8 +64,24 @@ def get_logger(name: str) -> Logger:
 
 
 def get_limited_logger(name: str) -> LimitedLogger:
-    """A logger for lines that a peer or a stranger can cause; all of them share one limit."""
-    return LimitedLogger(get_logger(name), PEER_LINES)
+    """A logger for lines that a peer or a stranger can cause; all of them share one limit.
+
+    Those of level ERROR have the reserve as well.
+    """
+    return LimitedLogger(get_logger(name), PEER_LINES, RESERVED_LINES)
+
+
+def get_state_logger(name: str) -> LimitedLogger:
+    """A logger for how we are, where strangers can have a hand in it: all lines have the reserve.
+
+    For events that are not caused request by request, or of which the first one is news.
+    """
+    return LimitedLogger(get_logger(name), PEER_LINES, RESERVED_LINES, of_states=True)
+
+
+def call_lines(clock: Clock) -> LineLimiter:
+    """The limit on the lines of calls; with the others it keeps the promise of the process."""
+    return LineLimiter(per_second=17.0, burst=36, clock=clock)
 
 
 def configure_logging(
@@ -103,18 +122,19 @@ class LineLimiter:
         self._suppressed: Counter[str] = Counter()
         self.suppressed_total = 0
 
-    def admit(self, event: str, cost: float = 1.0) -> bool:
+    def admit(self, event: str, cost: float = 1.0, spare: float = 0.0) -> bool:
         """Whether a line may be written now. If not, it is counted under `event`.
 
         Args:
             event: What is counted.
             cost: How many plain lines it is as long as.
+            spare: How many must be left for others that matter more.
         """
         now = self._clock.monotonic_seconds()
         grown = self._tokens + (now - self._refilled_at) * self._per_second
         self._tokens = min(self._burst, grown)
         self._refilled_at = now
-        if self._tokens >= cost:
+        if self._tokens >= cost + spare:
             self._tokens -= cost
             return True
         self._suppressed[event] += 1
@@ -128,18 +148,56 @@ class LineLimiter:
         return suppressed
 
 
+class LineReserve:
+    """A line a second for each event, whatever else is written: none can hide another one."""
+
+    def __init__(self, events: int, clock: Clock) -> None:
+        """`events`: so many different ones within a second at most, and as many lines."""
+        self._events = events
+        self._clock = clock
+        self._taken_until: dict[str, float] = {}
+
+    def admit(self, event: str, cost: float = 1.0) -> bool:
+        """Whether this event has a line now; one that is `cost` lines long is for as many seconds.
+
+        What is refused here is not counted: it is asked elsewhere.
+        """
+        now = self._clock.monotonic_seconds()
+        taken = self._taken_until
+        if taken.get(event, now) > now:
+            return False
+        taken.pop(event, None)
+        if len(taken) >= self._events:
+            self._taken_until = taken = {name: due for name, due in taken.items() if due > now}
+            if len(taken) >= self._events:
+                return False
+        taken[event] = now + cost
+        return True
+
+
 class LimitedLogger:
     """The same methods as a logger; lines above the limit are only counted."""
 
-    __slots__ = ("_limiter", "_logger")
+    __slots__ = ("_limiter", "_logger", "_of_states", "_reserve")
 
-    def __init__(self, logger: Logger, limiter: LineLimiter) -> None:
+    def __init__(
+        self,
+        logger: Logger,
+        limiter: LineLimiter,
+        reserve: LineReserve,
+        *,
+        of_states: bool = False,
+    ) -> None:
+        """`of_states`: every line may use the reserve, not only those of level ERROR."""
         self._logger = logger
         self._limiter = limiter
+        self._reserve = reserve
+        self._of_states = of_states
 
     def bind(self, **keys: object) -> LimitedLogger:
         """The same logger with `keys` on every line."""
-        return LimitedLogger(self._logger.bind(**keys), self._limiter)
+        bound, of_states = self._logger.bind(**keys), self._of_states
+        return LimitedLogger(bound, self._limiter, self._reserve, of_states=of_states)
 
     def debug(self, event: str, **keys: object) -> None:
         """Write a line that only helps when looking for a defect."""
@@ -159,7 +217,10 @@ class LimitedLogger:
 
     def _write(self, level: int, event: str, keys: dict[str, object]) -> None:
         cost = _TRACEBACK_COST if keys.get("exc_info") else 1.0
-        if self._logger.isEnabledFor(level) and self._limiter.admit(event, cost):
+        if not self._logger.isEnabledFor(level):
+            return
+        has_reserve = self._of_states or level >= logging.ERROR
+        if (has_reserve and self._reserve.admit(event, cost)) or self._limiter.admit(event, cost):
             self._logger.log(level, event, **keys)
 
 
@@ -195,7 +256,10 @@ def _limit_libraries(record: logging.LogRecord) -> bool:
     if record.name.partition(".")[0] == "earhook":
         return True
     cost = _TRACEBACK_COST if record.exc_info else 1.0
-    return PEER_LINES.admit(f"library.{record.name}", cost)
+    event = f"library.{record.name}"
+    if record.levelno >= logging.ERROR and RESERVED_LINES.admit(event, cost):
+        return True
+    return PEER_LINES.admit(event, cost)
 
 
 def _formatter(*, pretty: bool, colors: bool) -> logging.Formatter:
@@ -266,10 +330,14 @@ _TO_STANDARD_LIBRARY: Final[Callable[..., Any]] = (
     structlog.stdlib.ProcessorFormatter.wrap_for_formatter
 )
 
-PEER_LINES: Final = LineLimiter(per_second=20.0, burst=80, clock=SystemClock())
+PEER_LINES: Final = LineLimiter(per_second=15.0, burst=15, clock=SystemClock())
 """The limit on lines that peers cause: one per process, because the promise is per process.
 
-At most 100 lines in any second, and, at the usual length of a line, less than 1 MiB a minute.
+The promise: at most 100 lines in any second, and less than 1 MiB a minute. In any second it is 30
+lines of peers, 53 of calls, 14 from the reserve and two that count what was suppressed. In any
+minute, at 330 bytes a line of peers and 650 a line that closes a call, it is 960 kB.
 """
+RESERVED_LINES: Final = LineReserve(events=14, clock=SystemClock())
+"""For ERROR lines, and for changes of how we are."""
 
 _LOG: Final = get_logger(__name__)

@@ -343,7 +343,12 @@ METRICS: Final = (
         'it (`busy`). With `replay = "enforce"` they were refused.',
     ),
     Metric("earhook_replay_store_used", "gauge", (), "Signatures that are remembered, about."),
-    Metric("earhook_replay_store_slots", "gauge", (), "How many can be: the capacity, and as many again so that no corner fills early."),
+    Metric(
+        "earhook_replay_store_slots",
+        "gauge",
+        (),
+        "How many can be: the capacity, and as many again so that no corner fills early.",
+    ),
     Metric(
         "earhook_issuer_keys_age_seconds",
         "gauge",

@@ -25,14 +25,14 @@ from .translate import call_event, call_facts, call_outcome, protocol_entries
 
 if TYPE_CHECKING:
     from earhook.clock import Clock
+    from earhook.hub.books import LiveBooks
     from earhook.hub.hub import Hub
-    from earhook.ids import KeyName
     from earhook.media.pipeline import Pipeline
     from earhook.protocol.settings import SessionSettings
     from earhook.sinks.base import LiveCall
 
     from .settings import FrameLimits
-    from .tally import LiveBooks, TransportTally
+    from .tally import TransportTally
     from .upgrade import PeerIdentity
 
 __all__ = ["CallConnection", "CallListeners"]
@@ -74,7 +74,6 @@ class CallConnection(StrictListener):
     __slots__ = (
         "_blocked",
         "_call",
-        "_key_name",
         "_makers",
         "_opened_at",
         "_pipeline",
@@ -92,8 +91,8 @@ class CallConnection(StrictListener):
         )
         now = self._now()
         self.probe_only = peer.probe_only
+        self.key_name = peer.key_name
         self._makers = makers
-        self._key_name: KeyName = peer.key_name
         self._session = Session(makers.settings, identity, now)
         self._call: LiveCall | None = None
         self._pipeline: Pipeline | None = None
@@ -217,7 +216,7 @@ class CallConnection(StrictListener):
         if facts.media is None:
             return  # a session without audio is nothing that sinks could read
         wall_seconds = self._clock.wall_seconds()
-        known = call_facts(facts, facts.media, self._key_name, wall_seconds)
+        known = call_facts(facts, facts.media, self.key_name, wall_seconds)
         self._opened_at = now
         try:
             if self.probe_only:

@@ -10,14 +10,15 @@ import socket as sockets
 import ssl
 import struct
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final, Literal, Protocol, TypeAlias
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 from picows.common import WSError, WSHandshakeError
 
-from earhook.errors import OperatorError
+from earhook.errors import ConfigurationError, ConfigurationFault, OperatorError
 
-__all__ = ["Buffer", "DialError", "DialListener", "DialedSocket", "dial"]
+__all__ = ["Buffer", "DialError", "DialListener", "DialedSocket", "client_context", "dial"]
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 Fault: TypeAlias = Literal["url", "name", "connect", "tls", "timeout", "http"]
@@ -102,6 +103,25 @@ class DialedSocket:
         if raw is not None:
             raw.setsockopt(sockets.SOL_SOCKET, sockets.SO_LINGER, _RESET_ON_CLOSE)
         self.abort()
+
+
+def client_context(cafile: Path | None = None, *, insecure: bool = False) -> ssl.SSLContext:
+    """How a server's certificate is checked: by the machine's authorities, or by those of a file.
+
+    Raises:
+        ConfigurationError: `cafile` cannot be used.
+    """
+    context = ssl.create_default_context()
+    if cafile is not None:
+        try:
+            context.load_verify_locations(cafile)
+        except (OSError, ssl.SSLError) as error:
+            what = f"{cafile}: {error.strerror or 'holds no certificate in PEM'}"
+            raise ConfigurationError([ConfigurationFault("--cafile", what)]) from None
+    if insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 async def dial(

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from earhook.edge.entrance import Entrance, ListenAt
-from earhook.ops.logging import get_logger
+from earhook.hub.books import LiveBooks
+from earhook.ops.logging import get_limited_logger, get_logger
 
 from .gate import GateHouse, UpgradeGate
-from .tally import LiveBooks, TransportSnapshot, TransportTally
+from .tally import NoCall, TransportSnapshot, TransportTally
 from .upgrade import Admission, Doors
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from earhook.edge.arrival import EdgeRules
     from earhook.edge.settings import ConnectionLimits
     from earhook.edge.tls import ServerCertificate
+    from earhook.ids import KeyName
 
     from .settings import MediaSettings
     from .strict import StrictListener
@@ -51,7 +54,8 @@ class MediaServer:
         self._loop = asyncio.get_running_loop()
         self._admit = doors.admit
         self._refusing = False
-        doors = doors._replace(admit=self._admit_call)
+        self._has_room = doors.has_room
+        doors = doors._replace(admit=self._admit_call, has_room=self._has_room_for)
         self._house = GateHouse(settings, rules, doors, self.tally, clock)
         self._house.on_upgraded = self._enter
         self._entrance = Entrance(
@@ -64,6 +68,7 @@ class MediaServer:
         self._open: dict[StrictListener, None] = {}
         self._open_strangers = 0
         self._open_probes = 0
+        self._open_calls: Counter[KeyName] = Counter()
         self._farewells: list[asyncio.TimerHandle] = []
         self._idle = asyncio.Event()
         self._idle.set()
@@ -109,6 +114,10 @@ class MediaServer:
     def probe_connections(self) -> int:
         """Open WebSockets that were let in for a connection test only."""
         return self._open_probes
+
+    def calls_of(self, key_name: KeyName) -> int:
+        """Open WebSockets of one key that may be calls, as `proven_connections` counts them."""
+        return self._open_calls.get(key_name, 0)
 
     @property
     def listeners(self) -> tuple[StrictListener, ...]:
@@ -206,10 +215,18 @@ class MediaServer:
     def _admit_call(self) -> Admission:
         return Admission(admitted=False) if self._refusing else self._admit()
 
+    def _has_room_for(self, key_name: KeyName) -> bool:
+        if self._has_room(key_name):
+            return True
+        self.tally.calls_refused[NoCall.SENDER_CALLS] += 1
+        _PEER_LOG.warning("call.refused", reason=NoCall.SENDER_CALLS.value, key=key_name)
+        return False
+
     def _enter(self, listener: StrictListener) -> None:
         self._open[listener] = None
         self._open_strangers += listener.place is not None
         self._open_probes += listener.probe_only
+        self._open_calls[listener.key_name] += _may_be_call(listener)
         self._idle.clear()
         listener.on_gone = self._forget
 
@@ -217,6 +234,9 @@ class MediaServer:
         del self._open[listener]
         self._open_strangers -= listener.place is not None
         self._open_probes -= listener.probe_only
+        self._open_calls[listener.key_name] -= _may_be_call(listener)
+        if not self._open_calls[listener.key_name]:
+            del self._open_calls[listener.key_name]
         if not self._open:
             self._idle.set()
 
@@ -234,4 +254,9 @@ class MediaServer:
         self._farewells.clear()
 
 
+def _may_be_call(listener: StrictListener) -> bool:
+    return listener.place is None and not listener.probe_only
+
+
 _LOG: Final = get_logger(__name__)
+_PEER_LOG: Final = get_limited_logger(__name__)

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from earhook.edge.path import as_root
 from earhook.edge.settings import ConnectionLimits, TlsSettings
 from earhook.settings import Settings
 
@@ -41,9 +42,7 @@ class MediaSettings(Settings):
     @field_validator("path")
     @classmethod
     def _is_a_plain_path(cls, path: str) -> str:
-        if "?" in path or "#" in path:
-            raise ValueError("a path without query and fragment: they differ from call to call")
-        return path.rstrip("/") or "/"
+        return as_root(path)
 
 
 class FrameLimits(Settings):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
+from earhook.ids import KeyName
 from earhook.ops.logging import get_limited_logger
 
 from .handover import TLS_END_SECONDS, Sponge, let_go
@@ -26,9 +27,10 @@ if TYPE_CHECKING:
 
     from earhook.clock import Clock
     from earhook.edge.caps import Place
+    from earhook.hub.books import LiveBooks
 
     from .settings import FrameLimits
-    from .tally import LiveBooks, TransportTally
+    from .tally import TransportTally
 
 __all__ = ["StrictListener"]
 
@@ -43,6 +45,7 @@ class StrictListener(WSListener):
         limits: What the peer may do.
         tally: Where it is counted.
         on_gone: Called once when the connection is no more; set by the server.
+        key_name: The key it was let in with.
         place: Its place among the strangers, for a peer that was let in without a valid key.
     """
 
@@ -63,6 +66,7 @@ class StrictListener(WSListener):
         "_parts_kind",
         "_protocol",
         "_transport",
+        "key_name",
         "limits",
         "on_gone",
         "place",
@@ -76,6 +80,7 @@ class StrictListener(WSListener):
         self.on_gone: Callable[[StrictListener], None] | None = None
         self.place: Place | None = None
         self.probe_only = False
+        self.key_name = KeyName("")
         self._clock = clock
         self._now = clock.monotonic_seconds
         self._loop = asyncio.get_running_loop()

@@ -13,11 +13,12 @@ from earhook.errors import DuplicateSession, EarhookError, TooManyCalls
 from earhook.ops.histogram import Histogram
 
 if TYPE_CHECKING:
+    from earhook.hub.books import LiveBooks
     from earhook.media.format import MediaFormat
     from earhook.media.pipeline import Pipeline
     from earhook.protocol.stream import Tally
 
-__all__ = ["Broken", "LiveBooks", "NoCall", "TransportSnapshot", "TransportTally"]
+__all__ = ["Broken", "NoCall", "TransportSnapshot", "TransportTally"]
 
 
 class Broken(StrEnum):
@@ -43,13 +44,15 @@ class Broken(StrEnum):
 
 
 class NoCall(StrEnum):
-    """Why a session that was opened became no call."""
+    """Why a session that was opened, or one that could have been, became no call."""
 
     NO_ROOM = "no-room"
     """The memory of all rings is given away."""
     DUPLICATE_SESSION = "duplicate-session"
     NO_PROBE = "no-probe"
     """It was let in while new calls were refused, in case it is a connection test."""
+    SENDER_CALLS = "sender-calls"
+    """Its key has as many calls as it may have: it was not let in."""
 
     @classmethod
     def of(cls, error: EarhookError) -> NoCall:
@@ -81,32 +84,6 @@ class TransportTally(EdgeTally):
         """Take over the frames of a call that ends."""
         self.frames[media.codec] += pipeline.frames
         self.audio_bytes[media.codec] += tally.samples_in * media.bytes_per_group
-
-
-@dataclass(slots=True)
-class LiveBooks:
-    """Frames and samples of the calls that are live now, added up when somebody asks.
-
-    `samples_in = written + sum(dropped.values())`, as for each call.
-    """
-
-    frames: Counter[str] = field(default_factory=Counter)
-    audio_bytes: Counter[str] = field(default_factory=Counter)
-    samples_in: int = 0
-    written: int = 0
-    dropped: Counter[str] = field(default_factory=Counter)
-
-    def add(self, media: MediaFormat, pipeline: Pipeline, tally: Tally) -> None:
-        """Add one call."""
-        self.frames[media.codec] += pipeline.frames
-        self.audio_bytes[media.codec] += tally.samples_in * media.bytes_per_group
-        self.samples_in += tally.samples_in
-        self.written += pipeline.written_samples
-        for reason, samples in tally.samples_dropped.items():
-            if samples:
-                self.dropped[reason.value] += samples
-        if tally.samples_kept > pipeline.written_samples:
-            self.dropped["fault"] += tally.samples_kept - pipeline.written_samples
 
 
 @dataclass(frozen=True, slots=True)

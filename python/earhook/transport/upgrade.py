@@ -96,6 +96,8 @@ class Doors(NamedTuple):
     admit: Admit
     listener: ListenerFactory
     identify: Callable[[RequestHead], PeerIds | None] = audiohook_ids
+    has_room: Callable[[KeyName], bool] = lambda _name: True
+    """Whether a key may have one more call; asked last, of what is otherwise accepted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +144,7 @@ def decide(
     Args:
         request: The request.
         settings: The path that is served, and how authentication failures are told.
-        doors: Asked in the order admit, authenticate, and only for upgrades.
+        doors: Asked in the order admit, authenticate, has_room, and only for upgrades.
         wall_seconds: Now, for the signature.
         refusal_seconds: How long a failed authentication waits for its answer.
     """
@@ -161,6 +163,8 @@ def decide(
     verdict = doors.authenticate(SignedRequest(request.target, request.headers), wall_seconds)
     if isinstance(verdict, Accepted):
         name = verdict.credential.name
+        if not doors.has_room(name):
+            return Respond(503, _FULL)
         identity = PeerIdentity(*ids, name, probe_only=admission.probe_only)
         return Accept(websocket_key, identity, age_seconds=verdict.age_seconds)
     if settings.refusal == "http":
@@ -222,6 +226,7 @@ _ID_HEADERS: Final = (
     "audiohook-correlation-id",
 )
 _LATER: Final = (("Retry-After", "1"),)
+_FULL: Final = (("Retry-After", "10"),)
 _CHALLENGE: Final = (("WWW-Authenticate", "Signature"),)
 _UPGRADE_REQUIRED: Final = Respond(
     426,

@@ -29,7 +29,7 @@ REQUIRED = {
 DURATION = re.compile(r"PT(\d*\.)?\d+S")
 UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 END_SECONDS = 0.4
-REFUSAL_SECONDS = 0.1
+REFUSAL_SECONDS = 0.3
 KNOWN = {
     "open", "ping", "close", "paused", "resumed", "discarded", "update", "error", "dtmf",
     "playback_started", "playback_completed",
@@ -59,7 +59,6 @@ class Script:
     body: Callable[[Request, str], bytes] = lambda _request, _reason: b""
     objects: Callable[[Session, Message], bool] = lambda _session, _message: False
     objects_to_audio: Callable[[Session, bytes], bool] = lambda _session, _payload: False
-    ends: Callable[[Session, Message], bool] = lambda _session, _message: False
     says: Callable[[Session, Message], Iterable[Message]] = lambda _session, message: (message,)
     plays: Callable[[Session, Message], Iterable[bytes]] = lambda _session, _message: ()
     frame: Callable[[int, bytes], tuple[int, bytes]] | None = None
@@ -288,8 +287,12 @@ class Session:
         finally:
             if self.ending is not None:
                 self.ending.cancel()
-            if self.counts_live and not (self.skips("forget") and self.state != "closed"):
+            lost = self.counts_live and self.state != "closed"
+            if self.counts_live and not (lost and self.skips("forget")):
                 self.house.live.discard(self.id.lower())
+            if lost and self.opened_at is not None and not self.is_probe:
+                conversation = self.opened_at["parameters"]["conversationId"]
+                self.script.memory.setdefault("lost", set()).add(conversation)
 
     async def take_frame(self) -> bool:
         first, second = await self.reader.readexactly(2)
@@ -325,21 +328,29 @@ class Session:
             "control-size": len(payload) <= 125 or kind < 8,
             "continuation": kind != 0 or self.pieces is not None,
             "unfinished": kind not in {1, 2} or self.pieces is None,
-            "control-between": kind < 8 or self.pieces is None or not self.skips("is-strange"),
         }
+        memory = self.script.memory
+        strange = (kind >= 8 and self.pieces is not None and "no-control-between" in memory) or (
+            kind == 0 and not payload and not fin and "no-empty-pieces" in memory
+        )
+        if strange:
+            return 1002
         for name, holds in rules.items():
             if not holds:
                 return None if self.skips(name) else 1002
         return None
 
     def answer_close(self, payload: bytes) -> bool:
-        code = int.from_bytes(payload[:2]) if payload else 1000
+        normal = self.script.memory.get("answer-code", 1000)
+        code = int.from_bytes(payload[:2]) if payload else normal
         wrong = payload and (code in {1004, 1005, 1006, 1015} or not 1000 <= code < 5000)
         if wrong and self.skips("close-code"):
             return True
         if not self.skips("close-frame"):
             self.send_frame(8, struct.pack(">H", 1002 if wrong else code))
         if self.skips("tcp-end"):
+            if self.ending is not None:
+                self.ending.cancel()
             return True
         self.writer.close()
         return False
@@ -347,16 +358,14 @@ class Session:
     def take_piece(self, kind: int, payload: bytes, *, whole: bool) -> bool:
         if kind == 0 and self.pieces is None:
             return True
-        if kind or self.skips("pieces") or (
-            self.skips("audio-pieces") and self.pieces_kind == 2
-        ):  # fmt: skip
-            self.pieces = bytearray()
-            self.pieces_kind = kind or self.pieces_kind
+        if kind:
+            self.pieces, self.pieces_kind = bytearray(), kind
         assert self.pieces is not None
         self.pieces += payload
+        if not whole and self.pieces_kind == 2 and self.skips("audio-pieces"):
+            self.pieces.clear()
+            return self.take_message(2, payload)
         if not whole:
-            if self.skips("audio-pieces") and self.pieces_kind == 2:
-                return self.take_message(2, payload)
             return True
         message, kind = bytes(self.pieces), self.pieces_kind
         self.pieces = None
@@ -377,7 +386,7 @@ class Session:
         self.writer.write(head + (bytes(4) if second else b"") + payload)
 
     def close_with(self, code: int) -> bool:
-        self.send_frame(8, struct.pack(">H", self.script.memory.get("code", code)))
+        self.send_frame(8, struct.pack(">H", code))
         self.writer.close()
         return False
 
@@ -396,14 +405,9 @@ class Session:
         try:
             message = self.validated(text)
         except Refused as refused:
-            if self.script.memory.get("closes-on") == str(refused):
-                return self.close_with(1002)
             self.disconnect("error", str(refused))
             return True
         if message is not None:
-            if self.script.ends(self, message):
-                self.writer.close()
-                return False
             if self.script.objects(self, message):
                 self.disconnect("error", "no")
             else:
@@ -424,7 +428,7 @@ class Session:
         seq = message.get("seq")
         position = message.get("position")
         rules = {
-            "version": message.get("version") == "2",
+            "version-2": message.get("version") == "2",
             "type": isinstance(message.get("type"), str),
             "no-id": "id" in message,
             "id": "id" not in message or str(message["id"]).lower() == self.id.lower(),
@@ -485,6 +489,8 @@ class Session:
     def act_open(self, message: Message) -> None:
         given = message["parameters"]
         self.opened_at = message
+        if self.ending is not None:
+            self.ending.cancel()
         if not UUID.fullmatch(str(given.get("conversationId"))) and not self.skips("open"):
             self.disconnect("error", "open")
             return
@@ -505,6 +511,8 @@ class Session:
         parameters: Message = {"media": media, "startPaused": False}
         if given.get("supportedLanguages"):
             parameters["supportedLanguages"] = ["en-US"]
+        if "plays-first" in self.script.memory:
+            self.send_frame(2, bytes(320))
         if self.script.opened_seconds:
             loop = asyncio.get_running_loop()
             loop.call_later(self.script.opened_seconds, self.say_opened, parameters)
@@ -512,8 +520,6 @@ class Session:
             self.say_opened(parameters)
 
     def say_opened(self, parameters: Message) -> None:
-        if self.ending is not None:
-            self.ending.cancel()
         self.state = "open"
         self.say("opened", parameters)
         for seq in self.pongs_held:
@@ -525,11 +531,14 @@ class Session:
         self.state = "closed"
         self.say("closed", {})
         self.end_later("end-closed", 1000)
+        if "closes-after-closed" in self.script.memory:
+            self.close_with(1000)
 
     def disconnect(self, reason: str, told: str) -> None:
         if self.state == "disconnecting" and not self.skips("disconnect-once"):
             return
         self.state = "disconnecting"
+        self.memory["said-disconnect"] = True
         parameters = {"reason": reason, **({"info": told} if told else {})}
         self.say("disconnect", parameters)
         if self.skips("disconnect-waits"):

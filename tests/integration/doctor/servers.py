@@ -20,10 +20,19 @@ UNAUTHORIZED = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n"
 async def listening(serve: Serve, context: ssl.SSLContext | None = None) -> AsyncIterator[int]:
     """Serve connections on a port of loopback."""
 
+    serving: set[asyncio.Task[None] | None] = set()
+
     async def guarded(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            await serve(reader, writer)
-        writer.transport.abort()
+        serving.add(asyncio.current_task())
+        try:
+            with suppress(OSError, asyncio.IncompleteReadError):
+                await serve(reader, writer)
+                await writer.drain()
+                writer.close()
+                await writer.wait_closed()
+        finally:
+            writer.transport.abort()
+            serving.discard(asyncio.current_task())
 
     server = await asyncio.start_server(guarded, "127.0.0.1", 0, ssl=context)
     # What a handshake that fails on purpose has to say is not for the test's report.
@@ -32,6 +41,11 @@ async def listening(serve: Serve, context: ssl.SSLContext | None = None) -> Asyn
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        ending = [task for task in serving if task is not None]
+        for task in ending:
+            task.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)
+        await server.wait_closed()
 
 
 def closed_port() -> int:
@@ -67,20 +81,21 @@ def through(
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", port)
-        if delay_seconds:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.Event().wait(), delay_seconds)
-        else:
-            upstream_writer.write(rewrite(await reader.readuntil(b"\r\n\r\n")))
-        pumps = [
-            asyncio.create_task(_pump(reader, upstream_writer)),
-            asyncio.create_task(_pump(upstream_reader, writer)),
-        ]
-        await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
-        for end in (upstream_writer, writer):
-            end.close()
-        await asyncio.wait(pumps)
-        upstream_writer.transport.abort()
+        try:
+            if delay_seconds:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(asyncio.Event().wait(), delay_seconds)
+            else:
+                upstream_writer.write(rewrite(await reader.readuntil(b"\r\n\r\n")))
+            pumps = {
+                asyncio.create_task(_pump(reader, upstream_writer)),
+                asyncio.create_task(_pump(upstream_reader, writer)),
+            }
+            _, left = await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+            for pump in left:
+                pump.cancel()
+        finally:
+            upstream_writer.transport.abort()
 
     return serve
 
@@ -132,7 +147,8 @@ def naive(
                     "parameters": {"media": chosen} if reply == "opened" else {},
                 }
             ).encode()
-            writer.write(b"\x81\x7e" + struct.pack("!H", len(body)) + body)
+            size = bytes([len(body)]) if len(body) < 126 else b"\x7e" + struct.pack("!H", len(body))
+            writer.write(b"\x81" + size + body)
 
     return serve
 

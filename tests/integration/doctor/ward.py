@@ -36,8 +36,8 @@ CREDENTIAL = PeerCredential(API_KEY, SECRET)
 
 async def examined(url: str, **wishes: Any) -> dict[Step, Finding]:
     """Every finding; each step has exactly one, and they come in order."""
-    wishes = {"trust": PUBLIC, "limits": QUICK, "call_seconds": 0.0} | wishes
-    errand = Errand(target=Target.parse(url), **wishes)
+    asked: dict[str, Any] = {"trust": PUBLIC, "limits": QUICK, "call_seconds": 0.0} | wishes
+    errand = Errand(target=Target.parse(url), **asked)
     findings = [finding async for finding in examine(errand)]
     assert [finding.step for finding in findings] == list(Step)
     for finding in findings:
@@ -56,7 +56,7 @@ class AheadClock(SystemClock):
     def __init__(self, seconds: float) -> None:
         self._ahead_seconds = seconds
 
-    def wall_seconds(self) -> float:  # type: ignore[override]
+    def wall_seconds(self) -> float:
         return SystemClock.wall_seconds() + self._ahead_seconds
 
 

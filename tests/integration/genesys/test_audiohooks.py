@@ -22,7 +22,7 @@ from earhook.genesys.errors import (
     StateConflict,
 )
 from earhook.ops.redaction import Redacted
-from earhook.testing.genesys import LifeCycle, Mishap
+from earhook.testing.genesys import Endpoint, LifeCycle, Mishap
 
 CANARY = base64.b64encode(b"canary-key-of-32-bytes-in-total!").decode()
 WISH = AudioHookWish("earhook", "https://gateway.example/ingest", "OPUS", Redacted(CANARY))
@@ -60,7 +60,7 @@ def test_an_unfit_endpoint_stays_disabled_and_is_told(run: Any, play: Any) -> No
 
 
 def test_what_the_platform_disables_later_is_explained(run: Any, play: Any) -> None:
-    async def refuse(_url: str) -> str:
+    async def refuse(_endpoint: Endpoint) -> str:
         return "TLS handshake failed"
 
     async def story() -> None:

@@ -18,7 +18,7 @@ from earhook.genesys.errors import (
     StateConflict,
 )
 from earhook.ops.redaction import Redacted
-from earhook.testing.genesys import Mishap
+from earhook.testing.genesys import Endpoint, Mishap
 
 KEY, CANARY = "canary-key-2b7e", base64.b64encode(b"canary-secret-of-32-bytes-exactly").decode()
 WISH = MonitorWish(
@@ -62,8 +62,9 @@ def test_the_whole_life_of_an_integration(run: Any, play: Any) -> None:
 
 
 def test_a_probe_that_fails_is_told_with_the_platforms_reason(run: Any, play: Any) -> None:
-    async def refuse(url: str) -> str:
-        return f"The server at {url} did not answer."
+    async def refuse(endpoint: Endpoint) -> str:
+        assert (endpoint.api_key, endpoint.client_secret) == (KEY, CANARY)
+        return f"The server at {endpoint.url} did not answer."
 
     async def story() -> None:
         async with play() as scene:
@@ -77,6 +78,29 @@ def test_a_probe_that_fails_is_told_with_the_platforms_reason(run: Any, play: An
             assert [(one.code, one.entity_id) for one in events] == [("AUDIOHOOK-0001", made.id)]
             assert events[0].title == "AudioHook integration error"
             assert "did not answer" in events[0].detail
+
+    run(story())
+
+
+def test_what_was_reported_before_is_no_verdict(run: Any, play: Any) -> None:
+    verdicts = ["still broken", ""]
+
+    async def examine(_endpoint: Endpoint) -> str:
+        return verdicts.pop(0)
+
+    async def story() -> None:
+        async with play() as scene:
+            scene.fake.health.examine = examine
+            made = await scene.cloud.integrations.provision(WISH)
+            with pytest.raises(NotReached, match="still broken"):
+                await scene.cloud.integrations.enable(made.id)
+            scene.fake.integrations.is_slow_to_notice = True
+            assert (await scene.cloud.integrations.enable(made.id)).reported_state == "ACTIVE"
+            # Nothing is reported anew: after a while the old word is believed.
+            scene.fake.health.after_seconds = 1e6
+            before = sum(scene.naps)
+            assert (await scene.cloud.integrations.enable(made.id)).reported_state == "ACTIVE"
+            assert 15 <= sum(scene.naps) - before <= 17
 
     run(story())
 
@@ -102,6 +126,7 @@ def test_somebody_who_was_faster_is_read_again_and_kept(run: Any, play: Any) -> 
             uri = "wss://other.example/audiohook"
 
             def change(present: Any) -> Any:
+                present = replace(present, version=1)  # versions are not the caller's business
                 properties = {**present.properties, "connectionUri": uri}
                 return replace(present, properties=properties)
 

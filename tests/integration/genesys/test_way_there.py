@@ -18,13 +18,11 @@ from earhook.genesys import (
     AccountSettings,
     GenesysCloud,
     NetworkSettings,
-    PatienceSettings,
     custom_region,
 )
-from earhook.genesys.errors import AnswerUnreadable, Unavailable
-from earhook.testing.genesys import FakeGenesys
+from earhook.genesys.errors import AnswerUnreadable, NoWayThere, RequestRefused
+from earhook.testing.genesys import FakeGenesys, Mishap
 
-ONCE = PatienceSettings(attempts=1)
 PASSWORD = "canary-p@ss"
 
 
@@ -44,17 +42,22 @@ class Proxy:
             yield self
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, asyncio.IncompleteReadError):
-            head = await reader.readuntil(b"\r\n\r\n")
-            self.heads.append(head)
-            if self.refuses:
-                writer.write(b"HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n")
-                return
-            host, _, port = head.split(b" ")[1].decode().partition(":")
-            far_reader, far_writer = await asyncio.open_connection(host, int(port))
-            writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
-            await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
-        writer.close()
+        try:
+            with suppress(OSError, asyncio.IncompleteReadError):
+                await self._relay(reader, writer)
+        finally:
+            writer.close()
+
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        self.heads.append(head)
+        if self.refuses:
+            writer.write(b"HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n")
+            return
+        host, _, port = head.split(b" ")[1].decode().partition(":")
+        far_reader, far_writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -78,7 +81,7 @@ async def secure(authority: trustme.CA) -> AsyncIterator[FakeGenesys]:
 def client_of(fake: FakeGenesys, network: NetworkSettings) -> GenesysCloud:
     account = AccountSettings(client_id="fake-client", client_secret=SecretStr("fake-secret"))
     region = custom_region(fake.url, fake.url)
-    return GenesysCloud(region, account, network=network, patience=ONCE)
+    return GenesysCloud(region, account, network=network)
 
 
 @pytest.fixture
@@ -99,7 +102,7 @@ def test_only_who_an_authority_vouches_for_gets_the_secret(
             seen = len(fake.requests)
             machine = NetworkSettings(use_environment_proxies=False)
             async with client_of(fake, machine) as cloud:
-                with pytest.raises(Unavailable, match="certificate does not hold"):
+                with pytest.raises(NoWayThere, match="certificate does not hold"):
                     await cloud.ip_ranges()
             assert len(fake.requests) == seen
 
@@ -134,7 +137,7 @@ def test_everything_goes_through_the_proxy(
 
             proxy.refuses = True
             async with client_of(fake, network) as cloud:
-                with pytest.raises(Unavailable, match="407") as refused:
+                with pytest.raises(NoWayThere, match="407") as refused:
                     await cloud.ip_ranges()
             assert "canary" not in str(refused.value) + repr(network)
             assert base64.b64encode(PASSWORD.encode()).decode() not in str(refused.value)
@@ -169,5 +172,21 @@ def test_an_answer_without_end_is_refused(run: Any) -> None:
         async with fake.served(), client_of(fake, network) as cloud:
             with pytest.raises(AnswerUnreadable, match="longer than 10000 bytes"):
                 await cloud.ip_ranges()
+
+    run(story())
+
+
+def test_no_redirect_takes_the_token_elsewhere(run: Any) -> None:
+    async def story() -> None:
+        fake, thief = FakeGenesys(), FakeGenesys()
+        fake.add_client()
+        network = NetworkSettings(use_environment_proxies=False)
+        async with fake.served(), thief.served(), client_of(fake, network) as cloud:
+            await cloud.log_in()
+            moved = {"Location": f"{thief.url}/api/v2/ipranges"}
+            fake.mishaps.append(Mishap(302, path="ipranges", headers=moved))
+            with pytest.raises(RequestRefused, match="302"):
+                await cloud.ip_ranges()
+            assert not thief.requests
 
     run(story())

@@ -13,7 +13,7 @@ from typing import Final
 from earhook.address import Address
 from earhook.errors import ConfigurationError, ConfigurationFault
 from earhook.media.feed import Books
-from earhook.ops.logging import get_limited_logger
+from earhook.ops.logging import get_state_logger
 from earhook.protocol.commands import Command
 from earhook.sinks.base import CallEvent, LiveCall, SinkSnapshot
 
@@ -34,7 +34,7 @@ UNSUBSCRIBED_ALLOWANCE: Final = 32
 SUBSCRIBES_PER_TICK: Final = 8
 """What is allowed for good; at once, `max_subscribers` are. Each costs a look at every call."""
 
-logger = get_limited_logger(__name__)
+logger = get_state_logger(__name__)
 
 
 class PcmStreamSink:

@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol, cast
 from earhook.errors import CoreFault, StreamError
 from earhook.media.feed import Books
 from earhook.media.stream import MAX_CONSUMER_FRAME_BYTES, FrameDecoder
-from earhook.ops.logging import get_limited_logger
+from earhook.ops.logging import get_state_logger
 from earhook.protocol.commands import Command
 from earhook.sinks.base import CallEvent, LiveCall, SinkBooks
 
@@ -30,7 +30,7 @@ GOODBYE_SECONDS: Final = 2.0
 JSON_FRAME_COST: Final = 20
 """A frame with JSON counts as so many others, because it takes that much longer to read."""
 
-logger = get_limited_logger(__name__)
+logger = get_state_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""`earhook conform` against servers that keep the protocol, and that do not."""
