@@ -13,6 +13,8 @@ import trustme
 import uvloop
 from hypothesis import HealthCheck, settings
 
+from earhook.ops.logging import PEER_LINES, RESERVED_LINES
+
 TESTS = Path(__file__).parent
 CATEGORIES = frozenset({"unit", "protocol", "boundary", "integration", "hostile", "style"})
 TEST_SECONDS = 100.0
@@ -34,6 +36,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if category not in CATEGORIES:
             pytest.fail(f"{item.path} lies in no category: {sorted(CATEGORIES)}", pytrace=False)
         item.add_marker(category)
+
+
+def pytest_runtest_setup() -> None:
+    """The limits on log lines are those of the process: every test finds them unused."""
+    vars(PEER_LINES)["_tokens"] = vars(PEER_LINES)["_burst"]
+    vars(RESERVED_LINES)["_taken_until"] = {}
 
 
 @pytest.fixture

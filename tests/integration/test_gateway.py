@@ -13,9 +13,11 @@ from earhook.app import Gateway
 from earhook.config.schema import Configuration
 from earhook.control.lifecycle import Input, Stage
 from earhook.errors import ConfigurationError
+from earhook.ids import KeyName
 from earhook.testing.peer import CallPeer, CallPlan
 from earhook.testing.peer_setup import PeerCredential
 from earhook.testing.sources import Source
+from earhook.transport.dial import DialError
 
 SECRET = b"0123456789abcdef0123456789abcdef"
 
@@ -99,6 +101,43 @@ def test_the_number_of_calls_is_kept_while_many_dial_at_once(run: Any, tmp_path:
                 peer.close()
                 await peer.finished()
             again = await CallPeer.connect(url, plan("again"))
+            await again.opened()
+            again.close()
+            await again.finished()
+
+    run(story())
+
+
+def test_a_key_has_as_many_calls_as_it_may_have_and_no_more(run: Any, tmp_path: Path) -> None:
+    def keys(most: int | None) -> list[dict[str, Any]]:
+        secret = base64.b64encode(SECRET).decode()
+        names = {"k": most, "other": None}
+        return [
+            {"name": f"tenant-{name}", "api_key": name, "secrets": [secret], "max_calls": cap}
+            for name, cap in names.items()
+        ]
+
+    async def story() -> None:
+        serving = [configuration(tmp_path, keys=keys(2))]
+        async with Gateway(serving[0], reread=lambda: serving[0]) as gateway:
+            url = f"ws://127.0.0.1:{gateway.media_port}/audiohook"
+            peers = [await CallPeer.connect(url, plan(seed)) for seed in "ab"]
+            with pytest.raises(DialError) as caught:
+                await CallPeer.connect(url, plan("c"))
+            assert caught.value.status == 503
+            assert gateway.media.snapshot().calls_refused == {"sender-calls": 1}
+            other = PeerCredential("other", SECRET)
+            free = CallPlan(source=Source.random("d"), credential=other)
+            peers.append(await CallPeer.connect(url, free))
+            serving[0] = configuration(tmp_path, keys=keys(3))
+            assert gateway.reload()
+            peers.append(await CallPeer.connect(url, plan("e")))
+            for peer in peers:
+                await peer.opened()
+                peer.close()
+                await peer.finished()
+            again = await CallPeer.connect(url, plan("f"))
+            assert gateway.media.calls_of(KeyName("tenant-k")) == 1
             await again.opened()
             again.close()
             await again.finished()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import uuid
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -242,3 +244,63 @@ def test_lost_audio_makes_the_closing_line_louder(
     call.settle("noting", SinkBooks(received=1600, forwarded=1600 - lost, dropped=dropped))
     (line,) = closing_lines(logs)
     assert line["level"] == level
+
+
+def written(logs: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
+    return [record.msg for record in logs.records if isinstance(record.msg, dict)]
+
+
+def test_a_storm_of_calls_is_no_storm_of_lines_and_closings_come_first(
+    clock: ManualClock, logs: pytest.LogCaptureFixture
+) -> None:
+    hub = Hub(RingSettings(seconds=0.2), [], clock)
+    per_second: Counter[int] = Counter()
+    for number in range(600 * 10):
+        seen = len(logs.records)
+        call = hub.open(facts(SessionId(str(uuid.UUID(int=number)))), Door())
+        call.pipeline.push(bytes(3200))
+        hub.close(call, outcome(1600))
+        per_second[number // 600] += len(logs.records) - seen
+        clock.advance(1 / 600)
+        if number % 600 == 599:
+            hub.sweep()  # as the gateway does once a second
+    lines = written(logs)
+    told = Counter(line["event"] for line in lines)
+    assert max(per_second.values()) <= 53
+    assert told["call.closed"] >= 17 * 9
+    assert told["call.opened"] <= 20
+    counted = [line for line in lines if line["event"] == "log.suppressed"]
+    assert len(counted) == 10
+    assert sum(line["lines"] for line in counted) == hub.suppressed_lines
+    assert told["call.opened"] + told["call.closed"] + hub.suppressed_lines == 12_000
+    assert hub.snapshot().closed_calls == {"end": 6000}, "what is counted is not limited"
+
+
+def test_books_that_do_not_balance_are_told_of_in_the_storm(
+    clock: ManualClock, logs: pytest.LogCaptureFixture
+) -> None:
+    hub = Hub(RingSettings(seconds=0.2), [], clock)
+    wrong = range(50, 6000, 100)  # six a second
+    for number in range(6000):
+        call = hub.open(facts(SessionId(str(uuid.UUID(int=number)))), Door())
+        call.pipeline.push(bytes(3200))
+        hub.close(call, outcome(1600, written=1500 if number in wrong else 1600))
+        clock.advance(1 / 600)
+        hub.sweep()
+    errors = [line for line in closing_lines(logs) if not line["balanced"]]
+    assert len(errors) == len(wrong) == hub.snapshot().unbalanced_calls
+
+
+def test_an_ordinary_day_has_all_its_lines(
+    clock: ManualClock, logs: pytest.LogCaptureFixture
+) -> None:
+    hub = Hub(RingSettings(), [], clock)
+    for number in range(300):
+        call = hub.open(facts(SessionId(str(uuid.UUID(int=number)))), Door())
+        hub.close(call, outcome(0))
+        clock.advance(0.125)
+    hub.sweep()
+    assert Counter(line["event"] for line in written(logs)) == {
+        "call.opened": 300,
+        "call.closed": 300,
+    }

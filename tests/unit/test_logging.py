@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,10 +14,15 @@ from pydantic import SecretStr
 
 from earhook.ops.logging import (
     PEER_LINES,
+    RESERVED_LINES,
+    LimitedLogger,
     LineLimiter,
+    LineReserve,
+    call_lines,
     configure_logging,
     get_limited_logger,
     get_logger,
+    get_state_logger,
     report_suppressed,
 )
 from earhook.ops.redaction import FORBIDDEN_KEYS, Redacted, printable
@@ -192,6 +198,108 @@ def test_a_flood_of_peer_caused_lines_is_limited(output: io.StringIO) -> None:
         logger.warning("peer.odd")
     assert len(lines(output)) <= 200  # a burst, and what a slow machine earns meanwhile
     assert PEER_LINES.take_suppressed()["peer.odd"] >= 4800
+
+
+class Speakers:
+    """What strangers cause and what we say of ourselves, with limits by a clock that is moved."""
+
+    def __init__(self, *, events: int = 14) -> None:
+        self.clock = StillClock()
+        self.peers = LineLimiter(per_second=15.0, burst=15, clock=self.clock)
+        reserve, logger = LineReserve(events, self.clock), get_logger("earhook.x")
+        self.stranger = LimitedLogger(logger, self.peers, reserve)
+        self.state = LimitedLogger(logger, self.peers, reserve, of_states=True)
+
+    def flood(self) -> None:
+        """A hundred requests without a good token."""
+        for _ in range(100):
+            self.stranger.warning("ingest.refused")
+
+
+def test_a_flood_of_refusals_hides_no_error_and_no_change_of_state(output: io.StringIO) -> None:
+    configure_logging(LogSettings(), output)
+    speakers = Speakers()
+    for second in range(60):
+        speakers.clock.now = float(second)
+        speakers.flood()
+        speakers.state.warning("shedding.began" if second % 2 == 0 else "shedding.ended")
+        speakers.stranger.error("accept.failed")
+        speakers.flood()
+    told = Counter(line["event"] for line in lines(output))
+    assert told["shedding.began"] == told["shedding.ended"] == 30
+    assert told["accept.failed"] == 60
+    assert told["ingest.refused"] <= 15 + 15 * 60
+    assert speakers.peers.take_suppressed() == {"ingest.refused": 12_000 - told["ingest.refused"]}
+
+
+def test_an_event_of_the_reserve_hides_no_other_one_either(output: io.StringIO) -> None:
+    configure_logging(LogSettings(), output)
+    speakers = Speakers()
+    speakers.flood()
+    for _ in range(1000):
+        speakers.state.warning("signature.replayed")
+        speakers.stranger.error("gate.fault")
+    speakers.state.warning("shedding.began")
+    told = Counter(line["event"] for line in lines(output))
+    assert told["signature.replayed"] == told["gate.fault"] == told["shedding.began"] == 1
+    counted = speakers.peers.take_suppressed()
+    assert counted["signature.replayed"] == counted["gate.fault"] == 999
+    speakers.clock.now = 0.999
+    speakers.flood()
+    speakers.state.warning("signature.replayed")
+    assert speakers.peers.take_suppressed()["signature.replayed"] == 1
+    speakers.clock.now = 1.0
+    speakers.flood()
+    speakers.state.warning("signature.replayed")
+    assert lines(output)[-1]["event"] == "signature.replayed"
+
+
+def test_the_reserve_is_bounded_too(output: io.StringIO) -> None:
+    configure_logging(LogSettings(), output)
+    speakers = Speakers(events=3)
+    speakers.flood()
+    for number in range(10):
+        speakers.state.warning(f"event.number_{number}")
+    assert [line["event"][-1] for line in lines(output)[-3:]] == ["0", "1", "2"]
+    speakers.clock.now = 1.0
+    speakers.flood()
+    speakers.state.warning("event.number_9")
+    assert lines(output)[-1]["event"] == "event.number_9"
+
+
+def test_a_traceback_takes_its_place_in_the_reserve_for_as_long_as_it_is() -> None:
+    clock = StillClock()
+    reserve = LineReserve(2, clock)
+    admitted = []
+    for tenth in range(300):
+        clock.now = tenth / 10
+        if reserve.admit("gate.fault", cost=10.0):
+            admitted.append(clock.now)
+    assert admitted == [0.0, 10.0, 20.0]
+
+
+def test_all_limits_together_keep_the_promise() -> None:
+    clock = StillClock()
+    own = (vars(PEER_LINES), vars(call_lines(clock)))
+    in_a_second = sum(limit["_burst"] + limit["_per_second"] for limit in own)
+    suppression_lines = 2
+    assert in_a_second + vars(RESERVED_LINES)["_events"] + suppression_lines <= 100
+    peers, calls = own
+    bytes_a_minute = 330 * (peers["_burst"] + 60 * peers["_per_second"])
+    bytes_a_minute += 650 * (calls["_burst"] + 60 * calls["_per_second"])
+    assert bytes_a_minute <= 1 << 20
+
+
+def test_errors_of_libraries_are_not_hidden_either(output: io.StringIO) -> None:
+    configure_logging(LogSettings(), output)
+    for _ in range(100):
+        get_limited_logger("earhook.x").warning("ingest.refused")
+        logging.getLogger("asyncio").warning("peer left")
+    logging.getLogger("asyncio").error("task exception was never retrieved")
+    get_state_logger("earhook.x").info("shedding.ended")
+    last = [line["event"] for line in lines(output)[-2:]]
+    assert last == ["library.logged", "shedding.ended"]
+    PEER_LINES.take_suppressed()
 
 
 def test_a_closed_stream_causes_no_further_lines(

@@ -199,3 +199,24 @@ def test_head_gets_the_length_and_not_the_body() -> None:
 def test_dot_segments_are_below_nothing(path: str) -> None:
     assert not is_below(path, "/audiohook")
     assert is_below("/audiohook/..x/bot.7", "/audiohook")
+
+
+def test_a_key_that_has_all_its_calls_is_told_to_come_later_and_strangers_are_told_nothing() -> (
+    None
+):
+    asked = []
+
+    def decided(verdict: Accepted | Refused) -> Any:
+        doors = Doors(
+            lambda _request, _wall: verdict,
+            lambda: Admission(admitted=True),
+            lambda _peer: pytest.fail("nobody asked for a listener"),
+            has_room=lambda name: asked.append(name) is not None,
+        )
+        return decide(request(), MediaSettings(), doors, 1000.0, 0.5)
+
+    answer = decided(Accepted(CREDENTIAL, 1.5))
+    assert (answer.status, dict(answer.headers)) == (503, {"Retry-After": "10"})
+    assert asked == ["tenant"]
+    assert decided(Refused(Refusal.MISMATCH)).status == 401
+    assert asked == ["tenant"]

@@ -140,8 +140,11 @@ class WaysIn:
 
     def _replace_caps(self, configuration: Configuration) -> None:
         ingest = configuration.ingest
-        senders = () if ingest is None else (*ingest.tokens, *ingest.issuers)
-        self.caps.replace(configuration.keys, senders)
+        self.caps.replace(
+            configuration.keys,
+            () if ingest is None else ingest.tokens,
+            () if ingest is None else ingest.issuers,
+        )
 
     def _has_room(self, key_name: KeyName) -> bool:
         cap = self.caps.of(key_name)

@@ -16,7 +16,20 @@ from .faults import show_error
 
 __all__ = ["main"]
 
-COMMANDS: Final = ("demo", "serve", "check", "call", "listen", "record", "config", "version")
+COMMANDS: Final = (
+    "demo",
+    "serve",
+    "check",
+    "call",
+    "conform",
+    "load",
+    "doctor",
+    "genesys",
+    "listen",
+    "record",
+    "config",
+    "version",
+)
 """In the order of the help page. `earhook.cli.<name>` defines `app`, a `typer.Typer`."""
 
 
@@ -88,7 +101,7 @@ def earhook(
         bool, typer.Option("--version", help="Print the version and end.", is_eager=True)
     ] = False,
 ) -> None:
-    """A gateway for Genesys Cloud AudioHook: calls in over WebSocket, raw PCM out.
+    """A gateway for Genesys Cloud AudioHook: calls in over WebSocket and HTTPS, raw PCM out.
 
     New here? [bold]earhook demo[/bold] shows it at work; it needs no file, account or server.
     """

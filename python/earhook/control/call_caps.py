@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from earhook.ids import KeyName
 from earhook.ingest.credential_settings import IssuerSettings, TokenSettings
@@ -23,11 +23,15 @@ class CallCaps:
         self._caps: dict[KeyName, int] = {}
 
     def replace(
-        self, keys: Sequence[KeySettings], senders: Iterable[TokenSettings | IssuerSettings]
+        self,
+        keys: Sequence[KeySettings],
+        tokens: Sequence[TokenSettings],
+        issuers: Sequence[IssuerSettings],
     ) -> None:
         """Put other numbers in service, for what comes from now on."""
         named = [(key_name(number, key), key.max_calls) for number, key in enumerate(keys)]
-        named += [(KeyName(sender.name), sender.max_calls) for sender in senders]
+        named += [(KeyName(token.name), token.max_calls) for token in tokens]
+        named += [(KeyName(issuer.name), issuer.max_calls) for issuer in issuers]
         caps: dict[KeyName, int] = {}
         for name, cap in named:
             if cap is not None:

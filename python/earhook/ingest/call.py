@@ -327,7 +327,7 @@ class IngestCall:
     def _close(self, live: LiveCall, intake: Intake, ending: Ending) -> None:
         calls, codec = self._calls, self.opening.stream.codec
         try:
-            intake.begin()  # what is behind is dropped: its sender is told, or has gone
+            intake.begin(None)  # what is behind is dropped: its sender is told, or has gone
             intake.finish()
             calls.tally.packets.update(intake.tally())
         except CoreFault:
@@ -377,6 +377,8 @@ class IngestCall:
         intake, view = self._open_intake, memoryview(piece)
         self._bytes += len(piece)
         for offset in range(0, len(piece), self._step_bytes):
+            if offset:
+                await asyncio.sleep(0)  # others have their turn
             self._pieces += 1
             step = view[offset : offset + self._step_bytes]
             await self._in_tempo(partial(intake.push, step), bound)
@@ -406,15 +408,16 @@ class IngestCall:
                 decode = intake.go_on
                 await asyncio.sleep(0)  # others have their turn
         except (TakingStopped, asyncio.CancelledError):
-            intake.begin()
+            intake.begin(None)
             raise
 
     async def _wait_until_due(self, bound: TakingBound) -> None:
+        if self.ending is not None:
+            return
         calls = self._calls
         now, is_strained = calls.clock.monotonic_seconds(), calls.is_strained()
         wait = self._tempo.wait_seconds(now, is_strained=is_strained)
-        if self.ending is None:
-            bound.check(self.position, must_wait=wait > 0)
+        bound.check(self.position, must_wait=wait > 0)
         if wait:
             if self.sender is not None:
                 self.sender.hold_back(wait)

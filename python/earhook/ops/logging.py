@@ -2,8 +2,9 @@
 
 `get_logger(__name__)` for what the gateway does by itself; `get_limited_logger(__name__)` for
 every line that a stranger on the network can cause, so that no flood becomes a flood of lines;
-`get_state_logger(__name__)` for those of them that no flood may hide. All of them end in the standard library's logging, where `configure_logging` installs the one way out,
-so lines of libraries take the same road.
+`get_state_logger(__name__)` for those of them that no flood may hide. All of them end in the
+standard library's logging, where `configure_logging` installs the one way out, so lines of
+libraries take the same road.
 
 Nothing is configured at import: a program that only imports Earhook keeps its own logging.
 """

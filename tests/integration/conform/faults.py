@@ -367,7 +367,7 @@ FAULTS: dict[str, Fault] = {
         lambda _s, m: m["type"] == "discarded" and m["parameters"]["discarded"] == "PT0.2S"
     ),
     "discarded.silent": answers("discarded"),
-    "update.taken": objects(lambda _s, m: m["parameters"].get("language") == "es-419"
+    "update.taken": objects(lambda _s, m: m["parameters"].get("language") == "es-es"
                             and m["type"] == "update"),
     "update.answered": skips("updated"),
     "error.silent": answers("error"),

@@ -117,7 +117,8 @@ class House:
         request = _request(head)
         status, reason = self._judge(request)
         if status == 401 and "slowly" not in self.script.skips:
-            await asyncio.sleep(REFUSAL_SECONDS)
+            never = asyncio.get_running_loop().create_future()
+            await asyncio.wait({never}, timeout=REFUSAL_SECONDS)
         if status == 401 and self.script.in_band:
             status = 101
         status = self.script.status(status, request)

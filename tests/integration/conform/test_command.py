@@ -88,6 +88,7 @@ def test_our_gateway_keeps_every_clause(
         async with gateway(files) as url:
             return await conform(
                 f"{url}?token=hidden", "--cafile", str(authority), "--patience", "5", "--json",
+                "--at-once", "32",
                 "--junit", str(junit), **OURS,
             )  # fmt: skip
 
@@ -111,7 +112,9 @@ def test_our_gateway_keeps_every_clause(
 def test_our_gateway_keeps_them_for_every_product_and_in_band(run: Run, product: str) -> None:
     async def scenario() -> Ended:
         async with gateway(refusal="disconnect") as url:
-            return await conform(url, "--json", "--product", product, "--patience", "5", **OURS)
+            return await conform(
+                url, "--json", "--product", product, "--at-once", "32", "--patience", "5", **OURS
+            )
 
     ended = run(scenario())
     report = orjson.loads(ended.output)

@@ -158,19 +158,23 @@ def test_refusals_are_counted_by_kind(run: Run, tmp_path: Path) -> None:
     async def scenario() -> list[Ended]:
         async with gateway(tmp_path, max_calls=2) as doors:
             given = ("--calls", "6", "--duration", "1s", "--json")
-            return await asyncio.gather(
-                load(doors.media, *given),
+            full = await load(doors.media, *given)
+            others = await asyncio.gather(
                 load(doors.media, *given, "--api-key", "nobody"),
                 load("ws://127.0.0.1:1/audiohook", *given),
+                load(doors.media, *given, "--verify", "tcp:127.0.0.1:1"),
             )
+            return [full, *others]
 
-    full, wrong, gone = run(scenario())
+    full, wrong, gone, unheard = run(scenario())
+    assert unheard.code == 1, "what cannot be verified is not begun"
+    assert "--verify tcp:127.0.0.1:1" in unheard.complaint
     assert [one.code for one in (full, wrong, gone)] == [3, 3, 3]
     assert full.report["counts"]["completed"] == 2
     assert full.report["failures"] == {"connect: HTTP 503": 4}
     assert full.report["crossed"] == ["failed>0"]
     assert wrong.report["failures"] == {"connect: HTTP 401": 6}
-    assert gone.report["failures"] == {"connect: connect": 6}
+    assert gone.report["failures"] == {"connect: unreachable": 6}
 
 
 def test_a_server_that_stalls_is_measured_from_when_blocks_were_due(run: Run) -> None:
@@ -182,7 +186,7 @@ def test_a_server_that_stalls_is_measured_from_when_blocks_were_due(run: Run) ->
         server = _Staller(stall_seconds)
         async with await asyncio.start_server(server.serve, "127.0.0.1", 0) as listening:
             port = listening.sockets[0].getsockname()[1]
-            shape = "--calls", "5", "--duration", "1.1s", "--frame-ms", "200"
+            shape = "--calls", "5", "--ramp", "0s", "--duration", "1.1s", "--frame-ms", "200"
             return await load(f"http://127.0.0.1:{port}/", "--http", *shape, "--json")
 
     report = run(scenario()).report
@@ -218,13 +222,6 @@ class _Staller:
             writer.close()
 
 
-def test_what_cannot_be_verified_is_not_begun(run: Run, tmp_path: Path) -> None:
-    nowhere = f"unix:{tmp_path}/nowhere"
-    done = run(load("ws://127.0.0.1:1/", "--calls", "1", "--verify", nowhere))
-    assert done.code == 1
-    assert nowhere in done.complaint
-
-
 def test_ctrl_c_hangs_up_and_still_reports(run: Run, tmp_path: Path) -> None:
     async def scenario() -> Ended:
         async with gateway(tmp_path) as doors:
@@ -232,14 +229,17 @@ def test_ctrl_c_hangs_up_and_still_reports(run: Run, tmp_path: Path) -> None:
             assert process.stderr is not None
             await process.stderr.readline()  # it runs
             # A terminal tells the whole group; here each one is told by its number.
-            children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-            for pid in (*map(int, children), process.pid):
+            for pid in (*children_of(process.pid), process.pid):
                 os.kill(pid, signal.SIGINT)
             return await ended(process)
 
     done = run(scenario())
     assert done.code == INTERRUPTED, done
     assert "2 went as they should" in done.output
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,24 @@
+"""A fake Genesys Cloud: a real HTTP server on loopback that speaks both dialects.
+
+OAuth, permissions and scopes, rate limits, optimistic locks and late health checks are those of
+the platform; what goes wrong is chosen by whoever runs it. It streams no call audio.
+"""
+
+from .gate import RateLimit
+from .health import Endpoint
+from .organization import ALL_PERMISSIONS, Conversation, LifeCycle, OAuthClient, Organization
+from .reach import Reach
+from .server import FakeGenesys, Mishap
+
+__all__ = [
+    "ALL_PERMISSIONS",
+    "Conversation",
+    "Endpoint",
+    "FakeGenesys",
+    "LifeCycle",
+    "Mishap",
+    "OAuthClient",
+    "Organization",
+    "RateLimit",
+    "Reach",
+]
