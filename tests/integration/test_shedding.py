@@ -417,3 +417,22 @@ def test_with_no_descriptor_left_all_of_them_are_taken(monkeypatch: pytest.Monke
     sample = machine.sample(0.0)
     assert sample.open_files >= sample.open_files_limit
     assert sample.memory_bytes == 0
+
+
+def test_files_that_are_posted_are_slowed_while_time_is_short(
+    run: Any, burden: Burden, tmp_path: Path
+) -> None:
+    async def story() -> None:
+        ingest: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "plaintext": True}
+        ingest["tokens"] = [{"name": "a", "token": "a-token-0123456789"}]
+        async with Gateway(configuration(tmp_path, ingest=ingest)) as gateway:
+            assert gateway.view.ingest is not None
+            calls, pressure = gateway.view.ingest.calls, gateway.view.pressure
+            assert not calls.is_strained()
+            pressure.observe(_SAMPLE._replace(loop_lag_seconds=9.0), 0.0)
+            assert calls.is_strained()
+
+    run(story())
+
+
+_SAMPLE = Sample(0.0, 0.0, 1.0, 0.0, 1, 0, 1, 0)

@@ -114,6 +114,17 @@ def test_a_process_that_starts_is_busy_by_nature() -> None:
     assert story.pressure.strains == (Strain.CPU,)
 
 
+@pytest.mark.parametrize(
+    ("figures", "is_busy"),
+    [({}, False), ({"loop_lag_seconds": 0.2}, True), ({"memory_bytes": 999}, False)],
+)
+def test_only_what_is_short_of_time_is_busy(figures: dict[str, float], is_busy: bool) -> None:
+    story = Story()
+    story.set(**figures)
+    story.turn(TICK)
+    assert story.pressure.is_busy is is_busy
+
+
 def test_cpu_is_an_average_over_the_configured_time() -> None:
     story = Story(SheddingSettings(cpu_seconds=4.0))
     story.turn(8)

@@ -6,7 +6,7 @@ from itertools import repeat
 
 import pytest
 
-from earhook.ingest.tempo import TIMES_REAL_TIME, Tempo
+from earhook.ingest.tempo import TIMES_REAL_TIME, TIMES_UNDER_STRAIN, Tempo
 
 RATE = 8_000
 RING_SECONDS = 2.0
@@ -47,3 +47,14 @@ def test_the_pace_of_speech_is_never_waited_for(piece_seconds: float) -> None:
         now = 100.0 + number * piece_seconds
         assert tempo.wait_seconds(now) == 0
         tempo.spend(round(piece_seconds * RATE), now)
+
+
+def test_strain_slows_a_file_from_that_moment_on_and_not_what_was_before() -> None:
+    tempo = Tempo(RATE, RING_SECONDS)
+    assert tempo.wait_seconds(100.0) == 0
+    tempo.spend(RATE, 100.0)
+    # An eighth of a second has brought a second back before there was strain.
+    assert tempo.wait_seconds(100.125, is_strained=True) == 0
+    tempo.spend(RATE, 100.125)
+    assert tempo.wait_seconds(100.125, is_strained=True) == pytest.approx(1 / TIMES_UNDER_STRAIN)
+    assert tempo.wait_seconds(100.125) == pytest.approx(1 / TIMES_REAL_TIME)
