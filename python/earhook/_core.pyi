@@ -178,7 +178,8 @@ class Intake:
         """Take the next bytes of a body; the interpreter is released meanwhile.
 
         Opus costs a thousand times what G.711 of the same length does, and a few bytes of it can
-        stand for minutes: a quarter of a second is decoded at once, the rest is behind.
+        stand for minutes: a quarter of a second is decoded at once, the rest is behind. So it is
+        with what a record of encrypted audio holds.
 
         Returns:
             Samples per channel that were written; 0 after the end of the pipeline.

@@ -10,10 +10,12 @@ use crate::destination::Destination;
 use crate::error::IntakeError;
 use crate::framing::PacketFraming;
 use crate::opus::{OpusReader, Way};
+use crate::raw::RawReader;
 
-/// How much Opus is decoded in one go: a quarter of a second. A few bytes can stand for minutes,
+/// How much is decoded in one go: a quarter of a second. A few bytes of Opus can stand for minutes,
 /// a page of Ogg for half a minute, and whoever waits for them waits for all of it.
-const STEP_SAMPLES: u64 = OPUS_RATE as u64 / 4;
+const STEP_SAMPLES: u64 = OPUS_RATE as u64 / STEPS_A_SECOND as u64;
+pub(crate) const STEPS_A_SECOND: u32 = 4;
 /// How much of an Ogg stream is looked at in one go, before its packets are decoded.
 const OGG_STEP_BYTES: usize = 256;
 
@@ -49,11 +51,18 @@ impl Behind {
         self.items.clear();
     }
 
-    /// All bytes, for a format whose bytes stand for no more than they are.
-    pub(crate) fn take_all(&mut self) -> Vec<u8> {
-        let mut bytes = std::mem::take(&mut self.bytes);
-        bytes.drain(..std::mem::take(&mut self.read));
-        bytes
+    /// Reads a step of a format whose bytes stand for no more than they are.
+    pub(crate) fn read_raw(
+        &mut self,
+        step_bytes: usize,
+        raw: &mut RawReader,
+        way: &mut Way<'_, impl Destination>,
+    ) -> Result<(), IntakeError> {
+        let end = self.bytes.len().min(self.read + step_bytes);
+        let bytes = &self.bytes[self.read..end];
+        self.read = end;
+        way.suspicion.see(bytes);
+        raw.take(bytes, way.flow, way.to)
     }
 
     /// Decodes packets behind their lengths until a step is full, or nothing is left.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use earhook_audio::ogg::OggReader;
 
-use crate::behind::Behind;
+use crate::behind::{Behind, STEPS_A_SECOND};
 use crate::destination::Destination;
 use crate::encryption::EncryptionKeys;
 use crate::error::IntakeError;
@@ -26,6 +26,8 @@ pub struct Intake {
     suspicion: Suspicion,
     plain: Vec<u8>,
     behind: Behind,
+    /// What of raw audio out of an opened record is decoded in one go.
+    step_bytes: usize,
 }
 
 /// How the bytes of the open body arrive.
@@ -70,6 +72,7 @@ impl Intake {
             suspicion: Suspicion::new(&format),
             plain: Vec::new(),
             behind: Behind::default(),
+            step_bytes: step_bytes(&format),
         })
     }
 
@@ -250,16 +253,12 @@ impl Intake {
         Ok(())
     }
 
-    /// Reads a little of what is behind; of formats that stand for no more than they are, all.
+    /// Reads a little of what is behind.
     fn read_step(&mut self, to: &mut impl Destination) -> Result<(), IntakeError> {
         let (tally, suspicion) = (&mut self.tally, &mut self.suspicion);
         let way = &mut Way { flow: &mut self.flow, to, tally, suspicion };
         match &mut self.reader {
-            Reader::Raw(raw) => {
-                let bytes = self.behind.take_all();
-                way.suspicion.see(&bytes);
-                raw.take(&bytes, way.flow, way.to)
-            }
+            Reader::Raw(raw) => self.behind.read_raw(self.step_bytes, raw, way),
             Reader::Packets(framing, opus) => self.behind.read_packets(framing, opus, way),
             Reader::Ogg(ogg, opus) => self.behind.read_ogg(ogg, opus, way),
         }
@@ -292,4 +291,12 @@ impl Intake {
         self.tally.trailing_bytes += dropped as u64;
         self.suspicion.see_end();
     }
+}
+
+fn step_bytes(format: &Format) -> usize {
+    let sample_bytes = match format.codec {
+        WireCodec::Raw(codec) => codec.bytes_per_sample(),
+        WireCodec::Opus | WireCodec::Ogg => 1,
+    };
+    (format.wire_rate / STEPS_A_SECOND) as usize * sample_bytes * format.channels
 }

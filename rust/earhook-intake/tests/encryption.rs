@@ -179,3 +179,19 @@ fn a_record_of_minutes_is_decoded_a_little_at_a_time() {
     assert!(steps >= 15, "{steps} steps");
     assert_eq!(so_far.lanes, whole.lanes);
 }
+
+#[test]
+fn a_record_of_raw_audio_does_not_overrun_a_ring() {
+    let plain: Vec<u8> = (0..4_000_u32).map(|number| number.to_le_bytes()[0]).collect();
+    let format = format("PCMU", 1);
+    let (whole, _) = heard(format, None, &plain, &[]);
+    let mut intake = Intake::new(format).unwrap();
+    let mut so_far = Collected::default();
+    intake.begin(Some(keys()));
+    intake.push(&sealed(&plain, 4_096, 0), &mut so_far).unwrap();
+    intake.end(&mut so_far).unwrap();
+    assert!(intake.is_behind());
+    assert_eq!(so_far.position(), 2_000, "a quarter of a second");
+    intake.finish(&mut so_far);
+    assert_eq!(so_far.lanes, whole.lanes);
+}
