@@ -6,7 +6,7 @@ import ipaddress
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-__all__ = ["Address", "TcpAddress", "UnixAddress", "parse_address"]
+__all__ = ["Address", "TcpAddress", "UnixAddress", "is_loopback", "parse_address"]
 
 MAX_UNIX_PATH_BYTES: Final = 107
 """What fits into a socket address on Linux (unix(7)), its closing zero not counted."""
@@ -33,12 +33,7 @@ class TcpAddress:
     @property
     def is_loopback(self) -> bool:
         """Whether nothing but this machine can reach it."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -46,6 +41,14 @@ class TcpAddress:
 
 
 Address: TypeAlias = UnixAddress | TcpAddress
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a listener on `host`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def parse_address(text: str) -> Address:

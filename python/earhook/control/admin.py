@@ -30,13 +30,14 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
+from earhook.address import is_loopback
 from earhook.edge.caps import Place, Strangers
 from earhook.edge.settings import ConnectionLimits
 from earhook.errors import ConfigurationError, ConfigurationFault
 from earhook.ops.logging import get_limited_logger, get_logger
 
 from .credentials import read_token
-from .settings import AdminSettings, is_loopback
+from .settings import AdminSettings
 
 __all__ = ["AdminServer", "AdminView", "Check"]
 

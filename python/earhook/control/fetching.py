@@ -11,9 +11,8 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from earhook.address import is_loopback
 from earhook.errors import ConfigurationError, ConfigurationFault, FetchFailed
-
-from .settings import is_loopback
 
 __all__ = ["Source", "fetch", "require_fetchable"]
 

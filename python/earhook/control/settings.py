@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import ipaddress
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from earhook.address import is_loopback
 from earhook.edge.settings import AccessSettings
 from earhook.protocol.settings import SignatureSettings
 from earhook.settings import Settings
@@ -26,7 +26,6 @@ __all__ = [
     "SignatureAndReplaySettings",
     "WorkersSettings",
     "decode_secret",
-    "is_loopback",
 ]
 
 
@@ -325,11 +324,3 @@ def decode_secret(text: str) -> bytes:
     if not secret:
         raise ValueError("a secret must be base64: copy it as Genesys Cloud shows it")
     return secret
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a listener on `host`."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -15,8 +15,8 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
+from earhook.address import is_loopback
 from earhook.clock import Clock
-from earhook.control.settings import is_loopback
 from earhook.edge.settings import TlsSettings
 from earhook.edge.tls import load_context
 from earhook.errors import ConfigurationError
