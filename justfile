@@ -54,12 +54,14 @@ imports:
 docs-check:
     {{python}} -m earhook.config.reference --check
     {{python}} -m earhook.conform.page --check
+    {{python}} -m bench.page --check
 
 # Write the generated pages
 [group('check')]
 docs:
     {{python}} -m earhook.config.reference
     {{python}} -m earhook.conform.page
+    {{python}} -m bench.page
 
 # All static checks
 [group('check')]
@@ -112,22 +114,63 @@ demo *arguments:
 bench-rust:
     cargo bench --workspace
 
-# CPU per frame beside a C receiver and bare picows (10 minutes; the machine must be idle)
+# CPU per frame beside a C receiver and four WebSocket libraries (35 minutes; `--quick` 5; the machine must be idle, as for all below)
 [group('bench')]
 bench-ingest *arguments:
-    {{python}} bench/ingest/run.py {{arguments}}
+    {{python}} -m bench.ingest servers {{arguments}}
 
-# 200 TLS calls in real time, every sample proved at two subscribers and in the recordings
+# CPU and memory as calls grow from 200 to 8,000 (25 minutes; `--quick` 4)
+[group('bench')]
+bench-scale *arguments:
+    {{python}} -m bench.ingest scale {{arguments}}
+
+# CPU with 1, 2 and 4 subscribers (10 minutes; `--quick` 1)
+[group('bench')]
+bench-subscribers *arguments:
+    {{python}} -m bench.ingest subscribers {{arguments}}
+
+# 200 and 1,000 TLS calls and a storm, every sample proved, latencies as histograms (3 minutes; `--quick` 2)
 [group('bench')]
 bench-calls *arguments:
-    {{python}} bench/whole_path.py {{arguments}}
+    {{python}} -m bench.calls {{arguments}}
 
-# CPU per piece of audio over HTTPS POST, beside a bare aiohttp server (5 minutes; the machine must be idle)
+# CPU per piece of audio over HTTPS POST, beside a bare aiohttp server (5 minutes; `--quick` 1)
 [group('bench')]
 bench-ingest-http *arguments:
-    {{python}} bench/ingest_http.py {{arguments}}
+    {{python}} -m bench.ingest_http {{arguments}}
 
-# Floods, and what well-behaved peers notice of them
+# Floods, and what well-behaved peers notice of them (8 minutes; `--quick` 2)
 [group('bench')]
 bench-floods *arguments:
-    {{python}} bench/floods.py {{arguments}}
+    {{python}} -m bench.floods {{arguments}}
+
+# All of these tables one after the other, then the page and its pictures (80 minutes; `--quick` 15)
+[group('bench')]
+bench-all *arguments:
+    -{{python}} -m bench.ingest servers {{arguments}}
+    -{{python}} -m bench.ingest scale {{arguments}}
+    -{{python}} -m bench.ingest subscribers {{arguments}}
+    -{{python}} -m bench.calls {{arguments}}
+    -{{python}} -m bench.ingest_http {{arguments}}
+    -{{python}} -m bench.floods {{arguments}}
+    {{python}} -m bench.page
+
+# Write docs/reference/figures.md and its pictures from bench/results
+[group('bench')]
+bench-page *arguments:
+    {{python}} -m bench.page {{arguments}}
+
+# Two commits side by side, ratios with an interval: `just bench-compare HEAD~3 HEAD` (11 minutes and two builds; `--quick` 1)
+[group('bench')]
+bench-compare *arguments:
+    {{python}} -m bench.compare {{arguments}}
+
+# What Node needs to take part in `bench-ingest`
+[group('bench')]
+bench-node:
+    npm ci --prefix bench/ingest/node
+
+# Calls come and go for an hour or a night: `just soak --minutes 70`; nothing may be lost, nothing may grow
+[group('bench')]
+soak *arguments:
+    {{python}} -m bench.soak {{arguments}}

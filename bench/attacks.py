@@ -20,10 +20,10 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
-from gateway_process import MEDIA_PATH, Place
-
 from earhook.testing import CallSetup
 from earhook.testing.peer_request import upgrade_headers
+
+from .gateway_process import MEDIA_PATH, Place
 
 PROBES = 20_000
 PROBE_SECONDS = 30.0

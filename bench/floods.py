@@ -1,12 +1,10 @@
 """Floods against a whole gateway, and what the calls that it carries meanwhile notice of them.
 
-    .venv/bin/python bench/floods.py                    all attacks and the storm, three rounds
-    .venv/bin/python bench/floods.py --only probes      one of them
-    .venv/bin/python bench/floods.py --only storm --storm 2000
+    python -m bench.floods                    all attacks, three rounds
+    python -m bench.floods --only probes      one of them
 
 Four processes on loopback: `earhook serve` over TLS, one that plays twenty signed calls in real
-time, one subscriber of the PCM stream that checks each of their samples, and the attacker. The
-storm is another kind of bad day: so many calls at once, dialled within two seconds.
+time, one subscriber of the PCM stream that checks each of their samples, and the attacker.
 
 Exit code 1 if, in the median of the rounds, an attack moves a p99 of the calls (added latency, or
 ping to pong) by 20 ms or more, or leaves the gateway's memory more than 16 MiB above what it was
@@ -34,12 +32,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import uvloop
-from attacks import Struck, attacks, strike
-from gateway_process import GatewayProcess, Place, machine, percentiles
-from proved_calls import Heard, TimedPeer, added_latency, hear
-from storm import SHARED, judge_storm, print_storms, run_storm
 
 from earhook.testing import CallPlan, CallSetup, PeerManners, Source
+
+from .attacks import Struck, attacks, strike
+from .gateway_process import SHARED, GatewayProcess, Place, percentiles
+from .proved_calls import Heard, TimedPeer, added_latency, hear
+from .provenance import RESULTS, machine, sentence
 
 CALLS: Final = 20
 PING_SECONDS: Final = 1.0
@@ -315,14 +314,16 @@ def judge(rows: list[dict[str, Any]], wholes: list[dict[str, Any]]) -> list[str]
 # The table.
 
 
-def print_table(rows: list[dict[str, Any]]) -> None:
-    """For people, and for the README."""
-    print(
-        "| attack | connections | latency calm p50 / p99 / max, ms | attacked | "
-        "ping to pong calm | attacked | RSS before / highest / after, MiB | CPU | "
-        "cut or refused | samples lost |"
-    )
-    print("|---|---|---|---|---|---|---|---|---|---|")
+def markdown(rows: list[dict[str, Any]]) -> str:
+    """For people."""
+    lines = [
+        (
+            "| attack | connections | latency calm p50 / p99 / max, ms | attacked | "
+            "ping to pong calm | attacked | RSS before / highest / after, MiB | CPU | "
+            "cut or refused | samples lost |"
+        ),
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
     for row in rows:
         rss = row["rss_mib"]
         cells = [
@@ -334,7 +335,8 @@ def print_table(rows: list[dict[str, Any]]) -> None:
             ", ".join(f"{count:,} {reason}" for reason, count in row["cut"].items()) or "nothing",
             str(row["samples_lost"]),
         ]
-        print(f"| {' | '.join(cells)} |", flush=True)
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def shown(figures: dict[str, float]) -> str:
@@ -350,43 +352,41 @@ def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seconds", type=float, default=5.0, help="of each attack")
-    parser.add_argument("--rounds", type=int, default=3, help="of which medians are taken")
-    parser.add_argument("--only", default="", help="attacks whose name holds this, or `storm`")
-    parser.add_argument("--storm", type=int, default=1000, help="calls of the storm; 0: none")
-    parser.add_argument("--output", type=Path, help="write the figures there as JSON")
+    parser.add_argument("--seconds", type=float, help="of each attack; 5 without --quick")
+    parser.add_argument("--rounds", type=int, help="of which medians are taken; 3 without --quick")
+    parser.add_argument("--quick", action="store_true", help="one round of short attacks")
+    parser.add_argument("--only", default="", help="attacks whose name holds this")
+    parser.add_argument("--output", type=Path, default=RESULTS / "floods.json")
     options = parser.parse_args()
+    options.seconds = options.seconds or (2.0 if options.quick else 5.0)
+    options.rounds = options.rounds or (1 if options.quick else 3)
     options.numbers = [number for number, each in enumerate(attacks()) if options.only in each.name]
-    options.storms = options.rounds if options.storm and options.only in "storm" else 0
-    if not options.numbers and not options.storms:
+    if not options.numbers:
         parser.error(f"there is no attack like {options.only!r}")
     return options
 
 
 def main() -> int:
-    """Run, print the tables, judge them."""
+    """Run, print the table, judge it."""
     options, where, rounds = read_options(), machine(), []
-    for number in range(options.rounds if options.numbers else 0):
+    each_seconds = CALM_SECONDS + options.seconds + REST_SECONDS
+    minutes = options.rounds * (len(options.numbers) * each_seconds + 10) / 60
+    print(f"about {minutes:.1f} minutes", file=sys.stderr, flush=True)
+    for number in range(options.rounds):
         print(f"round {number + 1} of {options.rounds}", file=sys.stderr, flush=True)
         rounds.append(one_round(options.numbers, options.seconds))
-    storms = [run_storm(options.storm) for _ in range(options.storms)]
-    where["load_average_after"] = round(os.getloadavg()[0], 2)
     wholes = [each[-1] for each in rounds]
     rows = [
         median_row(list(of_one)) for of_one in zip(*(each[:-1] for each in rounds), strict=True)
     ]
-    print("; ".join(f"{name} {value}" for name, value in where.items()), end="\n\n")
-    wrong = judge(rows, wholes) + judge_storm(storms)
-    if rows:
-        print_table(rows)
-        memory = ", ".join("{} → {}".format(*whole["rss_mib"]) for whole in wholes)
-        print(f"\nRSS of each round, first to last, in MiB: {memory}\n")
-    if storms:
-        print_storms(storms)
+    wrong = judge(rows, wholes)
+    print(f"{sentence(where)}\n\n{markdown(rows)}")
+    memory = ", ".join("{} → {}".format(*whole["rss_mib"]) for whole in wholes)
+    print(f"\nRSS of each round, first to last, in MiB: {memory}\n")
     if options.output:
-        report = {"machine": where, "attacks": rows, "rounds": rounds, "storms": storms}
+        report = {"machine": where, "attacks": rows, "rounds": rounds, "wrong": wrong}
         options.output.parent.mkdir(exist_ok=True)
-        options.output.write_text(json.dumps(report | {"wrong": wrong}, indent=1) + "\n")
+        options.output.write_text(json.dumps(report, indent=1) + "\n")
     print("\n".join(wrong) if wrong else "nothing was lost, and nobody had to wait")
     return 1 if wrong else 0
 

@@ -6,7 +6,6 @@ import base64
 import json
 import math
 import os
-import platform
 import re
 import secrets
 import ssl
@@ -15,13 +14,11 @@ import sys
 import time
 import urllib.request
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
 import trustme
 
-from earhook import __version__
 from earhook.testing.peer_setup import PeerCredential
 
 START_SECONDS = 20.0
@@ -39,12 +36,16 @@ name = "bench"
 api_key_file = "api-key"
 secret_files = ["secret"]
 [[sinks]]
-kind = "recording"
-directory = "recordings"
-[[sinks]]
 kind = "pcm-stream"
 listen = "unix:pcm.sock"
 """
+RECORDINGS = """\
+[[sinks]]
+kind = "recording"
+directory = "recordings"
+"""
+SHARED = '[limits.connections]\nshared_addresses = ["127.0.0.0/8"]\n'
+"""All of it comes from one address, which is what a balancer looks like."""
 _SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 
 
@@ -79,25 +80,31 @@ class GatewayProcess:
     Args:
         directory: A fresh one for its files; `recordings` will be in it.
         more: Further tables of the configuration.
+        core: That it may run on; None: any.
+        records: Whether there are recordings.
     """
 
-    def __init__(self, directory: Path, more: str = "") -> None:
+    def __init__(
+        self, directory: Path, more: str = "", *, core: int | None = None, records: bool = True
+    ) -> None:
         self.directory = directory
+        self._core = core
         self.exit_code: int | None = None
         self._api_key, self._secret = secrets.token_urlsafe(24), secrets.token_bytes(32)
         self._log = directory / "gateway.log"
-        self._configure(more)
+        self._configure(more + RECORDINGS if records else more)
 
     def __enter__(self) -> Self:
-        command = [sys.executable, "-m", "earhook", "serve", "--config"]
+        pinned = [] if self._core is None else ["taskset", "-c", str(self._core)]
+        command = [*pinned, sys.executable, "-m", "earhook", "serve", "--config"]
         with self._log.open("w") as log:
+            # In a session of its own: Ctrl-C is for the bench, which then ends it.
             self._process = subprocess.Popen(
-                [*command, str(self.directory / "earhook.toml")], stderr=log
+                [*command, str(self.directory / "earhook.toml")], stderr=log, start_new_session=True
             )
-        started = self._wait_until_started()
-        self._admin_port = started["admin_port"]
+        self.started = self._wait_until_started()
         self.place = Place(
-            started["media_port"],
+            self.started["media_port"],
             f"unix:{self.directory}/pcm.sock",
             str(self.directory / "ca.crt"),
             self._api_key,
@@ -106,6 +113,10 @@ class GatewayProcess:
         return self
 
     def __exit__(self, *_exc: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End it politely. Harmless when it has ended."""
         self._process.terminate()
         try:
             self.exit_code = self._process.wait(STOP_SECONDS)
@@ -113,6 +124,16 @@ class GatewayProcess:
             self._process.kill()
             self.exit_code = self._process.wait()
         self._logged = self._log.read_text()
+
+    @property
+    def pid(self) -> int:
+        """Of the process that was started."""
+        return self._process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.poll() is None
 
     def cpu_seconds(self) -> float:
         """CPU time so far, of all its threads."""
@@ -126,7 +147,7 @@ class GatewayProcess:
 
     def counters(self) -> dict[str, float]:
         """Its metrics, by name and labels as they are written."""
-        url = f"http://127.0.0.1:{self._admin_port}/metrics"
+        url = f"http://127.0.0.1:{self.started['admin_port']}/metrics"
         with urllib.request.urlopen(url, timeout=10) as response:
             text = response.read().decode()
         return {
@@ -172,19 +193,3 @@ def percentiles(values: list[float]) -> dict[str, float]:
     ranks = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999, "max": 1.0}
     places = {name: math.ceil(rank * len(ordered)) - 1 for name, rank in ranks.items()}
     return {name: round(ordered[place], 2) for name, place in places.items()}
-
-
-def machine() -> dict[str, Any]:
-    """Where it is measured, with what, and how busy it was before."""
-    cpus = Path("/proc/cpuinfo").read_text().splitlines()
-    model = (line.split(":", 1)[1].strip() for line in cpus if line.startswith("model name"))
-    return {
-        "date": time.strftime("%Y-%m-%d"),
-        "cpu": f"{os.cpu_count()} x {next(model, platform.machine())}",
-        "kernel": platform.release(),
-        "python": platform.python_version(),
-        "openssl": ssl.OPENSSL_VERSION,
-        "earhook": __version__,
-        **{name: version(name) for name in ("picows", "uvloop", "orjson")},
-        "load_average_before": round(os.getloadavg()[0], 2),
-    }

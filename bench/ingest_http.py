@@ -1,6 +1,6 @@
 """CPU per piece of audio over HTTPS POST, beside a bare aiohttp server in the same run.
 
-    python bench/ingest_http.py [--rounds 3] [--window 8] [--smoke] [--output FILE]
+    python -m bench.ingest_http [--quick]
 
 Every load is given to both servers in turn, and the turns are repeated, so that whatever else
 happens on the machine hits both. See README.md for what it needs and how to read it.
@@ -21,22 +21,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import trustme
-from gateway_process import machine
+
+from .ingest.servers import LOAD_CORE, Gateway, Process, Server, pinned, spawn
+from .provenance import IDLE_LOAD, RESULTS, machine, sentence
 
 HERE = Path(__file__).parent
-sys.path.append(str(HERE / "ingest"))
-
-from servers import LOAD_CORE, Gateway, Process, Server, pinned, spawn  # noqa: E402
-
-IDLE_LOAD = 0.3
 GENERATOR_SECONDS = 120.0
+STARTING_SECONDS = 4.0
 CONFIGURATION = """\
 [media]
 host = "127.0.0.1"
 port = 0
-[media.tls]
-certificate = "{server.certificate}"
-private_key = "{server.key}"
+{tls}
 [ingest]
 host = "127.0.0.1"
 port = 0
@@ -94,19 +90,13 @@ class BareAiohttp(Server):
 class Earhook(Gateway):
     """`earhook serve` with one subscriber of its PCM stream, which runs on the other core."""
 
-    def start(self) -> Process:
-        """Start the process on its core, logging to a file."""
-        (self.directory / "earhook.toml").write_text(CONFIGURATION.format(server=self))
-        command = [sys.executable, "-m", "earhook", "serve", "--config", "earhook.toml"]
-        with self._log.open("w") as log:
-            return spawn(command, stderr=log, cwd=self.directory)
+    def configuration(self) -> str:
+        """With a place for `tls`."""
+        return CONFIGURATION
 
     def wait_until_listening(self) -> int:
         """The port that audio is posted to, read from the log."""
-        super().wait_until_listening()
-        lines = self._log.read_text().splitlines()
-        started = next(line for line in lines if '"gateway.started"' in line)
-        return int(json.loads(started)["ingest_port"])
+        return int(self.started()["ingest_port"])
 
 
 SERVERS: tuple[type[Server], ...] = (BareAiohttp, Earhook)
@@ -119,15 +109,18 @@ def main() -> None:
     loads = [Load("chunks", 200), Load("blocks", 200), Load("blocks", 1000)]
     if len(os.sched_getaffinity(0)) < 2:
         sys.exit("two cores are needed: one for the server, one for the load")
-    load_average = os.getloadavg()[0]
-    if load_average > IDLE_LOAD:
-        print(f"the machine is busy (load {load_average:.1f}): keep no figures", file=sys.stderr)
-    described = machine()
+    where = machine()
+    if where["load before"] > IDLE_LOAD:
+        busy = f"the machine is busy (load {where['load before']}): do not keep figures"
+        print(busy, file=sys.stderr)
+    each = STARTING_SECONDS + schedule.warm_seconds + schedule.window_seconds
+    minutes = schedule.rounds * len(loads) * len(SERVERS) * each / 60
+    print(f"about {minutes:.1f} minutes", file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory(prefix="earhook-bench-") as name:
         runs = measure(loads, schedule, Path(name))
-    print(markdown(loads, runs))
+    print(f"{sentence(where)}\n\n{markdown(runs)}")
     if options.output is not None:
-        report = {"machine": described, "schedule": schedule._asdict(), "runs": runs}
+        report = {"machine": where, "schedule": schedule._asdict(), "runs": runs}
         options.output.write_text(json.dumps(report, indent=1) + "\n")
 
 
@@ -137,11 +130,14 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--warm", type=float, default=3.0)
     parser.add_argument("--window", type=float, default=8.0)
-    parser.add_argument("--output", type=Path)
-    parser.add_argument("--smoke", action="store_true", help="says only whether it works")
+    parser.add_argument("--output", type=Path, default=RESULTS / "ingest_http.json")
+    parser.add_argument("--quick", action="store_true", help="one short round")
+    parser.add_argument("--smoke", action="store_true", help="does it work? figures not kept")
     options = parser.parse_args()
+    if options.quick:
+        options.rounds, options.warm, options.window = 1, 2.0, 5.0
     if options.smoke:
-        options.rounds, options.warm, options.window = 1, 0.5, 1.0
+        options.rounds, options.warm, options.window, options.output = 1, 0.5, 1.0, None
     return options
 
 
@@ -187,8 +183,9 @@ def generate(server: Server, load: Load, schedule: Schedule, cafile: Path) -> di
     return found
 
 
-def markdown(loads: list[Load], runs: list[dict[str, Any]]) -> str:
+def markdown(runs: list[dict[str, Any]]) -> str:
     """Medians, side by side."""
+    loads = dict.fromkeys(Load(run["shape"], run["calls"]) for run in runs)
     rows = [
         "| load | bare aiohttp, us | earhook, us | earhook : bare | earhook's core | remarks |",
         "| --- | --- | --- | --- | --- | --- |",

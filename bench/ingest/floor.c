@@ -1,10 +1,10 @@
-/* The floor: what receiving the bytes of TLS WebSocket calls costs at the very least.
+/* The floor: what receiving the bytes of WebSocket calls costs at the very least.
  *
- * One thread, epoll, OpenSSL. It answers the upgrade request and the first message of each
- * connection with fixed bytes, and from then on only calls SSL_read and adds up lengths: no
+ * One thread, epoll, OpenSSL; without a certificate, plain TCP. It answers the upgrade request and the first message of each
+ * connection with fixed bytes, and from then on only calls SSL_read (or recv) and adds up lengths: no
  * frame is parsed, unmasked or decoded. Read-ahead is on, so that a TLS record costs one read.
  *
- *     floor CERTIFICATE KEY
+ *     floor [CERTIFICATE KEY]
  *
  * Prints "listening PORT", and on SIGTERM "received BYTES", then ends. Ends by itself after
  * LIFE_SECONDS whatever happens.
@@ -55,7 +55,7 @@ static void die(const char *what)
 
 static void end(struct connection *connection)
 {
-    SSL_free(connection->ssl);
+    SSL_free(connection->ssl); /* NULL is none */
     close(connection->fd);
     free(connection);
 }
@@ -63,8 +63,10 @@ static void end(struct connection *connection)
 static void send_all(struct connection *connection, const void *bytes, int length)
 {
     /* A few hundred bytes into an empty socket buffer: all or nothing. */
-    if (SSL_write(connection->ssl, bytes, length) != length)
-        die("SSL_write");
+    int written = connection->ssl != NULL ? SSL_write(connection->ssl, bytes, length)
+                                          : (int)send(connection->fd, bytes, (size_t)length, 0);
+    if (written != length)
+        die("write");
 }
 
 /* RFC 6455 section 4.2.2. */
@@ -118,12 +120,34 @@ static void take(struct connection *connection, const char *bytes, size_t length
 /* True while the connection lives. */
 static int shake_hands(struct connection *connection)
 {
+    if (connection->ssl == NULL) {
+        connection->stage = REQUEST;
+        return 1;
+    }
     int result = SSL_accept(connection->ssl);
     if (result == 1) {
         connection->stage = REQUEST;
         return 1;
     }
     return SSL_get_error(connection->ssl, result) == SSL_ERROR_WANT_READ;
+}
+
+static void take_in(struct connection *connection, const char *bytes, int length)
+{
+    if (connection->stage == AUDIO)
+        received_bytes += (unsigned long long)length;
+    else
+        take(connection, bytes, (size_t)length);
+}
+
+static int read_plain(struct connection *connection)
+{
+    static char buffer[READ_BYTES];
+    ssize_t length = recv(connection->fd, buffer, sizeof buffer, 0);
+    if (length <= 0)
+        return length < 0 && errno == EAGAIN;
+    take_in(connection, buffer, (int)length);
+    return 1;
 }
 
 static int read_some(struct connection *connection)
@@ -133,10 +157,7 @@ static int read_some(struct connection *connection)
         int length = SSL_read(connection->ssl, buffer, sizeof buffer);
         if (length <= 0)
             return SSL_get_error(connection->ssl, length) == SSL_ERROR_WANT_READ;
-        if (connection->stage == AUDIO)
-            received_bytes += (unsigned long long)length;
-        else
-            take(connection, buffer, (size_t)length);
+        take_in(connection, buffer, length);
     } while (SSL_has_pending(connection->ssl));
     return 1;
 }
@@ -147,7 +168,7 @@ static void serve(struct connection *connection)
     if (connection->stage == HANDSHAKE)
         lives = shake_hands(connection);
     if (lives && connection->stage != HANDSHAKE)
-        lives = read_some(connection);
+        lives = connection->ssl != NULL ? read_some(connection) : read_plain(connection);
     ERR_clear_error();
     if (!lives)
         end(connection);
@@ -163,8 +184,10 @@ static void accept_all(int listener, int epoll, SSL_CTX *context)
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         struct connection *connection = calloc(1, sizeof *connection);
         connection->fd = fd;
-        connection->ssl = SSL_new(context);
-        SSL_set_fd(connection->ssl, fd);
+        if (context != NULL) {
+            connection->ssl = SSL_new(context);
+            SSL_set_fd(connection->ssl, fd);
+        }
         struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
         epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
     }
@@ -210,8 +233,8 @@ static void run(int listener, int epoll, SSL_CTX *context)
 
 int main(int argc, char **argv)
 {
-    if (argc != 3) {
-        fprintf(stderr, "usage: floor CERTIFICATE KEY\n");
+    if (argc != 1 && argc != 3) {
+        fprintf(stderr, "usage: floor [CERTIFICATE KEY]\n");
         return 2;
     }
     struct rlimit files;
@@ -224,7 +247,7 @@ int main(int argc, char **argv)
     sigaction(SIGALRM, &action, NULL);
     alarm(LIFE_SECONDS);
 
-    SSL_CTX *context = make_context(argv[1], argv[2]);
+    SSL_CTX *context = argc == 3 ? make_context(argv[1], argv[2]) : NULL;
     int listener = listen_on_loopback();
     int epoll = epoll_create1(EPOLL_CLOEXEC);
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};

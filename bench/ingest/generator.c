@@ -1,11 +1,11 @@
-/* The load: TLS AudioHook calls that send audio on a fixed schedule.
+/* The load: AudioHook calls, over TLS or plain TCP, that send audio on a fixed schedule.
  *
  * One thread, epoll, OpenSSL. It opens all calls (upgrade with an API key, `open`, waits for
  * `opened`), sends frames spread evenly over time for WARM and then WINDOW seconds, and prints
  * one line of JSON: what was due and sent in the window, and the CPU time that the server's
- * process used in it. All frames are the same masked binary frame of mu-law noise.
+ * process used in it and for opening the calls. All frames are the same masked binary frame of mu-law noise.
  *
- *     generator HOST PORT SERVER_PID CALLS FRAMES_PER_SECOND FRAME_BYTES WARM WINDOW
+ *     generator HOST PORT SERVER_PID tls|plain CALLS FRAMES_PER_SECOND FRAME_BYTES WARM WINDOW
  *
  * A call whose socket is full owes its frames, at most a second's worth; what is beyond that is
  * never sent and shows as due but not sent. After the window nothing is sent, and a second
@@ -49,6 +49,7 @@ struct call {
     enum stage stage;
     unsigned owed;
     int blocked;
+    size_t put_bytes; /* without TLS: of the frame that is being sent */
     size_t answer_bytes;
     char answer[ANSWER_BYTES];
 };
@@ -62,6 +63,7 @@ static struct {
     struct sockaddr_in server;
     pid_t server_pid;
     clockid_t server_clock;
+    int tls;
     unsigned calls, rate, frame_bytes;
     double warm_seconds, window_seconds;
 } load;
@@ -70,6 +72,7 @@ static SSL_CTX *context;
 static int epoll;
 static unsigned opened, lost;
 static uint64_t sent, dropped;
+static int64_t opening_cpu; /* of the server: handshakes, upgrades and `opened` of all calls */
 static unsigned char frame[8 + MAX_FRAME_BYTES];
 static int frame_length;
 static const unsigned char MASK[4] = {0x37, 0xfa, 0x21, 0x3d};
@@ -148,6 +151,41 @@ static void reset(struct call *call)
     call->stage = CLOSED;
 }
 
+/* Writes all of it (its length), or not yet (0: try again with the same), or never (-1). */
+static int put(struct call *call, const void *bytes, int length)
+{
+    if (call->ssl != NULL) {
+        int written = SSL_write(call->ssl, bytes, length);
+        if (written == length)
+            return length;
+        return SSL_get_error(call->ssl, written) == SSL_ERROR_WANT_WRITE ? 0 : -1;
+    }
+    const char *rest = (const char *)bytes + call->put_bytes;
+    ssize_t written = send(call->fd, rest, (size_t)length - call->put_bytes, MSG_NOSIGNAL);
+    if (written < 0)
+        return errno == EAGAIN ? 0 : -1;
+    call->put_bytes += (size_t)written;
+    if (call->put_bytes < (size_t)length)
+        return 0;
+    call->put_bytes = 0;
+    return length;
+}
+
+/* Reads something (how much), nothing yet (0), or the end (-1). */
+static int get(struct call *call, void *bytes, int room)
+{
+    if (call->ssl != NULL) {
+        int length = SSL_read(call->ssl, bytes, room);
+        if (length > 0)
+            return length;
+        return SSL_get_error(call->ssl, length) == SSL_ERROR_WANT_READ ? 0 : -1;
+    }
+    ssize_t length = recv(call->fd, bytes, (size_t)room, 0);
+    if (length > 0)
+        return (int)length;
+    return length < 0 && errno == EAGAIN ? 0 : -1;
+}
+
 static void begin_call(struct call *call)
 {
     int on = 1;
@@ -156,10 +194,12 @@ static void begin_call(struct call *call)
     if (connect(call->fd, (struct sockaddr *)&load.server, sizeof load.server) != 0 &&
         errno != EINPROGRESS)
         die("connect");
-    call->ssl = SSL_new(context);
-    SSL_set_fd(call->ssl, call->fd);
-    SSL_set_tlsext_host_name(call->ssl, "localhost");
-    SSL_set_connect_state(call->ssl);
+    if (load.tls) {
+        call->ssl = SSL_new(context);
+        SSL_set_fd(call->ssl, call->fd);
+        SSL_set_tlsext_host_name(call->ssl, "localhost");
+        SSL_set_connect_state(call->ssl);
+    }
     call->stage = HANDSHAKE;
     watch(call, EPOLLIN | EPOLLOUT, EPOLL_CTL_ADD);
 }
@@ -167,8 +207,8 @@ static void begin_call(struct call *call)
 static void write_whole(struct call *call, const void *bytes, int length)
 {
     /* A kilobyte into an empty socket buffer: all or nothing. */
-    if (SSL_write(call->ssl, bytes, length) != length)
-        die("SSL_write");
+    if (put(call, bytes, length) != length)
+        die("write");
 }
 
 static void session_id(const struct call *call, char *out)
@@ -212,12 +252,11 @@ static void send_open(struct call *call)
 static int answered(struct call *call, const char *end, const char *wish)
 {
     size_t room = ANSWER_BYTES - call->answer_bytes;
-    int length = SSL_read(call->ssl, call->answer + call->answer_bytes, (int)room);
-    if (length <= 0) {
-        if (SSL_get_error(call->ssl, length) != SSL_ERROR_WANT_READ)
-            die("a call ended while it was opened");
+    int length = get(call, call->answer + call->answer_bytes, (int)room);
+    if (length < 0)
+        die("a call ended while it was opened");
+    if (length == 0)
         return 0;
-    }
     call->answer_bytes += (size_t)length;
     if (memmem(call->answer, call->answer_bytes, end, strlen(end)) == NULL)
         return 0;
@@ -229,15 +268,29 @@ static int answered(struct call *call, const char *end, const char *wish)
     return 1;
 }
 
+/* True when nothing of TCP or TLS stands before the first request any more. */
+static int shook_hands(const struct call *call)
+{
+    if (call->ssl == NULL) {
+        int fault = 0;
+        socklen_t size = sizeof fault;
+        getsockopt(call->fd, SOL_SOCKET, SO_ERROR, &fault, &size);
+        if (fault != 0)
+            die("connect");
+        return 1; /* a socket that can be written to is connected */
+    }
+    int result = SSL_do_handshake(call->ssl);
+    int error = SSL_get_error(call->ssl, result);
+    if (result != 1 && error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE)
+        die("TLS handshake");
+    return result == 1;
+}
+
 /* One step of opening. True when the call is live. */
 static int advance(struct call *call)
 {
     if (call->stage == HANDSHAKE) {
-        int result = SSL_do_handshake(call->ssl);
-        int error = SSL_get_error(call->ssl, result);
-        if (result != 1 && error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE)
-            die("TLS handshake");
-        if (result != 1)
+        if (!shook_hands(call))
             return 0;
         watch(call, EPOLLIN, EPOLL_CTL_MOD);
         send_upgrade(call);
@@ -283,14 +336,14 @@ static void set_blocked(struct call *call, int blocked)
 static void send_owed(struct call *call)
 {
     while (call->owed > 0) {
-        int length = SSL_write(call->ssl, frame, frame_length);
-        if (length != frame_length) {
-            if (SSL_get_error(call->ssl, length) == SSL_ERROR_WANT_WRITE) {
-                set_blocked(call, 1);
-            } else {
-                lost++;
-                reset(call);
-            }
+        int length = put(call, frame, frame_length);
+        if (length == 0) {
+            set_blocked(call, 1);
+            return;
+        }
+        if (length < 0) {
+            lost++;
+            reset(call);
             return;
         }
         call->owed--;
@@ -315,8 +368,7 @@ static void fall_due(struct call *call)
 static void drop_input(struct call *call)
 {
     char buffer[ANSWER_BYTES];
-    int length = SSL_read(call->ssl, buffer, sizeof buffer);
-    if (length <= 0 && SSL_get_error(call->ssl, length) != SSL_ERROR_WANT_READ) {
+    if (get(call, buffer, sizeof buffer) < 0) {
         lost++;
         reset(call);
     }
@@ -395,11 +447,12 @@ static long server_memory_kib(void)
 
 static void report(struct reading begin, struct reading end, struct reading rest, uint64_t due)
 {
-    printf("{\"cipher\":\"%s\",\"window_ns\":%lld,\"due\":%llu,\"sent\":%llu,"
+    printf("{\"cipher\":\"%s\",\"opening_cpu_ns\":%lld,\"window_ns\":%lld,\"due\":%llu,\"sent\":%llu,"
            "\"server_cpu_ns\":%lld,\"own_cpu_ns\":%lld,\"rest_ns\":%lld,\"rest_sent\":%llu,"
            "\"rest_cpu_ns\":%lld,\"sent_in_all\":%llu,\"dropped_in_all\":%llu,\"lost_calls\":%u,"
            "\"server_memory_kib\":%ld}\n",
-           SSL_get_cipher(calls[0].ssl), (long long)(end.at - begin.at), (unsigned long long)due,
+           calls[0].ssl == NULL ? "none" : SSL_get_cipher(calls[0].ssl), (long long)opening_cpu,
+           (long long)(end.at - begin.at), (unsigned long long)due,
            (unsigned long long)(end.sent - begin.sent),
            (long long)(end.server_cpu - begin.server_cpu),
            (long long)(end.own_cpu - begin.own_cpu), (long long)(rest.at - begin.at),
@@ -428,11 +481,12 @@ static void read_arguments(char **argv)
     load.server.sin_family = AF_INET;
     load.server.sin_port = htons((uint16_t)atoi(argv[2]));
     load.server_pid = atoi(argv[3]);
-    load.calls = (unsigned)atoi(argv[4]);
-    load.rate = (unsigned)atoi(argv[5]);
-    load.frame_bytes = (unsigned)atoi(argv[6]);
-    load.warm_seconds = atof(argv[7]);
-    load.window_seconds = atof(argv[8]);
+    load.tls = strcmp(argv[4], "tls") == 0;
+    load.calls = (unsigned)atoi(argv[5]);
+    load.rate = (unsigned)atoi(argv[6]);
+    load.frame_bytes = (unsigned)atoi(argv[7]);
+    load.warm_seconds = atof(argv[8]);
+    load.window_seconds = atof(argv[9]);
     if (inet_pton(AF_INET, argv[1], &load.server.sin_addr) != 1 || load.calls == 0 ||
         load.rate == 0 || load.frame_bytes == 0 || load.frame_bytes > MAX_FRAME_BYTES ||
         load.warm_seconds + load.window_seconds > 300)
@@ -443,9 +497,9 @@ static void read_arguments(char **argv)
 
 int main(int argc, char **argv)
 {
-    if (argc != 9) {
-        fprintf(stderr, "usage: generator HOST PORT SERVER_PID CALLS FRAMES_PER_SECOND "
-                        "FRAME_BYTES WARM WINDOW\n");
+    if (argc != 10) {
+        fprintf(stderr, "usage: generator HOST PORT SERVER_PID tls|plain CALLS "
+                        "FRAMES_PER_SECOND FRAME_BYTES WARM WINDOW\n");
         return 2;
     }
     read_arguments(argv);
@@ -459,7 +513,9 @@ int main(int argc, char **argv)
     calls = calloc(load.calls, sizeof *calls);
     epoll = epoll_create1(EPOLL_CLOEXEC);
     build_audio();
+    struct reading before = take_reading();
     open_calls();
+    opening_cpu = take_reading().server_cpu - before.server_cpu;
     run();
     for (unsigned at = 0; at < load.calls; at++)
         if (calls[at].stage == LIVE)

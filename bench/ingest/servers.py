@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,12 +32,14 @@ class Server(ABC):
 
     Args:
         directory: A fresh one for its files, with `server.crt` and `server.key` beside it.
+        tls: False: plain TCP.
     """
 
     name: str
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, tls: bool = True) -> None:
         self.directory = directory
+        self.tls = tls
         self.certificate = directory.parent / "server.crt"
         self.key = directory.parent / "server.key"
 
@@ -49,6 +52,21 @@ class Server(ABC):
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+
+    @classmethod
+    def is_here(cls) -> str:
+        """Why it cannot run on this machine; empty if it can."""
+        return ""
+
+    @property
+    def identity(self) -> list[Path]:
+        """What a reference server gets as arguments: certificate and key, or nothing."""
+        return [self.certificate, self.key] if self.tls else []
+
+    def memory_kib(self) -> int:
+        """Resident now."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.partition("VmRSS:")[2].split()[0])
 
     def stop(self) -> str:
         """End the server politely; what it has printed since it listens."""
@@ -80,85 +98,165 @@ class Floor(Server):
     def start(self) -> Process:
         """Start the process on its core."""
         program = self.directory.parent / "floor"
-        return spawn([program, self.certificate, self.key], stdout=subprocess.PIPE)
+        return spawn([program, *self.identity], stdout=subprocess.PIPE)
 
     def frames_received(self, frame_bytes: int) -> float:
         """Stop, and say how many frames arrived."""
         return int(self.stop().split()[1]) / (frame_bytes + FRAME_HEADER_BYTES)
 
 
-class BarePicows(Server):
-    """picows on uvloop that only counts."""
+class Bare(Server):
+    """A WebSocket library that answers `open` and counts frames: `bare_*.py` beside this file."""
 
-    name = "bare picows"
+    program: str
 
     def start(self) -> Process:
         """Start the process on its core."""
-        program = HERE / "bare_picows.py"
-        return spawn([sys.executable, program, self.certificate, self.key], stdout=subprocess.PIPE)
+        return spawn([sys.executable, HERE / self.program, *self.identity], stdout=subprocess.PIPE)
 
     def frames_received(self, frame_bytes: int) -> float:
         """Stop, and say how many frames arrived."""
+        del frame_bytes
         return int(self.stop().split()[1])
 
 
+class BarePicows(Bare):
+    """picows, which the gateway stands on."""
+
+    name, program = "bare picows", "bare_picows.py"
+
+
+class BareAiohttp(Bare):
+    """aiohttp."""
+
+    name, program = "aiohttp", "bare_aiohttp.py"
+
+
+class BareWebsockets(Bare):
+    """The library that is called `websockets`, its asyncio implementation."""
+
+    name, program = "websockets", "bare_websockets.py"
+
+
+class BareNode(Bare):
+    """`ws` on Node."""
+
+    name = "Node ws"
+
+    @classmethod
+    def is_here(cls) -> str:
+        """Node and the library."""
+        if shutil.which("node") is None:
+            return "there is no node"
+        if not (HERE / "node" / "node_modules" / "ws").is_dir():
+            return "its library is missing: npm ci --prefix bench/ingest/node"
+        return ""
+
+    def start(self) -> Process:
+        """Start the process on its core."""
+        return spawn(["node", HERE / "node" / "bare_ws.js", *self.identity], stdout=subprocess.PIPE)
+
+
 class Gateway(Server):
-    """`earhook serve` with one subscriber of its PCM stream, which runs on the other core."""
+    """`earhook serve` with subscribers of its PCM stream, which run on the other core.
+
+    Args:
+        subscribers: How many; each takes every sample of every call.
+        python: An interpreter that has another build of Earhook.
+    """
 
     name = "earhook"
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        tls: bool = True,
+        subscribers: int = 1,
+        python: Path | None = None,
+    ) -> None:
+        super().__init__(directory, tls=tls)
+        self._subscriber_count = subscribers
+        self._subscribers: list[Process] = []
+        self._python = python or Path(sys.executable)
 
     def __enter__(self) -> Self:
         super().__enter__()
         command = [sys.executable, HERE / "subscriber.py", self.directory / "pcm.sock"]
-        self.subscriber = spawn(command, core=LOAD_CORE, stdout=subprocess.PIPE)
-        assert self.subscriber.stdout is not None
-        assert self.subscriber.stdout.readline() == "subscribed\n"
+        for _ in range(self._subscriber_count):
+            subscriber = spawn(command, core=LOAD_CORE, stdout=subprocess.PIPE)
+            self._subscribers.append(subscriber)
+            assert subscriber.stdout is not None
+            assert subscriber.stdout.readline() == "subscribed\n"
         return self
 
     def __exit__(self, *exc: object) -> None:
         super().__exit__(*exc)
-        if self.subscriber.poll() is None:
-            self.subscriber.kill()
-            self.subscriber.wait()
+        for subscriber in self._subscribers:
+            if subscriber.poll() is None:
+                subscriber.kill()
+                subscriber.wait()
 
     def start(self) -> Process:
         """Start the process on its core, logging to a file."""
-        (self.directory / "earhook.toml").write_text(CONFIGURATION.format(server=self))
-        command = [sys.executable, "-m", "earhook", "serve", "--config", "earhook.toml"]
+        tls = TLS.format(server=self) if self.tls else ""
+        (self.directory / "earhook.toml").write_text(self.configuration().format(tls=tls))
+        command = [self._python, "-m", "earhook", "serve", "--config", "earhook.toml"]
         with self._log.open("w") as log:
             return spawn(command, stderr=log, cwd=self.directory)
 
-    def wait_until_listening(self) -> int:
-        """The port, read from the log."""
+    def configuration(self) -> str:
+        """With a place for `tls`."""
+        return CONFIGURATION
+
+    def started(self) -> dict[str, Any]:
+        """What the gateway says of itself once it serves."""
         due = time.monotonic() + START_SECONDS
         while time.monotonic() < due and self.process.poll() is None:
             for line in self._log.read_text().splitlines():
                 if '"gateway.started"' in line:
-                    return int(json.loads(line)["media_port"])
+                    found: dict[str, Any] = json.loads(line)
+                    return found
             time.sleep(0.02)
         raise RuntimeError(f"the gateway did not start:\n{self._log.read_text()}")
 
+    def wait_until_listening(self) -> int:
+        """The port, read from the log."""
+        return int(self.started()["media_port"])
+
     def frames_received(self, frame_bytes: int) -> float:
-        """Stop, and say how many frames the subscriber got or was told of as gaps."""
+        """Stop, and say how many frames every subscriber got or was told of as gaps.
+
+        Not a number where they do not agree.
+        """
         self.stop()
-        output, _ = self.subscriber.communicate(timeout=STOP_SECONDS)
-        totals: dict[str, int] = json.loads(output)
-        return sum(totals.values()) / frame_bytes
+        outputs = [own.communicate(timeout=STOP_SECONDS)[0] for own in self._subscribers]
+        totals = {sum(json.loads(output).values()) / frame_bytes for output in outputs}
+        return totals.pop() if len(totals) == 1 else float("nan")
 
     @property
     def _log(self) -> Path:
         return self.directory / "log.jsonl"
 
 
-SERVERS: tuple[type[Server], ...] = (Floor, BarePicows, Gateway)
-
+REFERENCES: tuple[type[Server], ...] = (
+    *(Floor, BarePicows, BareNode, BareAiohttp, BareWebsockets),
+)
+TLS = """\
+[media.tls]
+certificate = "{server.certificate}"
+private_key = "{server.key}"
+"""
 CONFIGURATION = """\
 [media]
 host = "127.0.0.1"
 port = 0
-[media.tls]
-certificate = "{server.certificate}"
-private_key = "{server.key}"
+max_calls = 10000
+{tls}
+[ring]
+budget_mib = 4096
+[shedding]
+enabled = false
 [admin]
 port = 0
 [[keys]]

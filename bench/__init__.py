@@ -1,0 +1,1 @@
+"""What is measured, and what proves that nothing is lost: see README.md."""

@@ -1,0 +1,1 @@
+"""Calls come and go for an hour, or for a night: nothing may be lost, and nothing may grow."""
