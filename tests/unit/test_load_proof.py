@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from earhook.load.proof import CallProof, Lane, Samples
+from earhook.load.lanes import SourceLane
+from earhook.load.proof import CallProof, Samples
 from earhook.load.surroundings import First
 from earhook.testing.peer_record import Span
 from earhook.testing.sources import Source
@@ -21,7 +22,7 @@ def source() -> Source:
 
 
 def proof_of(source: Source, channels: tuple[int, ...] = (0,)) -> CallProof:
-    lanes = {channel: Lane(source, channel, searchable=True) for channel in channels}
+    lanes = {channel: SourceLane(source, channel, searchable=True) for channel in channels}
     return CallProof(0, First(0, 100.0, channels), FRAME, 0.5, lanes)
 
 
@@ -127,12 +128,12 @@ def test_late_is_counted_from_when_a_frame_was_due(source: Source) -> None:
 
 def test_a_source_that_repeats_itself_is_compared_but_not_searched() -> None:
     tone = Source.tone()
-    lane = Lane(tone, 1, searchable=False)
+    lane = SourceLane(tone, 1, searchable=False)
     assert np.array_equal(lane.wanted(7_990, 300), pcm(tone, 7_990, 300, channel=1))
     assert lane.find(lane.wanted(0, 300)) is None
 
 
 def test_the_pattern_is_found_where_it_lies(source: Source) -> None:
-    lane = Lane(source, 0, searchable=True)
+    lane = SourceLane(source, 0, searchable=True)
     for position in (0, 1, 12_345, 1_048_500):
         assert lane.find(lane.wanted(position, FRAME)) == position

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import os
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
@@ -22,11 +24,11 @@ from .dialling import (
 )
 
 if TYPE_CHECKING:
+    from earhook.load.opus import OpusPackets
     from earhook.load.outcome import Outcome
-    from earhook.load.plan import Carrier, LoadPlan, Target
+    from earhook.load.plan import Carrier, LoadPlan
     from earhook.load.shape import Shape
     from earhook.load.threshold import Threshold
-    from earhook.testing.peer_setup import PeerCredential
     from earhook.testing.sources import Source
 
 app = typer.Typer(add_completion=False)
@@ -53,7 +55,7 @@ RampOption = Annotated[
         metavar="TIME",
         help="How long it takes until --calls are held, and in the end until all have hung up; "
         "0s is a storm.",
-        show_default="200 calls a second",
+        show_default="100 calls a second",
     ),
 ]
 RateOption = Annotated[
@@ -92,14 +94,20 @@ SeedOption = Annotated[
     ),
 ]
 SourceOption = Annotated[
-    str,
+    str | None,
     typer.Option(
-        metavar="WORD|FILE.wav",
+        metavar="WORD|FILE",
         help="pattern (pseudo-random: every sample can be checked), tone, speech, or a WAV file, "
         "over and over.",
+        show_default="pattern",
     ),
 ]
-CodecOption = Annotated[Literal["PCMU", "L16"], typer.Option(help="How the audio is coded.")]
+CodecOption = Annotated[
+    Literal["PCMU", "L16", "OPUS"],
+    typer.Option(
+        help="How the audio is coded. OPUS is for --http, and says speech or a FILE.opus."
+    ),
+]
 ChannelsOption = Annotated[
     int, typer.Option(min=1, max=2, help="2: customer and agent; 1: the customer alone.")
 ]
@@ -150,13 +158,42 @@ TokenOption = Annotated[
     typer.Option(
         "--token",
         envvar="EARHOOK_TOKEN",
-        help="With --http: the bearer token. Better a file, or the environment.",
+        help="With --http: the bearer token. Better a file, or the environment. Left out: requests "
+        "are signed.",
         show_default=False,
     ),
 ]
 TokenFileOption = Annotated[
     Path | None,
     typer.Option("--token-file", metavar="FILE", help="A file with the bearer token."),
+]
+ResumeOption = Annotated[
+    bool,
+    typer.Option(
+        "--resume-tls", help="Resume TLS sessions; left out: each call shakes hands anew."
+    ),
+]
+PayloadKeyIdOption = Annotated[
+    str | None,
+    typer.Option(
+        "--payload-key-id",
+        metavar="ID",
+        help="With --http: encrypt bodies (aes128gcm); the key is in --payload-key-file, or base64 "
+        "in EARHOOK_PAYLOAD_KEY.",
+        show_default=False,
+    ),
+]
+PayloadKeyFileOption = Annotated[
+    Path | None,
+    typer.Option("--payload-key-file", metavar="FILE", help="A file with that key, in base64."),
+]
+VerifyTokenFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--verify-token-file",
+        metavar="FILE",
+        help="With --verify: what the stream asks for; or in EARHOOK_PCM_TOKEN.",
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object at the end.")]
 
@@ -171,12 +208,13 @@ def load(  # noqa: PLR0913, PLR0917 - a command's options
     hold: HoldOption = None,
     mix: MixOption = "",
     seed: SeedOption = None,
-    source: SourceOption = "pattern",
+    source: SourceOption = None,
     codec: CodecOption = "PCMU",
     channels: ChannelsOption = 2,
     frame_ms: FrameOption = 200,
     processes: ProcessesOption = 1,
     verify: VerifyOption = None,
+    verify_token_file: VerifyTokenFileOption = None,
     late_after: LateOption = "1s",
     fail_if: FailOption = None,
     http: HttpOption = False,
@@ -187,8 +225,11 @@ def load(  # noqa: PLR0913, PLR0917 - a command's options
     secret_file: SecretFileOption = None,
     token: TokenOption = None,
     token_file: TokenFileOption = None,
+    payload_key_id: PayloadKeyIdOption = None,
+    payload_key_file: PayloadKeyFileOption = None,
     cafile: CafileOption = None,
     insecure: InsecureOption = False,
+    resume_tls: ResumeOption = False,
     server_pid: PidOption = None,
     hlog: LogOption = None,
     as_json: JsonOption = False,
@@ -199,37 +240,35 @@ def load(  # noqa: PLR0913, PLR0917 - a command's options
     counts from then. Ends with 0; 3 when a condition of --fail-if holds; 4 when the generator
     itself was too slow for the figures to mean anything; 1 when it could not run.
     """
-    from earhook.load.plan import LoadPlan
+    from earhook.load.plan import LoadPlan, Target
     from earhook.testing.peer_setup import MediaChoice
 
     thresholds = _thresholds(fail_if)
-    credential = read_credential(api_key, api_key_file, secret, secret_file)
-    bearer = read_secret_text("--token", token, token_file)
+    target = Target(
+        url=url,
+        credential=read_credential(api_key, api_key_file, secret, secret_file),
+        token=read_secret_text("--token", token, token_file) if http else None,
+        payload_key=_payload_key(payload_key_id, payload_key_file),
+        cafile=cafile,
+        insecure=insecure,
+        resumes_tls=resume_tls,
+    )
     plan = LoadPlan(
-        target=_target(url, credential, bearer, cafile, insecure=insecure),
+        target=target,
         shape=_shape((calls, rate), (ramp, duration, hold), mix, seed),
         carrier=_carrier(http=http, stream=stream),
-        media=MediaChoice(codec, tuple(range(channels))),
+        media=MediaChoice("PCMU" if codec == "OPUS" else codec, tuple(range(channels))),
         frame_milliseconds=frame_ms,
-        source=_source(source),
+        source=None if codec == "OPUS" else _source(source or "pattern"),
+        opus=_opus(source) if codec == "OPUS" else None,
         processes=processes,
         verify=verify,
+        verify_token=read_secret_text(
+            "--verify-token", os.environ.get("EARHOOK_PCM_TOKEN"), verify_token_file
+        ),
         late_seconds=_seconds("--late-after", late_after),
     )
     raise typer.Exit(_run(plan, thresholds, (server_pid, hlog), as_json=as_json))
-
-
-def _target(
-    url: str,
-    credential: PeerCredential | None,
-    token: str | None,
-    cafile: Path | None,
-    *,
-    insecure: bool,
-) -> Target:
-    from earhook.load.plan import Target
-
-    return Target(url=url, credential=credential, token=token, cafile=cafile, insecure=insecure)
 
 
 def _thresholds(texts: list[str] | None) -> list[Threshold]:
@@ -334,3 +373,28 @@ def _source(word: str) -> Source | None:
         return Source.tone()
     said = speech() if word == "speech" else read_wav(Path(word))
     return Source(said.codes, said.channels)
+
+
+def _opus(word: str | None) -> OpusPackets:
+    from earhook.load.opus import OpusPackets
+
+    if word in {None, "speech"}:
+        return OpusPackets.speech()
+    return OpusPackets.read(Path(word or ""))
+
+
+def _payload_key(key_id: str | None, file: Path | None) -> tuple[str, bytes] | None:
+    """What bodies are encrypted with."""
+    if key_id is None:
+        if file is not None:
+            raise ConfigurationError([ConfigurationFault("--payload-key-file", "wants an id too")])
+        return None
+    text = read_secret_text("--payload-key", os.environ.get("EARHOOK_PAYLOAD_KEY"), file)
+    try:
+        key = base64.b64decode(text or "", validate=True)
+    except ValueError:
+        key = b""
+    if not key or len(key_id.encode()) > 255:
+        what = "a key in base64, and an id of at most 255 bytes, are needed"
+        raise ConfigurationError([ConfigurationFault("--payload-key-id", what)])
+    return key_id, key

@@ -1,7 +1,7 @@
 """One AudioHook call of many: the peer's session, driven by the shared agenda.
 
 It checks the server as strictly as `earhook call` does. What a frame costs is a slice of its
-source, a step of the session and one write.
+source and one write: the session hears of all frames since anything else happened at once.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from earhook.testing.peer_request import upgrade_headers
 from earhook.testing.peer_session import PeerSession, PeerState
 from earhook.testing.peer_setup import PeerManners
 from earhook.testing.sources import Track
-from earhook.transport.dial import DialedSocket, DialError, dial
+from earhook.transport.dial import DialedSocket, DialError, dial, keep_session
 
 from .mix import Moment
 from .shape import Arrival
@@ -57,6 +57,12 @@ class LoadCall:
         self._session = PeerSession(setup, MANNERS, self._frame_samples, due)
         self._source = plan.source_of(arrival.number)
         self._track: Track = self._source.track(setup.offers[0])
+        self._is_flowing = False
+        """Whether a frame that is due goes out, as it stood after the last door of the session."""
+        self._position = 0
+        """Of the next frame. The session is there too, but for `_unsaid_frames`."""
+        self._unsaid_frames = 0
+        self._unsaid_due = 0.0
         self._socket: DialedSocket | None = None
         self._armed: float | None = None
         self._hung_up: float | None = None
@@ -77,7 +83,9 @@ class LoadCall:
         headers = upgrade_headers(target.url, self._session.setup, target.credential, wall, nonce)
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                await dial(target.url, headers, self, around.ssl_context)
+                await around.addresses.connect(
+                    partial(dial, target.url, headers, self, around.ssl_context)
+                )
         except DialError as error:
             self._finish(f"connect: {_kind(error)}")
         except TimeoutError:
@@ -96,25 +104,18 @@ class LoadCall:
 
     def send_frame(self, due: float) -> None:
         """The wheel has come round."""
-        if self._withholds:
-            self._withheld_frames += 1
+        socket = self._socket
+        if not self._is_flowing or socket is None:
+            self._pass_over(due)
             return
-        session = self._session
         samples = self._frame_samples
-        position = session.position
-        if not session.flowing:
-            session.take_frame(samples, 0, due)
-            return
-        payload = self._track.read(position, samples)
-        if not session.take_frame(samples, len(payload), due) or self._socket is None:
-            return
-        self._socket.send_audio(payload)
-        counts = self._counts
-        counts.frames += 1
-        counts.octets += len(payload)
-        counts.samples += samples
-        if not self._socket.writable:
-            self._look_at_what_waits(self._socket)
+        socket.send_audio(self._track.read(self._position, samples))
+        self._position += samples
+        self._unsaid_frames += 1
+        self._unsaid_due = due
+        self._counts.frames += 1
+        if not socket.writable:
+            self._look_at_what_waits(socket)
 
     # -- the socket's calls
 
@@ -131,6 +132,7 @@ class LoadCall:
         """A message of the server."""
         session, now = self._session, _CLOCK.monotonic_seconds()
         was_open = session.record.opened_seconds is not None
+        self._catch_up()
         session.receive_text(payload, now)
         tally, trips = self._around.tally, session.record.round_trips
         while trips:
@@ -139,11 +141,15 @@ class LoadCall:
             tally.note("opened", session.record.opened_seconds)
             self._counts.opened += 1
             self._counts.live += 1
+            if self._socket is not None:
+                context = self._around.ssl_context
+                self._counts.resumed += keep_session(context, self._socket.tls)
             self._begin(now)
         self._settle()
 
     def on_audio(self, payload: bytes) -> None:
         """Audio to play, which no Monitor call wants."""
+        self._catch_up()
         self._session.receive_audio(payload, _CLOCK.monotonic_seconds())
         self._settle()
 
@@ -151,6 +157,7 @@ class LoadCall:
         """The connection is gone."""
         session = self._session
         where = session.state
+        self._catch_up()
         session.receive_eof(_CLOCK.monotonic_seconds())
         outcome = session.record.outcome
         if self._fault or self._broke_off or outcome == "completed":
@@ -159,6 +166,8 @@ class LoadCall:
             self._finish(f"disconnect: {session.record.disconnect_reason}")
         elif outcome == "error":
             self._finish(f"error: {(session.record.objections or ['no reason'])[-1]}")
+        elif self._socket is not None and self._socket.fault:
+            self._finish(f"WebSocket: {self._socket.fault}")
         else:
             said = "without a word" if code is None else f"with code {code}"
             self._finish(f"lost: the server closed {said} while {where.value}")
@@ -185,6 +194,7 @@ class LoadCall:
         session = self._session
         if session.state is not PeerState.OPEN:
             return
+        self._catch_up()
         session.discard(round(self._arrival.script.late_seconds * RATE), due)
         due = self._around.agenda.join(self, due)
         if session.media is not None:
@@ -200,6 +210,7 @@ class LoadCall:
         if self._session.state is not PeerState.OPEN:
             return
         agenda, ends = self._around.agenda, due + moment.ends - moment.begins
+        self._catch_up()
         if moment.incident == "pause":
             self._session.secure_pause(due)
             agenda.at(ends, self._resume)
@@ -209,6 +220,7 @@ class LoadCall:
         self._settle()
 
     def _resume(self, due: float) -> None:
+        self._catch_up()
         self._session.secure_resume(due)
         self._settle()
 
@@ -229,6 +241,7 @@ class LoadCall:
         if witness is not None and session.flowing:
             span = Span(session.position, self._withheld_frames * self._frame_samples)
             witness.shifts(self._arrival.number, span, due)
+        self._settle()
         for _ in range(self._withheld_frames):
             self.send_frame(due)
 
@@ -237,8 +250,27 @@ class LoadCall:
             self._broke_off = True
             self.abort()
         else:
+            self._catch_up()
             self._session.close(due)
             self._settle()
+
+    def _pass_over(self, due: float) -> None:
+        """A frame is due that does not go out: not now, or not at all."""
+        if self._withholds:
+            self._withheld_frames += 1
+        else:
+            self._session.take_frame(self._frame_samples, 0, due)
+            self._position = self._session.position
+
+    def _catch_up(self) -> None:
+        """Before every door of the session: tell it of the frames that have left meanwhile."""
+        frames, self._unsaid_frames = self._unsaid_frames, 0
+        if frames:
+            samples = frames * self._frame_samples
+            octets = samples * self._track.group_bytes
+            self._counts.samples += samples
+            self._counts.octets += octets
+            self._session.take_run(frames, samples, octets, self._unsaid_due)
 
     def _look_at_what_waits(self, socket: DialedSocket) -> None:
         self._counts.held_frames += 1
@@ -250,6 +282,7 @@ class LoadCall:
         if due != self._armed:
             return  # an earlier one has taken its place
         self._armed = None
+        self._catch_up()
         deadline = self._session.deadline
         if deadline is not None and deadline <= due:
             # Counted from when it was due, not from when the generator got to it.
@@ -263,7 +296,10 @@ class LoadCall:
             return
         for text in session.take_texts():
             socket.send_text(text)
-        if session.state is not PeerState.OPEN:
+        self._position = session.position
+        is_open = session.state is PeerState.OPEN
+        self._is_flowing = is_open and session.flowing and not self._withholds
+        if not is_open:
             self._around.agenda.leave(self)
         if session.state is PeerState.CLOSED and not self._said_goodbye:
             self._say_goodbye(socket)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -10,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from earhook.clock import SystemClock
 
+from .addresses import Addresses
 from .agenda import Agenda
 from .call import LoadCall
 from .http_call import HttpCall
@@ -22,6 +24,8 @@ from .usage import waited_seconds
 __all__ = ["Generator", "Progress"]
 
 LOOK_SECONDS: Final = 1.0
+COLLECT_SECONDS: Final = 300.0
+"""So often what calls have left behind is collected: it takes a tenth of a second with many."""
 PATIENCE_SECONDS: Final = 30.0
 """After the last call was due to hang up, what is left is dropped."""
 _CLOCK: Final = SystemClock()
@@ -51,6 +55,7 @@ class Generator:
 
     Args:
         plan: All of it; this process takes every so-manieth call.
+        addresses: Of its server.
         process: Which.
         witness: Is told what was sent; None: nobody checks.
         look: Called once a second, on the loop's thread.
@@ -59,6 +64,7 @@ class Generator:
     def __init__(
         self,
         plan: LoadPlan,
+        addresses: Addresses,
         process: int = 0,
         witness: Witness | None = None,
         look: Callable[[Progress], None] | None = None,
@@ -74,6 +80,7 @@ class Generator:
             agenda=self._agenda,
             tally=self.tally,
             ssl_context=plan.target.ssl_context(),
+            addresses=addresses,
             witness=witness,
             is_over=self._on_over,
         )
@@ -83,6 +90,7 @@ class Generator:
         self._all_are_due = False
         self._is_interrupted = False
         self._began = 0.0
+        self._collected = 0.0
         self._looked = _Moment(0.0, 0.0, 0.0)
         self._done: asyncio.Future[None] | None = None
 
@@ -95,7 +103,7 @@ class Generator:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._on_defect)
         self._done = loop.create_future()
-        self._began = began
+        self._began = self._collected = began
         self._looked = _Moment.of(began)
         self._agenda.at(began + LOOK_SECONDS, self._on_look)
         self._agenda.at(began + self._plan.shape.end_seconds + PATIENCE_SECONDS, self._give_up)
@@ -184,6 +192,9 @@ class Generator:
         tally.busiest = max(tally.busiest, (own.cpu_seconds - before.cpu_seconds) / seconds)
         tally.starved = max(tally.starved, (own.waited_seconds - before.waited_seconds) / seconds)
         self._agenda.at(max(due, now - LOOK_SECONDS) + LOOK_SECONDS, self._on_look)
+        if now >= self._collected + COLLECT_SECONDS:
+            self._collected = now
+            gc.collect()
         recent = self.tally.take_recent()
         if self._look is not None:
             self._look(Progress(self.tally.counts, recent))

@@ -7,21 +7,18 @@ behind it, and its latency is counted from when it was due.
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from collections import deque
-from functools import lru_cache, partial
-from typing import Final, cast
+from functools import partial
+from typing import Final, NamedTuple, cast
 from urllib.parse import urlsplit
-
-import numpy as np
 
 from earhook.clock import SystemClock
 from earhook.testing.peer_record import PeerRecord, Span
-from earhook.testing.peer_setup import MediaChoice
-from earhook.testing.sources import Track
 
 from .http_answer import Answer, AnswerReader
+from .http_request import HttpRequests
 from .mix import Moment
+from .plan import RATE
 from .shape import Arrival
 from .surroundings import First, Surroundings
 
@@ -31,8 +28,12 @@ CONNECT_SECONDS: Final = 15.0
 UNREAD_LIMIT_BYTES: Final = 1 << 20
 WAITING_SECONDS: Final = 10.0
 """A server that answers so much audio too late loses the call."""
-RATE: Final = 8000
 _CLOCK: Final = SystemClock()
+
+
+class _Block(NamedTuple):
+    due: float
+    position: int
 
 
 class HttpCall(asyncio.Protocol):
@@ -45,17 +46,16 @@ class HttpCall(asyncio.Protocol):
         self._due = due
         self._counts = around.tally.counts
         self._streams = plan.carrier == "stream"
+        self._is_probe = arrival.script.probe
         self._frame_samples = plan.frame_samples
-        track = plan.source_of(arrival.number).track(plan.media)
-        if plan.media.codec == "L16":
-            track = dataclasses.replace(track, wire=_network_order(track.wire))
-        self._track: Track = track
+        self._track = plan.http_track(arrival.number)
+        setup = plan.setup(arrival.number, around.process, probe=False)
+        self._requests = HttpRequests(plan, setup, plan.longest_frame_bytes)
         self._record = PeerRecord()
         self._position = 0
-        self._head = self._head_of_all()
         self._answers = AnswerReader()
         self._transport: asyncio.Transport | None = None
-        self._waiting: deque[float] = deque()
+        self._waiting: deque[_Block] = deque()
         self._asked: float | None = None
         self._sequence = 0
         self._is_writable = True
@@ -70,13 +70,22 @@ class HttpCall(asyncio.Protocol):
     async def dial(self) -> None:
         """Connect. The call then runs by itself."""
         parts = urlsplit(self._around.plan.target.url)
-        host = parts.hostname or ""
         context = self._around.ssl_context
         port = parts.port or (443 if context else 80)
-        loop = asyncio.get_running_loop()
+        loop, host = asyncio.get_running_loop(), parts.hostname or ""
+
+        async def attempt(address: str | None) -> None:
+            await loop.create_connection(
+                lambda: self,
+                address or host,
+                port,
+                ssl=context,
+                server_hostname=host if context else None,
+            )
+
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                await loop.create_connection(lambda: self, host, port, ssl=context)
+                await self._around.addresses.connect(attempt)
         except TimeoutError:
             self._finish("connect: timeout")
         except OSError as error:
@@ -94,7 +103,7 @@ class HttpCall(asyncio.Protocol):
             self.abort()
         elif self._streams:
             self._end_is_asked = True
-            self._transport.write(b"0\r\n\r\n")
+            self._transport.write(self._requests.end_stream())
         else:
             self._post_next()
 
@@ -118,8 +127,11 @@ class HttpCall(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._counts.answered += 1
         self._around.tally.note("connect", now - self._due)
+        if self._is_probe:
+            self._transport.write(self._requests.check())
+            return
         if self._streams:
-            self._transport.write(self._head + b"Transfer-Encoding: chunked\r\n\r\n")
+            self._transport.write(self._requests.begin_stream())
             self._open()
         agenda, script = self._around.agenda, self._arrival.script
         agenda.at(now + script.late_seconds, self._start_audio)
@@ -162,24 +174,31 @@ class HttpCall(asyncio.Protocol):
                 self._around.witness.begins(self._arrival.number, first)
 
     def _befalls(self, moment: Moment, due: float) -> None:
-        """The only incident that HTTP knows: the network holds frames, then lets them go."""
+        """The network holds frames; then it lets them go, or has lost them."""
         if self._end_due is None and not self._is_over:
             self._withheld = []
-            self._around.agenda.at(due + moment.ends - moment.begins, self._release)
+            ends = due + moment.ends - moment.begins
+            self._around.agenda.at(
+                ends, self._lose if moment.incident == "discard" else self._release
+            )
+
+    def _lose(self, _due: float) -> None:
+        """What follows says by its position that something is missing."""
+        withheld, self._withheld = self._withheld or [], None
+        self._position += len(withheld) * self._frame_samples
 
     def _release(self, due: float) -> None:
         withheld, self._withheld = self._withheld or [], None
         if self._end_due is not None:
             return
         if self._around.witness is not None and withheld:
-            waiting = len(self._waiting) * self._frame_samples
-            span = Span(self._position + waiting, len(withheld) * self._frame_samples)
+            span = Span(self._position, len(withheld) * self._frame_samples)
             self._around.witness.shifts(self._arrival.number, span, due)
         for _ in withheld:
             self._send(due)
 
     def _send(self, due: float) -> None:
-        transport = self._transport
+        transport, position = self._transport, self._position
         if transport is None or self._is_over:
             return
         if not self._is_writable:
@@ -187,11 +206,11 @@ class HttpCall(asyncio.Protocol):
             if transport.get_write_buffer_size() > UNREAD_LIMIT_BYTES:
                 self._drop("stalled: the server reads no more")
                 return
+        self._position += self._frame_samples
         if self._streams:
-            payload = self._next_payload()
-            transport.write(b"%x\r\n%b\r\n" % (len(payload), payload))
+            transport.write(self._requests.chunk(self._payload(position)))
             return
-        self._waiting.append(due)
+        self._waiting.append(_Block(due, position))
         if len(self._waiting) * self._frame_samples > WAITING_SECONDS * RATE:
             self._drop("stalled: the server answers no more")
         elif self._asked is None:
@@ -202,22 +221,18 @@ class HttpCall(asyncio.Protocol):
         if self._asked is not None or self._transport is None:
             return
         if self._waiting:
-            self._asked = self._waiting.popleft()
-            payload, more = self._next_payload(), b""
+            self._asked, position = self._waiting.popleft()
+            payload = self._payload(position)
+            self._transport.write(self._requests.block(self._sequence, position, payload))
+            self._sequence += 1
         elif self._end_due is not None and not self._end_is_asked:
             self._asked, self._end_is_asked = self._end_due, True
-            payload, more = b"", b"Earhook-End: true\r\n"
-        else:
-            return
-        numbers = b"Earhook-Sequence: %d\r\nContent-Length: %d\r\n" % (self._sequence, len(payload))
-        self._sequence += 1
-        self._transport.write(b"".join((self._head, more, numbers, b"\r\n", payload)))
+            self._transport.write(self._requests.end())
 
-    def _next_payload(self) -> bytes:
+    def _payload(self, position: int) -> bytes:
         samples = self._frame_samples
-        payload = self._track.read(self._position, samples)
-        self._record.count_sent(self._position, samples)
-        self._position += samples
+        payload = self._track.read(position, samples)
+        self._record.count_sent(position, samples)
         counts = self._counts
         counts.frames += 1
         counts.octets += len(payload)
@@ -228,6 +243,9 @@ class HttpCall(asyncio.Protocol):
         asked, self._asked = self._asked, None
         if answer.status != 200:
             self._drop(f"HTTP {answer.status} {_word(answer)}".rstrip())
+        elif self._is_probe:
+            self._counts.probes += 1
+            self._drop("")
         elif self._end_is_asked:
             self._around.tally.note("close", now - (self._end_due or now))
             self._judge_end(answer)
@@ -268,31 +286,6 @@ class HttpCall(asyncio.Protocol):
             cut = bool(fault) or self._broke_off
             around.witness.ends(self._arrival.number, self._record.sent, broken_off=cut)
         around.is_over(self)
-
-    def _head_of_all(self) -> bytes:
-        plan, number = self._around.plan, self._arrival.number
-        parts = urlsplit(plan.target.url)
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        lines = [
-            f"POST {target} HTTP/1.1",
-            f"Host: {parts.netloc}",
-            f"Content-Type: {_media_type(plan.media)}",
-            f"Audiohook-Session-Id: {plan.session(number)}",
-            f"Audiohook-Organization-Id: {plan.organization(self._around.process)}",
-        ]
-        if plan.target.token is not None:
-            lines.append(f"Authorization: Bearer {plan.target.token}")
-        return ("\r\n".join(lines) + "\r\n").encode("ascii")
-
-
-def _media_type(media: MediaChoice) -> str:
-    return f"audio/{media.codec};rate={RATE};channels={len(media.channels)}"
-
-
-@lru_cache(maxsize=8)
-def _network_order(wire: bytes) -> bytes:
-    """L16 over HTTP has its high byte first (RFC 2586)."""
-    return np.frombuffer(wire, "<i2").astype(">i2").tobytes()
 
 
 def _word(answer: Answer) -> str:

@@ -60,11 +60,6 @@ class Mix:
     abrupt: float = 0.0
     probe: float = 0.0
 
-    @property
-    def needs_a_session(self) -> bool:
-        """Whether it asks for what only AudioHook has words for."""
-        return bool(self.pause or self.discard or self.probe)
-
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read `pause=10%,abrupt=0.02`.

@@ -101,7 +101,7 @@ class Outcome:
             "carrier": plan.carrier,
             "processes": plan.processes,
             "frame_milliseconds": plan.frame_milliseconds,
-            "media": plan.media.as_json(),
+            "media": plan.media_as_json(),
             "began": self.began_wall_seconds,
             "seconds": round(self.seconds, 3),
             "interrupted": self.interrupted,

@@ -21,6 +21,7 @@ import uvloop
 from earhook.clock import SystemClock
 from earhook.errors import EarhookError, OperatorError
 
+from .addresses import Addresses
 from .generator import Generator, Progress
 from .outcome import Outcome
 from .plan import LoadPlan
@@ -38,7 +39,9 @@ READY_SECONDS: Final = 30.0
 LEAD_SECONDS: Final = 0.2
 """From when all are ready until the first call is due."""
 LOOK_SECONDS: Final = 1.0
-COLLECT_AFTER: Final = (50_000, 20, 100)
+COLLECT_AFTER: Final = (50_000, 1_000_000, 1_000_000)
+"""Only what is young is collected by itself. The rest, a million objects with thousands of calls,
+would stop us for a tenth of a second each time: the generator does that once in many minutes."""
 _CLOCK: Final = SystemClock()
 
 
@@ -196,7 +199,10 @@ def _generate(plan: LoadPlan, number: int, socket: sockets.socket | None, link: 
 
     async def work() -> Tally:
         witness = None if socket is None else await Announcer.open(socket)
-        generator = Generator(plan, number, witness, lambda progress: _tell(link, progress))
+        addresses = await Addresses.look_up(plan.target.url)
+        generator = Generator(
+            plan, addresses, number, witness, lambda progress: _tell(link, progress)
+        )
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGINT, generator.interrupt)
         link.send(None)
@@ -237,7 +243,7 @@ def _tell(link: Connection, word: object) -> None:
 
 
 def _collect_rarely() -> None:
-    """Thousands of calls are a heap that the collector would stop us for, many times a second."""
+    """Do not stop for a heap that is as old as its calls."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*COLLECT_AFTER)

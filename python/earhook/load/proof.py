@@ -9,27 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from earhook.media.g711 import decode_g711
 from earhook.testing.peer_record import Span
-from earhook.testing.peer_setup import MediaChoice
-from earhook.testing.sources import Source
 
+from .lanes import Lane, Pcm
 from .surroundings import First
 
-__all__ = ["CallProof", "Lane", "Samples"]
+__all__ = ["CallProof", "Samples"]
 
-NEEDLE_SAMPLES: Final = 16
-"""So many samples in a row of pseudo-random audio lie at one place only."""
 SEARCHES: Final = 50
 """Blocks of a call that are looked for elsewhere; what is wrong all the time is wrong."""
 RATE: Final = 8000
-Pcm = npt.NDArray[np.int16]
 
 
 @dataclass(slots=True)
@@ -56,40 +49,10 @@ class Samples:
         return not (self.lost or self.repeated or self.reordered or self.wrong)
 
 
-class Lane:
-    """One channel of a source as PCM that can be looked up by position.
-
-    Args:
-        source: Endless.
-        channel: Canonical number.
-        searchable: Whether a stretch of it lies at one place only.
-    """
-
-    def __init__(self, source: Source, channel: int, *, searchable: bool) -> None:
-        wire = source.track(MediaChoice(channels=(channel,))).wire
-        self._pcm = _decoded(wire)
-        self._offset = source.offset_samples
-        self._searchable = searchable
-
-    def wanted(self, position: int, samples: int) -> Pcm:
-        """What must lie there."""
-        begin = (position + self._offset) % len(self._pcm)
-        piece = self._pcm[begin : begin + samples]
-        while len(piece) < samples:
-            piece = np.concatenate([piece, self._pcm[: samples - len(piece)]])
-        return piece
-
-    def find(self, samples: Pcm) -> int | None:
-        """The position at which exactly this lies; None if nowhere, or if it cannot be told."""
-        if not self._searchable or len(samples) < NEEDLE_SAMPLES:
-            return None
-        needle = samples[:NEEDLE_SAMPLES].tobytes()
-        pool, place = self._pcm.tobytes(), -1
-        while (place := pool.find(needle, place + 1)) >= 0:
-            position = (place // 2 - self._offset) % len(self._pcm)
-            if place % 2 == 0 and np.array_equal(self.wanted(position, len(samples)), samples):
-                return position
-        return None
+class _Block(NamedTuple):
+    position: int
+    pcm: Pcm
+    age: float
 
 
 @dataclass(slots=True)
@@ -97,6 +60,7 @@ class _Heard:
     """What came on one channel.
 
     Attributes:
+        newest: Not looked at before the next one comes, or the end is known, where that matters.
         reached: Behind the last place at which audio came.
         unheard: Places before it at which it did not, or something else did; the first of them.
         strays: Where audio belongs that came at another place.
@@ -106,6 +70,7 @@ class _Heard:
     reached: int = 0
     unheard: list[Span] = field(default_factory=list)
     strays: set[int] = field(default_factory=set)
+    newest: _Block | None = None
 
     def has_heard(self, position: int, samples: int) -> bool:
         """Whether this audio of the call has come before, at its place or elsewhere."""
@@ -181,9 +146,18 @@ class CallProof:
         heard = self._heard.get(channel)
         if heard is None:
             heard = self._heard[channel] = _Heard(self.lanes[channel])
+        age = now - self.due_of(position)
+        block: _Block | None = _Block(position, pcm, age)
+        if heard.lane.knows_its_end:
+            heard.newest, block = block, heard.newest
+        if block is not None:
+            self._compare(heard, block)
+        return age
+
+    def _compare(self, heard: _Heard, block: _Block) -> None:
+        position, pcm, age = block
         samples = len(pcm)
         wanted = heard.lane.wanted(position, samples)
-        age = now - self.due_of(position)
         heard.misses(heard.reached, position - heard.reached)
         if np.array_equal(wanted, pcm):
             self.samples.right += samples
@@ -192,15 +166,18 @@ class CallProof:
             self._judge(heard, pcm, wanted)
             heard.misses(position, samples)
         heard.reached = max(heard.reached, position + samples)
-        return age
 
     def settle(self) -> Samples:
         """Everything is said: what did not come?"""
         sent, broken_off = self._ended or ((), True)
+        for heard in self._heard.values():
+            if heard.newest is not None:
+                heard.lane.end(max((span.start + span.samples for span in sent), default=0))
+                self._compare(heard, heard.newest)
         channels = self.first.channels
         for channel in channels:
-            heard = self._heard.get(channel)
-            reached = 0 if heard is None else heard.reached
+            own_heard = self._heard.get(channel)
+            reached = 0 if own_heard is None else own_heard.reached
             self.samples.sent += sum(span.samples for span in sent)
             if broken_off:
                 self.samples.cut_off += sum(_beyond(span, reached) for span in sent)
@@ -231,9 +208,3 @@ class CallProof:
 
 def _beyond(span: Span, reached: int) -> int:
     return max(span.start + span.samples - max(span.start, reached), 0)
-
-
-@lru_cache(maxsize=16)
-def _decoded(wire: bytes) -> Pcm:
-    """PCM of codes that many calls share."""
-    return np.frombuffer(decode_g711(wire, "PCMU"), "<i2")

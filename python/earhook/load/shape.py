@@ -22,7 +22,7 @@ from .mix import Mix, Script
 __all__ = ["Arrival", "Shape"]
 
 
-GENTLE_RATE: Final = 200.0
+GENTLE_RATE: Final = 100.0
 """New calls per second of a ramp that nobody has asked for otherwise."""
 LEAVING_SHARE: Final = 0.1
 GOLDEN: Final = 0.6180339887498949

@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 from earhook.testing.peer_record import Span
 
+from .addresses import Addresses
 from .agenda import Agenda
 from .plan import LoadPlan
 from .tally import Tally
@@ -71,6 +72,7 @@ class Surroundings:
 
     Attributes:
         process: Its number among the generators.
+        addresses: Of the server.
         witness: None: nobody checks.
         is_over: To be called once by each call, when nothing of it is left.
     """
@@ -80,5 +82,6 @@ class Surroundings:
     agenda: Agenda
     tally: Tally
     ssl_context: ssl.SSLContext | None
+    addresses: Addresses
     witness: Witness | None
     is_over: Over

@@ -29,6 +29,7 @@ class Counts:
     Attributes:
         due: Calls that were due.
         answered: Calls whose connection came about.
+        resumed: Those of them that resumed a TLS session.
         opened: Calls that the server opened.
         completed: Calls that went as they should, those broken off on purpose included.
         failed: Calls that did not; `Tally.failures` says why.
@@ -45,6 +46,7 @@ class Counts:
 
     due: int = 0
     answered: int = 0
+    resumed: int = 0
     opened: int = 0
     completed: int = 0
     failed: int = 0

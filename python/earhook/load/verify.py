@@ -22,8 +22,10 @@ from earhook.media.format import Channel
 from earhook.testing.peer_record import Span
 
 from .histograms import Latency
+from .lanes import Lane, OpusLane, SourceLane
+from .opus import OpusDecoding
 from .plan import LoadPlan
-from .proof import CallProof, Lane, Samples
+from .proof import CallProof, Samples
 from .surroundings import First
 
 __all__ = ["Announcer", "FaultyCall", "Findings", "verify"]
@@ -140,6 +142,8 @@ async def verify(
         gaps=False,
         events=True,
         name="earhook load",
+        token=plan.verify_token,
+        ssl=plan.verify_context(),
         buffer_bytes=BUFFER_BYTES,
         give_up_seconds=DIAL_SECONDS,
     )
@@ -259,8 +263,13 @@ class _Room:
 
     def _proof(self, number: int, first: First) -> CallProof:
         plan = self._plan
-        source, searchable = plan.source_of(number), plan.source is None
-        lanes = {ch: Lane(source, ch, searchable=searchable) for ch in first.channels}
+        lanes: dict[int, Lane]
+        if plan.opus is not None:
+            decoding = OpusDecoding(plan.opus.track(f"{plan.shape.seed}/{number}"))
+            lanes = {channel: OpusLane(decoding, channel) for channel in first.channels}
+        else:
+            source, searchable = plan.source_of(number), plan.source is None
+            lanes = {ch: SourceLane(source, ch, searchable=searchable) for ch in first.channels}
         return CallProof(number, first, plan.frame_samples, plan.late_seconds, lanes)
 
     def _settle(self, session: str) -> None:

@@ -42,12 +42,18 @@ class Rung:
 
 
 class Ladder:
-    """The conversation in order, runs of frames folded into one rung each."""
+    """The conversation in order, runs of frames folded into one rung each.
 
-    __slots__ = ("_audio", "_rungs", "_started", "added")
+    Args:
+        started: From when its times count.
+        entries: Rungs that are kept; 0: nothing is noted at all.
+    """
+
+    __slots__ = ("_audio", "_keeps", "_rungs", "_started", "added")
 
     def __init__(self, started: float, entries: int) -> None:
         self._started = started
+        self._keeps = entries > 0
         self._rungs: deque[Rung] = deque(maxlen=entries)
         self._audio: Rung | None = None
         self.added = 0
@@ -66,16 +72,22 @@ class Ladder:
         self, now: float, sender: Literal["C", "S"], kind: str, seq: int | None, detail: str
     ) -> None:
         """Add a text message."""
+        if not self._keeps:
+            return
         self._audio = None
         self._add(Rung(now - self._started, sender, kind, seq, detail))
 
-    def frame(self, now: float, sender: Literal["C", "S"], payload_bytes: int) -> None:
-        """Add a binary frame, to the run that is under way if it has the same sender."""
+    def frame(
+        self, now: float, sender: Literal["C", "S"], payload_bytes: int, frames: int = 1
+    ) -> None:
+        """Add binary frames, to the run that is under way if it has the same sender."""
+        if not self._keeps:
+            return
         audio = self._audio
         if audio is None or audio.sender != sender:
             audio = self._audio = Rung(now - self._started, sender, "audio")
             self._add(audio)
-        audio.frames += 1
+        audio.frames += frames
         audio.payload_bytes += payload_bytes
 
     def _add(self, rung: Rung) -> None:

@@ -71,5 +71,5 @@ def _authority(url: str) -> str:
     """Host and port, the scheme's own port left out, as the vendor's client signs it."""
     parts = urlsplit(url)
     authority = parts.netloc.rpartition("@")[2]
-    default = ":443" if parts.scheme == "wss" else ":80"
+    default = ":443" if parts.scheme in {"wss", "https"} else ":80"
     return authority.removesuffix(default)

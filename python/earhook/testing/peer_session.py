@@ -111,8 +111,11 @@ class PeerSession:
     @property
     def deadline(self) -> float | None:
         """When `handle_timeout` is due next."""
-        dues = (self._open_due, self._close_due, self._pings.due, self._playback.ends)
-        return min((due for due in dues if due is not None), default=None)
+        first = self._pings.due
+        for due in (self._open_due, self._close_due, self._playback.ends):
+            if due is not None and (first is None or due < first):
+                first = due
+        return first
 
     def take_texts(self) -> list[bytes]:
         """Text messages to send now, in this order."""
@@ -184,17 +187,25 @@ class PeerSession:
         """Time has moved on by `samples`: True when these go out as a binary frame now."""
         if self.state is not PeerState.OPEN:
             return False
-        start = self.position
-        self.position += samples
         if not self.flowing:
-            self.record.count_withheld(start, samples)
+            self.record.count_withheld(self.position, samples)
+            self.position += samples
             return False
-        self.record.count_sent(start, samples)
-        self.record.frames_sent += 1
+        self.take_run(1, samples, payload_bytes, now)
+        return True
+
+    def take_run(self, frames: int, samples: int, payload_bytes: int, now: float) -> None:
+        """Time has moved on by `samples`, which went out in so many frames, the last one at `now`.
+
+        For whoever sends so much that a step for each frame is too dear. Nothing else may have
+        happened to the session since the first of them, and `flowing` was true.
+        """
+        self.record.count_sent(self.position, samples)
+        self.position += samples
+        self.record.frames_sent += frames
         self.record.bytes_sent += payload_bytes
         self.record.last_frame_seconds = now
-        self.ladder.frame(now, "C", payload_bytes)
-        return True
+        self.ladder.frame(now, "C", payload_bytes, frames)
 
     def close(self, now: float, reason: str = "end") -> None:
         """End the call; `closed` is awaited. Nothing happens when it is ending already."""

@@ -6,25 +6,40 @@ Redirects are not followed and no extension is offered (AudioHook protocol §2).
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import socket as sockets
 import ssl
 import struct
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Final, Literal, Protocol, TypeAlias
+from typing import Any, Final, Literal, Protocol, TypeAlias
+from urllib.parse import urlsplit
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 from picows.common import WSError, WSHandshakeError
 
 from earhook.errors import ConfigurationError, ConfigurationFault, OperatorError
 
-__all__ = ["Buffer", "DialError", "DialListener", "DialedSocket", "client_context", "dial"]
+__all__ = [
+    "Buffer",
+    "DialError",
+    "DialListener",
+    "DialedSocket",
+    "client_context",
+    "dial",
+    "keep_session",
+]
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 Fault: TypeAlias = Literal["url", "name", "connect", "tls", "timeout", "http"]
 
 UPGRADE_SECONDS: Final = 10.0
 RECEIVE_LIMIT_BYTES: Final = 1 << 20
+_SILENT: Final = logging.LoggerAdapter(logging.getLogger("earhook.dial"))
+"""For picows: whoever dials is told what happens; the terminal need not be."""
+_SILENT.logger.setLevel(logging.CRITICAL + 1)
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
@@ -69,12 +84,22 @@ class DialListener(Protocol):
 class DialedSocket:
     """The sending half of a dialled WebSocket. Calls after its end do nothing."""
 
-    __slots__ = ("_transport", "writable")
+    __slots__ = ("_transport", "fault", "writable")
 
     def __init__(self, transport: WSTransport) -> None:
         self.writable = True
         """False while so much waits to be sent that more should not be added."""
+        self.fault = ""
+        """What was wrong with the server's frames, and ended the connection; empty: nothing."""
         self._transport = transport
+
+    @property
+    def tls(self) -> ssl.SSLObject | None:
+        """The TLS below; None over plain TCP."""
+        found: ssl.SSLObject | None = self._transport.underlying_transport.get_extra_info(
+            "ssl_object"
+        )
+        return found
 
     @property
     def waiting_bytes(self) -> int:
@@ -105,13 +130,54 @@ class DialedSocket:
         self.abort()
 
 
-def client_context(cafile: Path | None = None, *, insecure: bool = False) -> ssl.SSLContext:
+class _ResumingContext(ssl.SSLContext):
+    """Offers the session that some connection kept, so that the server may spare the rest."""
+
+    kept: ssl.SSLSession | None = None
+
+    def wrap_bio(
+        self,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        server_side: bool = False,
+        server_hostname: str | bytes | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> ssl.SSLObject:
+        session = session or self.kept
+        return super().wrap_bio(incoming, outgoing, server_side, server_hostname, session)
+
+
+def keep_session(context: ssl.SSLContext | None, tls: ssl.SSLObject | None) -> bool:
+    """Keep a connection's session for the next ones, if the context does so and has none yet.
+
+    Call it when the server has sent something: TLS 1.3 gives tickets after the handshake.
+
+    Returns:
+        Whether this connection has resumed one itself.
+    """
+    if not isinstance(context, _ResumingContext) or tls is None:
+        return False
+    if context.kept is None and tls.session is not None and tls.session.has_ticket:
+        context.kept = tls.session
+    return bool(tls.session_reused)
+
+
+def client_context(
+    cafile: Path | None = None, *, insecure: bool = False, resumes: bool = False
+) -> ssl.SSLContext:
     """How a server's certificate is checked: by the machine's authorities, or by those of a file.
+
+    Args:
+        cafile: These authorities instead.
+        insecure: Believe any certificate.
+        resumes: Resume sessions that `keep_session` kept.
 
     Raises:
         ConfigurationError: `cafile` cannot be used.
     """
-    context = ssl.create_default_context()
+    context = _ResumingContext(ssl.PROTOCOL_TLS_CLIENT) if resumes else ssl.create_default_context()
+    if resumes and cafile is None:
+        context.load_default_certs()
     if cafile is not None:
         try:
             context.load_verify_locations(cafile)
@@ -129,6 +195,7 @@ async def dial(
     headers: Sequence[tuple[str, str]],
     listener: DialListener,
     ssl_context: ssl.SSLContext | None = None,
+    address: str | None = None,
 ) -> DialedSocket:
     """Open a WebSocket; `listener.on_connected` is called before this returns.
 
@@ -137,22 +204,25 @@ async def dial(
         headers: Added to the upgrade request; `Host` replaces the one made from the URL.
         listener: Gets everything that comes back.
         ssl_context: For `wss://`; None verifies against the system's authorities.
+        address: Of the URL's host, as a number; None looks it up.
 
     Raises:
         DialError: Refused, unreachable, not trusted, not a WebSocket.
     """
     bridge = _Bridge(listener)
+    where, more = _at(url, address)
     try:
         transport, _ = await ws_connect(
             lambda: bridge,
-            url,
+            where,
             ssl_context=ssl_context,
             websocket_handshake_timeout=UPGRADE_SECONDS,
             max_frame_size=RECEIVE_LIMIT_BYTES,
             extra_headers=headers,
             max_redirects=0,
-            logger_name="dial",
+            logger_name=_SILENT,
             use_aiofastnet=False,
+            **more,
         )
     except (OSError, WSError, ValueError) as error:
         raise _explained(url, error) from error
@@ -166,6 +236,17 @@ async def dial(
     return bridge.socket
 
 
+def _at(url: str, address: str | None) -> tuple[str, dict[str, Any]]:
+    """The same, asked for at a certain address; TLS still asks for the host."""
+    if address is None:
+        return url, {}
+    parts = urlsplit(url)
+    place = f"[{address}]" if ":" in address else address
+    port = "" if parts.port is None else f":{parts.port}"
+    more = {"server_hostname": parts.hostname or ""} if parts.scheme == "wss" else {}
+    return parts._replace(netloc=place + port).geturl(), more
+
+
 class _Bridge(WSListener):
     """Gives whole messages to the listener and answers the closing handshake."""
 
@@ -173,6 +254,7 @@ class _Bridge(WSListener):
         self.socket: DialedSocket | None = None
         self._listener = listener
         self._code: int | None = None
+        self._end: asyncio.Future[None] | None = None
         self._pieces = bytearray()
         self._pieces_type = WSMsgType.TEXT
 
@@ -192,7 +274,11 @@ class _Bridge(WSListener):
             self._collect(kind, frame)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
-        del transport
+        ours = None if transport.close_handshake is None else transport.close_handshake.sent
+        if self.socket is not None and ours is not None:
+            # We close without a code: what has one was said by picows, of frames it cannot read.
+            self.socket.fault = ours.reason or ""
+            self._end = asyncio.ensure_future(_retrieve(transport))
         self._listener.on_closed(self._code)
 
     def pause_writing(self) -> None:
@@ -217,6 +303,12 @@ class _Bridge(WSListener):
             self._listener.on_text(payload)
         else:
             self._listener.on_audio(payload)
+
+
+async def _retrieve(transport: WSTransport) -> None:
+    """Take the error that is in `fault` already; nobody else does."""
+    with suppress(Exception):
+        await transport.wait_disconnected()
 
 
 _DATA: Final = (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION)

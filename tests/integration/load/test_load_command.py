@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import os
 import secrets
 import signal
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 
 import orjson
 import pytest
+import trustme
 from typer.testing import CliRunner
 
 from earhook.app import Gateway
@@ -26,6 +28,7 @@ from earhook.errors import ConfigurationError
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 KEY, SECRET = secrets.token_urlsafe(16), base64.b64encode(secrets.token_bytes(32)).decode()
 TOKEN = secrets.token_urlsafe(32)
+PAYLOAD_KEY = base64.b64encode(secrets.token_bytes(16)).decode()
 MEASURED = {0, NO_MEASURE}
 """Other tests may keep this machine busy: then it says so."""
 RARE = ("--mix", "pause=50%,discard=50%,burst=50%,late=30%,abrupt=30%,probe=20%")
@@ -53,8 +56,10 @@ async def gateway(directory: Path, **media: Any) -> AsyncIterator[Doors]:
             "ingest": {
                 "host": "127.0.0.1", "port": 0, "plaintext": True,
                 "tokens": [{"name": "load", "token": TOKEN}],
+                "encryption_keys": [{"key_id": "load", "key": PAYLOAD_KEY}],
             },
             "admin": {"port": 0},
+            "shedding": {"enabled": False},
             "keys": [{"api_key": KEY, "secrets": [SECRET]}],
             "sinks": [{"kind": "pcm-stream", "listen": pcm}],
         }
@@ -67,12 +72,13 @@ async def gateway(directory: Path, **media: Any) -> AsyncIterator[Doors]:
         )
 
 
-async def begin(*arguments: str) -> Process:
+async def begin(*arguments: str, token: str = TOKEN) -> Process:
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "earhook", "load", *arguments,
         env={
             "PATH": "/usr/bin", "COLUMNS": "160",
-            "EARHOOK_API_KEY": KEY, "EARHOOK_SECRET": SECRET, "EARHOOK_TOKEN": TOKEN,
+            "EARHOOK_API_KEY": KEY, "EARHOOK_SECRET": SECRET, "EARHOOK_TOKEN": token,
+            "EARHOOK_PAYLOAD_KEY": PAYLOAD_KEY,
         },
         stdout=PIPE, stderr=PIPE,
     )  # fmt: skip
@@ -84,8 +90,8 @@ async def ended(process: Process) -> Ended:
     return Ended(process.returncode, report, output.decode(), complaint.decode())
 
 
-async def load(*arguments: str) -> Ended:
-    return await ended(await begin(*arguments))
+async def load(*arguments: str, token: str = TOKEN) -> Ended:
+    return await ended(await begin(*arguments, token=token))
 
 
 @pytest.mark.parametrize(
@@ -121,21 +127,35 @@ def test_every_sample_of_every_call_is_proved(
     assert SECRET not in done.output + done.complaint
 
 
+SEALED = ("--payload-key-id", "load")
+OPUS = ("--codec", "OPUS", "--frame-ms", "100")
+OVER_HTTPS = {
+    "mixed": (TOKEN, ("--mix", "burst=50%,late=50%,abrupt=25%,discard=50%,probe=25%")),
+    "sealed stream": (TOKEN, ("--mix", "burst=50%", "--stream", "--codec", "L16", *SEALED)),
+    "signed and sealed Opus": ("", (*OPUS, *SEALED, "--mix", "burst=50%,abrupt=25%")),
+    "signed Opus stream": ("", (*OPUS, "--stream")),
+}
+
+
 def test_over_https_too(run: Run, tmp_path: Path) -> None:
     async def scenario() -> list[Ended]:
         async with gateway(tmp_path) as doors:
-            given = ("--http", "--calls", "4", "--duration", "1.2s", "--verify", doors.pcm)
-            mixed = (doors.ingest, *given, "--mix", "burst=50%,late=50%,abrupt=25%", "--json")
-            return await asyncio.gather(load(*mixed), load(*mixed, "--stream", "--codec", "L16"))
+            given = ("--http", "--calls", "4", "--ramp", "0.2s", "--duration", "1s", "--seed", "2")
+            common = (doors.ingest, *given, "--verify", doors.pcm, "--json")
+            every = OVER_HTTPS.values()
+            return [await load(*common, *own, token=token) for token, own in every]
 
-    blocks, stream = run(scenario())
-    for done, timed in ((blocks, "block"), (stream, "connect")):
-        assert done.code in MEASURED, done
-        assert done.report["counts"]["completed"] == 4
-        samples = done.report["verified"]["samples"]
-        assert samples["sent"] == 2 * done.report["counts"]["samples"] > 0
-        assert samples["right"] == samples["sent"] - samples["cut_off"]
-        assert done.report["latencies"][timed]["count"] > 0
+    for name, done in zip(OVER_HTTPS, run(scenario()), strict=True):
+        report, counts = done.report, done.report["counts"]
+        assert done.code in MEASURED, (name, done)
+        assert counts["completed"] == 4, (name, done)
+        samples, proved = report["verified"]["samples"], report["verified"]["proved"]
+        assert samples["sent"] == 2 * counts["samples"] > 0, name
+        assert samples["right"] == samples["sent"] - samples["cut_off"], name
+        assert proved == report["verified"]["calls"] == 4 - counts["probes"], name
+        assert report["latencies"]["connect" if "stream" in name else "block"]["count"] > 0, name
+        if name == "mixed":
+            assert counts["probes"] + counts["broken_off"] > 0
 
 
 def test_tables_and_files_for_people(run: Run, tmp_path: Path) -> None:
@@ -175,6 +195,54 @@ def test_refusals_are_counted_by_kind(run: Run, tmp_path: Path) -> None:
     assert full.report["crossed"] == ["failed>0"]
     assert wrong.report["failures"] == {"connect: HTTP 401": 6}
     assert gone.report["failures"] == {"connect: unreachable": 6}
+
+
+def test_sessions_of_tls_are_resumed_on_demand(
+    run: Run, tmp_path: Path, certificate_authority: trustme.CA
+) -> None:
+    authority, issued = tmp_path / "ca.crt", certificate_authority.issue_cert("localhost")
+    certificate_authority.cert_pem.write_to_path(str(authority))
+    issued.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "server.pem"))
+    tls = {"certificate": tmp_path / "server.pem", "private_key": tmp_path / "server.pem"}
+
+    async def scenario() -> list[Ended]:
+        async with gateway(tmp_path, tls=tls) as doors:
+            given = ("--calls", "4", "--ramp", "0.4s", "--duration", "0.2s", "--json")
+            url = doors.media.replace("ws:", "wss:")
+            common = (url, *given, "--cafile", str(authority))
+            return await asyncio.gather(load(*common), load(*common, "--resume-tls"))
+
+    anew, resumed = (done.report["counts"] for done in run(scenario()))
+    assert (anew["completed"], anew["resumed"]) == (4, 0)
+    assert resumed["completed"] == 4
+    assert 1 <= resumed["resumed"] <= 3, "the first has nothing to resume"
+
+
+def test_a_server_whose_frames_cannot_be_read_is_told_so_once_each(run: Run) -> None:
+    async def scenario() -> Ended:
+        async with await asyncio.start_server(_break_frames, "127.0.0.1", 0) as listening:
+            port = listening.sockets[0].getsockname()[1]
+            shape = "--calls", "3", "--ramp", "0s", "--duration", "1s"
+            return await load(f"ws://localhost:{port}/", *shape, "--json")
+
+    done = run(scenario())
+    [(kind, count)] = done.report["failures"].items()
+    assert count == 3
+    assert kind.startswith("WebSocket: "), kind
+    assert not done.complaint, "nothing but the report"
+
+
+async def _break_frames(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Upgrades, then sends a length in a longer form than it needs (RFC 6455 §5.2)."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode()
+    [key] = [line[19:] for line in head.splitlines() if line.startswith("Sec-WebSocket-Key")]
+    digest = hashlib.sha1(f"{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode()).digest()
+    writer.write(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: %b\r\n\r\n\x81\x7e\x00\x02{}" % base64.b64encode(digest)
+    )
+    await reader.read()
+    writer.close()
 
 
 def test_a_server_that_stalls_is_measured_from_when_blocks_were_due(run: Run) -> None:
@@ -251,6 +319,12 @@ def children_of(pid: int) -> list[int]:
         (("ws://localhost/", "--calls", "1", "--fail-if", "beauty<1"), "--fail-if"),
         (("ws://localhost/", "--calls", "1", "--stream"), "--stream"),
         (("http://localhost/", "--calls", "1", "--http", "--mix", "pause=1%"), "--mix"),
+        (("http://h/", "--calls", "1", "--http", "--stream", "--mix", "discard=1%"), "--mix"),
+        (("ws://localhost/", "--calls", "1", "--codec", "OPUS"), "--codec"),
+        (("http://h/", "--calls", "1", "--http", *OPUS, "--frame-ms", "50"), "--frame-ms"),
+        (("http://h/", "--calls", "1", "--http", *OPUS, "--channels", "1"), "--source"),
+        (("http://h/", "--calls", "1", "--http", *OPUS, "--source", "/etc/passwd"), "--source"),
+        (("ws://localhost/", "--calls", "1", "--payload-key-id", "k"), "--payload-key-id"),
     ],
 )
 def test_faults_of_the_command_line_are_told_at_once(arguments: tuple[str, ...], word: str) -> None:
