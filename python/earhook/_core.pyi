@@ -22,6 +22,7 @@ __all__ = [
     "Feed",
     "FrameDecoder",
     "Intake",
+    "Merger",
     "Pipeline",
     "decode_g711",
     "encode_ack",
@@ -428,6 +429,58 @@ class FrameDecoder:
     @property
     def buffered_bytes(self) -> int:
         """Bytes of a frame that is not complete; not 0 at the end of a stream: it was cut."""
+
+@final
+class Merger:
+    """Merges the PCM streams of several workers into the one that a single gateway would send.
+
+    Frames pass whole, calls under new numbers; all channels of a call pass together. What is not
+    complete is kept, at most one frame per channel and source.
+    """
+
+    def __new__(cls) -> Self: ...
+    def add(self, source: int, /) -> None:
+        """Begin with a source, under a number of the caller's choice (0 to 2**32 - 1)."""
+
+    def feed(self, source: int, chunk: Buffer, /) -> tuple[bytes, list[tuple[int, bytes]]]:
+        """Take in the next bytes of a source.
+
+        Returns:
+            What may pass to the consumer now; and kind and body of each frame of call 0, which
+            does not pass. Nothing of a source that is not known.
+
+        Raises:
+            StreamError: The source breaks a rule; what it sent with this chunk is lost. Lose it.
+        """
+
+    def lose(self, source: int, /) -> tuple[bytes, int]:
+        """End a source.
+
+        Returns:
+            A `close` for each of its open calls, with reason `worker_lost` and the books of what
+            has passed; and how many these are.
+        """
+
+    def route(self, call: int, /) -> tuple[int, int] | None:
+        """Source of an open call, and its number there."""
+
+    def acknowledge(self, call: int, position: int, /) -> tuple[int, int] | None:
+        """Say where an ack goes, as `route`; nowhere if it leads no further than those before."""
+
+    def find(self, session: str, /) -> int | None:
+        """Give the number under which the call of a session passes; the id in lower case."""
+
+    @property
+    def calls(self) -> int:
+        """Calls that are open."""
+
+    @property
+    def audio_frames(self) -> int:
+        """Audio frames that have passed."""
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of frames that are not complete."""
 
 def encode_frame(kind: int, call: int, body: Buffer) -> bytes:
     """Encode a frame of one of the JSON kinds; `body` is not checked to be JSON.

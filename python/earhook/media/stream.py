@@ -1,7 +1,7 @@
 """The PCM stream: what its numbers mean, and its frames in both directions.
 
-Audio and gap frames are encoded by `media.feed.Feed.drain`; here are the rest. The functions and
-`FrameDecoder` are the native ones themselves.
+Audio and gap frames are encoded by `media.feed.Feed.drain`; here are the rest. The functions,
+`FrameDecoder` and `Merger` are the native ones themselves.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-from earhook._core import FrameDecoder, encode_ack, encode_frame
+from earhook._core import FrameDecoder, Merger, encode_ack, encode_frame
 
 from .gaps import GapReason
 
@@ -23,6 +23,7 @@ __all__ = [
     "FrameDecoder",
     "FrameKind",
     "GapReason",
+    "Merger",
     "encode_ack",
     "encode_frame",
 ]

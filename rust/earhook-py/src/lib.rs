@@ -16,6 +16,7 @@ mod feed;
 mod g711;
 mod intake;
 mod levels;
+mod merger;
 mod pipeline;
 mod stream;
 #[cfg(feature = "testing")]
@@ -40,6 +41,8 @@ mod _core {
     use crate::intake::Intake;
     #[pymodule_export]
     use crate::levels::measure_levels;
+    #[pymodule_export]
+    use crate::merger::Merger;
     #[pymodule_export]
     use crate::pipeline::Pipeline;
     #[pymodule_export]

@@ -195,7 +195,7 @@ impl Bench {
 
     fn drain(&mut self, max_bytes: usize) {
         let mut shelf = Shelf::default();
-        assert_eq!(self.feed.drain(max_bytes, &mut shelf), []);
+        assert!(self.feed.drain(max_bytes, &mut shelf).is_empty());
         for (call, given) in &shelf.given {
             self.model.accept(*call, given);
         }
@@ -225,7 +225,7 @@ impl Bench {
             calls.sort_unstable();
             assert_eq!(finished, calls);
         }
-        assert_eq!(self.feed.finished(), []);
+        assert!(self.feed.finished().is_empty());
     }
 }
 

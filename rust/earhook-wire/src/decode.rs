@@ -101,7 +101,7 @@ impl Decoder {
 }
 
 /// The length of the frame that begins here, once that is known to keep the rules.
-fn check_header(arrived: &[u8], limit_bytes: usize) -> Result<Option<usize>, WireError> {
+pub(crate) fn check_header(arrived: &[u8], limit_bytes: usize) -> Result<Option<usize>, WireError> {
     let Some(&length) = arrived.first_chunk() else { return Ok(None) };
     let length = u32::from_le_bytes(length);
     if length < HEADER_REST {
@@ -119,7 +119,7 @@ fn frame_bytes(frame: &[u8]) -> usize {
     u32_at(frame, 0) as usize + 4
 }
 
-fn parse(kind: Kind, frame: &[u8]) -> Result<Frame<'_>, WireError> {
+pub(crate) fn parse(kind: Kind, frame: &[u8]) -> Result<Frame<'_>, WireError> {
     let (channel, call) = (frame[CHANNEL_AT], u32_at(frame, CALL_AT));
     match kind {
         Kind::Audio => parse_audio(frame, channel, call).map(Frame::Audio),
@@ -198,7 +198,7 @@ fn span(position: u64, samples: u64) -> Result<(), WireError> {
     }
 }
 
-fn u32_at(frame: &[u8], at: usize) -> u32 {
+pub(crate) fn u32_at(frame: &[u8], at: usize) -> u32 {
     let mut bytes = [0; 4];
     bytes.copy_from_slice(&frame[at..at + 4]);
     u32::from_le_bytes(bytes)
@@ -212,7 +212,7 @@ fn u64_at(frame: &[u8], at: usize) -> u64 {
 
 /// Bytes of the header after the length field, which the length counts.
 const HEADER_REST: u32 = 8;
-const KIND_AT: usize = 4;
-const CHANNEL_AT: usize = 5;
-const CALL_AT: usize = 8;
+pub(crate) const KIND_AT: usize = 4;
+pub(crate) const CHANNEL_AT: usize = 5;
+pub(crate) const CALL_AT: usize = 8;
 const BODY_AT: usize = HEADER_BYTES;

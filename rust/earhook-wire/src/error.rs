@@ -61,4 +61,21 @@ pub enum WireError {
         /// Kind that was asked for.
         kind: Kind,
     },
+    /// Frames of a call come between its open and its close.
+    #[error("{kind:?} frame of call {call}, which is not open")]
+    NotOpen {
+        /// Kind of the frame.
+        kind: Kind,
+        /// The call that it names.
+        call: u32,
+    },
+    /// A call is opened once, and its open says which session, channels and position.
+    #[error("open of call {call} lacks facts, or comes again")]
+    BadOpen {
+        /// The call that it names.
+        call: u32,
+    },
+    /// Numbers of calls are never given twice.
+    #[error("all numbers of calls have been given")]
+    NoNumberLeft,
 }

@@ -2,8 +2,8 @@
 //!
 //! Length-prefixed little-endian frames, many calls on one connection. This crate turns frames
 //! into bytes ([`write_audio`], [`write_gap`], [`write_json`], [`write_ack`]) and bytes into
-//! frames ([`Decoder`]). It opens no socket and reads no JSON: bodies of the JSON kinds pass
-//! through as text. `docs/reference/pcm-stream.md` is the specification.
+//! frames ([`Decoder`]), and merges the streams of several gateways into one ([`Merger`]). It opens
+//! no socket. Bodies of the JSON kinds pass through as text; only the merger reads `open`. `docs/reference/pcm-stream.md` is the specification.
 //!
 //! ```
 //! use earhook_wire::{write_audio, Decoder, Frame};
@@ -25,12 +25,14 @@ mod encode;
 mod error;
 mod frame;
 mod kind;
+mod merge;
 
 pub use decode::Decoder;
 pub use encode::{write_ack, write_audio, write_gap, write_json};
 pub use error::WireError;
 pub use frame::{Ack, Audio, Frame, Gap, Json};
 pub use kind::{GapReason, Kind};
+pub use merge::{Merger, Note, Route};
 
 /// Version of the stream that `hello` announces.
 pub const VERSION: u32 = 1;

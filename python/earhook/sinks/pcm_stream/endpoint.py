@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import os
 import random
 import socket
 import ssl
-import stat
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-from earhook.address import Address, TcpAddress, UnixAddress
-from earhook.errors import ConfigurationError, ConfigurationFault
+from earhook.address import Address, UnixAddress
 from earhook.ops.logging import get_limited_logger, get_logger
 
+from .listening import BACKLOG, Listening, listen_on
 from .settings import PcmStreamSettings
 from .subscriber import Subscriber
 from .tls import client_context, server_context
@@ -27,11 +23,11 @@ __all__ = ["Dialer", "Endpoint", "Listener", "endpoint_of"]
 TLS_HANDSHAKE_SECONDS: Final = 5.0
 DIAL_SECONDS: Final = 5.0
 FIRST_REDIAL_SECONDS: Final = 0.25
-BACKLOG: Final = 128
 
 logger = get_logger(__name__)
 limited_logger = get_limited_logger(__name__)
 
+ConnectionFactory = Callable[[], asyncio.Protocol]
 SubscriberFactory = Callable[[], Subscriber]
 
 
@@ -65,68 +61,68 @@ def endpoint_of(settings: PcmStreamSettings, make: SubscriberFactory) -> Endpoin
 
 
 class Listener:
-    """Listens on a Unix socket or a TCP port."""
+    """Accepts on a Unix socket or a TCP port.
 
-    def __init__(self, settings: PcmStreamSettings, make: SubscriberFactory) -> None:
+    Args:
+        settings: Where, and with what TLS.
+        make: A protocol for each connection.
+        inherited: Sockets that are open already, and another process's; their file stays.
+    """
+
+    def __init__(
+        self,
+        settings: PcmStreamSettings,
+        make: ConnectionFactory,
+        inherited: Sequence[socket.socket] = (),
+    ) -> None:
         self.address = settings.address
         self._settings = settings
         self._make = make
-        self._server: asyncio.Server | None = None
-        self._socket_file: _SocketFile | None = None
+        self._inherited = inherited
+        self._listening: Listening | None = None
+        self._servers: list[asyncio.Server] = []
 
     @property
     def detail(self) -> str:
         """Where it listens."""
-        return f"listens on {self.address}" if self._server else "does not listen"
+        return f"listens on {self.address}" if self._servers else "does not listen"
 
     async def start(self) -> None:
         """Listen; a socket file that nobody listens on any more is replaced."""
-        where = f"sinks.{self._settings.name}"
-        tls = self._settings.tls
-        context = None if tls is None else server_context(tls, where)
-        try:
-            if isinstance(self.address, UnixAddress):
-                await self._listen_unix(self.address)
-            else:
-                await self._listen_tcp(self.address, context)
-        except OSError as error:
-            reason = error.strerror or type(error).__name__
-            fault = ConfigurationFault(
-                f"{where}.listen",
-                f"cannot listen on {self.address}: {reason}",
-                _REMEDIES.get(error.errno or 0, "choose another address"),
-            )
-            raise ConfigurationError([fault]) from error
-        logger.info("pcm_stream.listening", sink=self._settings.name, address=str(self.address))
+        settings = self._settings
+        tls = settings.tls
+        context = None if tls is None else server_context(tls, f"sinks.{settings.name}")
+        if self._inherited:
+            listening = Listening(self.address, self._inherited)
+        else:
+            listening = await listen_on(settings)
+        self._listening, self.address = listening, listening.address
+        for opened in listening.sockets:
+            self._servers.append(await self._accept_on(opened, context))
+        logger.info("pcm_stream.listening", sink=settings.name, address=str(self.address))
 
     async def stop(self) -> None:
-        """Close the listening socket and remove its file."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-        if self._socket_file is not None:
-            self._socket_file.remove()
-            self._socket_file = None
+        """Close the listening sockets, and remove their file if it is ours."""
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
+        if self._listening is not None:
+            self._listening.remove_file()
+            self._listening = None
 
-    async def _listen_unix(self, address: UnixAddress) -> None:
-        listening = _bind(address, self._settings.unix_mode)
-        self._socket_file = _SocketFile(Path(address.path))
+    async def _accept_on(
+        self, opened: socket.socket, context: ssl.SSLContext | None
+    ) -> asyncio.Server:
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_unix_server(self._make, sock=listening, backlog=BACKLOG)
-
-    async def _listen_tcp(self, address: TcpAddress, context: ssl.SSLContext | None) -> None:
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
+        if opened.family == socket.AF_UNIX:
+            return await loop.create_unix_server(self._make, sock=opened, backlog=BACKLOG)
+        return await loop.create_server(
             self._make,
-            address.host,
-            address.port,
+            sock=opened,
             backlog=BACKLOG,
             ssl=context,
             ssl_handshake_timeout=None if context is None else TLS_HANDSHAKE_SECONDS,
-            reuse_address=True,
         )
-        port = self._server.sockets[0].getsockname()[1]
-        self.address = TcpAddress(address.host, port)
 
 
 class Dialer:
@@ -195,71 +191,3 @@ class Dialer:
                 ssl_handshake_timeout=None if self._context is None else TLS_HANDSHAKE_SECONDS,
             )
         return subscriber
-
-
-class _SocketFile:
-    """A socket file of ours. Another process may have put its own in the place by now."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._identity = self._stat()
-
-    def remove(self) -> None:
-        if self._identity is not None and self._stat() == self._identity:
-            self._path.unlink(missing_ok=True)
-
-    def _stat(self) -> tuple[int, int] | None:
-        try:
-            found = os.lstat(self._path)
-        except OSError:
-            return None
-        return found.st_dev, found.st_ino
-
-
-def _bind(address: UnixAddress, mode: int) -> socket.socket:
-    """A socket that is bound, and does not listen yet."""
-    path = Path(address.path)
-    _clear_stale(path)
-    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-    try:
-        bound.bind(address.path)
-        # Nobody can connect between bind and listen, so the mode holds from the first moment.
-        path.chmod(mode)
-    except OSError:
-        bound.close()
-        raise
-    return bound
-
-
-def _clear_stale(path: Path) -> None:
-    """Remove a socket file that nobody listens on; whatever else is there stays.
-
-    Raises:
-        OSError: `EADDRINUSE`: somebody listens, or the file is no socket.
-    """
-    try:
-        mode = os.lstat(path).st_mode
-    except FileNotFoundError:
-        return
-    if not stat.S_ISSOCK(mode):
-        raise OSError(errno.EADDRINUSE, "the file exists and is no socket")
-    probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-    try:
-        # Refused: nobody listens. EAGAIN: somebody does, and is busy.
-        probe.connect(str(path))
-    except ConnectionRefusedError:
-        path.unlink(missing_ok=True)
-        return
-    except BlockingIOError:
-        pass
-    finally:
-        probe.close()
-    raise OSError(errno.EADDRINUSE, "another process listens there")
-
-
-_REMEDIES: Final = {
-    errno.ENOENT: "create the directory",
-    errno.EACCES: "let the gateway's user write to the directory, or choose a port above 1023",
-    errno.EADDRINUSE: "stop the other process or choose another address",
-    errno.EADDRNOTAVAIL: "choose an address of this machine",
-}

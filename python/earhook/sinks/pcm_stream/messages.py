@@ -19,6 +19,7 @@ from earhook.sinks.base import CallEvent, LiveCall
 from .subscription import Filter, Start, Subscription
 
 __all__ = [
+    "STREAM_NAME",
     "CloseCode",
     "ObjectionError",
     "call_close_frame",

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import secrets
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
 
 from earhook.address import Address
 from earhook.errors import ConfigurationError, ConfigurationFault
@@ -17,22 +13,18 @@ from earhook.ops.logging import get_state_logger
 from earhook.protocol.commands import Command
 from earhook.sinks.base import CallEvent, LiveCall, SinkSnapshot
 
+from .connection import ConsumerTerms
 from .dialogue import token_digest
 from .endpoint import endpoint_of
 from .ledger import Ledger
-from .messages import CloseCode, event_body, subscribed_frame
+from .messages import event_body, subscribed_frame
 from .outbox import Enrolment
+from .reception import Reception
 from .settings import PcmStreamSettings
-from .subscriber import Subscriber, SubscriberTerms
+from .subscriber import Subscriber
 from .subscription import Subscription
 
-__all__ = ["PcmStreamSink"]
-
-TICK_SECONDS: Final = 1.0
-UNSUBSCRIBED_ALLOWANCE: Final = 32
-"""Connections beyond `max_subscribers` that may be about to say hello."""
-SUBSCRIBES_PER_TICK: Final = 8
-"""What is allowed for good; at once, `max_subscribers` are. Each costs a look at every call."""
+__all__ = ["PcmStreamSink", "consumer_terms"]
 
 logger = get_state_logger(__name__)
 
@@ -53,14 +45,9 @@ class PcmStreamSink:
         self._settings = settings
         self._command = command
         self._ledger: Ledger[Subscriber, Enrolment] = Ledger(settings.name)
-        self._subscribers: set[Subscriber] = set()
-        self._counters: Counter[str] = Counter()
+        self._reception: Reception[Subscriber] = Reception(settings.max_subscribers)
         self._endpoint = endpoint_of(settings, self._make_subscriber)
-        self._terms: SubscriberTerms | None = None
-        self._tick_timer: asyncio.TimerHandle | None = None
-        self._empty = asyncio.Event()
-        self._is_stopping = False
-        self._subscribes_left = settings.max_subscribers
+        self._terms: ConsumerTerms | None = None
 
     @property
     def name(self) -> str:
@@ -78,14 +65,14 @@ class PcmStreamSink:
         Raises:
             ConfigurationError: The address or a file cannot be used.
         """
-        self._terms = self._make_terms()
+        self._terms = consumer_terms(self._settings, instance=secrets.token_hex(8))
         await self._endpoint.start()
-        self._schedule_tick()
+        self._reception.start()
 
     def attach(self, call: LiveCall) -> None:
         """Open a new call for every consumer that wants it."""
         self._ledger.open(call)
-        for subscriber in self._subscribers:
+        for subscriber in self._reception.guests:
             subscription = subscriber.subscription if subscriber.is_streaming else None
             channels = subscription.filter.channels_of(call.facts) if subscription else ()
             if channels:
@@ -112,29 +99,14 @@ class PcmStreamSink:
 
     async def stop(self, deadline_seconds: float) -> None:
         """Let consumers have what is there, tell them, and close; then cut who is left."""
-        self._is_stopping = True
         await self._endpoint.stop()
-        for subscriber in list(self._subscribers):
-            subscriber.finish()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(deadline_seconds):
-                await self._until_empty()
-        for subscriber in list(self._subscribers):
-            subscriber.abort()
-        with contextlib.suppress(TimeoutError):
-            # An abort takes a turn or two of the loop to arrive.
-            async with asyncio.timeout(1.0):
-                await self._until_empty()
-        if self._tick_timer is not None:
-            self._tick_timer.cancel()
-            self._tick_timer = None
+        await self._reception.stop(deadline_seconds)
 
     def snapshot(self) -> SinkSnapshot:
         """Healthy whenever it runs: an absent consumer must not make the gateway unready."""
         books = self._ledger.total
-        for subscriber in self._subscribers:
+        for subscriber in self._reception.guests:
             books.merge(subscriber.books())
-        streaming = [one for one in self._subscribers if one.is_streaming]
         return SinkSnapshot(
             name=self.name,
             kind=self.kind,
@@ -142,33 +114,18 @@ class PcmStreamSink:
             detail=self._endpoint.detail,
             books=books,
             calls=self._ledger.busy_calls,
-            counters=dict(self._counters),
-            subscribers=tuple(subscriber.snapshot() for subscriber in streaming),
+            counters=dict(self._reception.counters),
+            subscribers=tuple(subscriber.snapshot() for subscriber in self._reception.streaming),
         )
 
     def welcome(self, subscriber: Subscriber) -> bool:
         """Let a connection in (`Desk`)."""
-        self._subscribers.add(subscriber)
-        self._empty.clear()
-        self.count("connected")
-        streaming = sum(1 for one in self._subscribers if one.is_streaming)
-        waiting = len(self._subscribers) - streaming
-        allowed = streaming < self._settings.max_subscribers and waiting <= UNSUBSCRIBED_ALLOWANCE
-        return allowed and not self._is_stopping
+        return self._reception.welcome(subscriber)
 
     def subscribe(self, subscriber: Subscriber, subscription: Subscription) -> None:
         """Open the calls that are there for a consumer (`Desk`)."""
-        streaming = sum(1 for one in self._subscribers if one.is_streaming)
-        if streaming > self._settings.max_subscribers:
-            text = f"{self._settings.max_subscribers} consumers are connected"
-            subscriber.cut(CloseCode.TOO_MANY_SUBSCRIBERS, text)
+        if not self._reception.may_subscribe(subscriber):
             return
-        if self._subscribes_left <= 0:
-            text = "too many consumers have come in a short time"
-            subscriber.cut(CloseCode.TOO_MANY_SUBSCRIBERS, text)
-            return
-        self._subscribes_left -= 1
-        self.count("subscribed")
         calls = [call for call in self._ledger.calls if subscription.wants(call)]
         for call in calls:
             if call.facts.session_id.lower() in subscription.resume:
@@ -184,13 +141,11 @@ class PcmStreamSink:
 
     def gone(self, subscriber: Subscriber) -> None:
         """Forget a connection (`Desk`)."""
-        self._subscribers.discard(subscriber)
         if subscriber.subscription is not None:
             row = subscriber.snapshot()
             told = {key: row[key] for key in ("consumer", "received", "forwarded", "dropped")}
             logger.info("subscriber.gone", address=subscriber.address, **told)
-        if not self._subscribers:
-            self._empty.set()
+        self._reception.gone(subscriber)
 
     def command(self, session_id: str, command: Command) -> None:
         """Pass a consumer's command to the hub (`Desk`)."""
@@ -198,7 +153,7 @@ class PcmStreamSink:
 
     def count(self, what: str) -> None:
         """Count something for metrics (`Desk`)."""
-        self._counters[what] += 1
+        self._reception.counters[what] += 1
 
     def _enrol(
         self,
@@ -214,37 +169,29 @@ class PcmStreamSink:
         assert self._terms is not None, "started before it listens"
         return Subscriber(self._terms, self)
 
-    def _make_terms(self) -> SubscriberTerms:
-        settings = self._settings
-        token = settings.token.get_secret_value() if settings.token is not None else None
-        if settings.token_file is not None:
-            token = _read_token(settings.token_file, settings.name)
-        return SubscriberTerms(
-            instance=secrets.token_hex(8),
-            token=None if token is None else token_digest(token),
-            allows_commands=settings.allows_commands,
-            hello_seconds=settings.hello_seconds,
-            stuck_seconds=settings.stuck_seconds,
-            coalesce_seconds=settings.coalesce_seconds,
-            control_backlog_bytes=settings.control_backlog_bytes,
-        )
 
-    async def _until_empty(self) -> None:
-        while self._subscribers:
-            self._empty.clear()
-            await self._empty.wait()
+def consumer_terms(settings: PcmStreamSettings, *, instance: str) -> ConsumerTerms:
+    """What holds for every consumer of a sink with these settings.
 
-    def _schedule_tick(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._tick_timer = loop.call_later(TICK_SECONDS, self._tick)
+    Args:
+        settings: Of the sink; a token file is read now.
+        instance: Of the gateway, as its hello says it.
 
-    def _tick(self) -> None:
-        self._schedule_tick()
-        most = self._settings.max_subscribers
-        self._subscribes_left = min(most, self._subscribes_left + SUBSCRIBES_PER_TICK)
-        now = asyncio.get_running_loop().time()
-        for subscriber in list(self._subscribers):
-            subscriber.tick(now)
+    Raises:
+        ConfigurationError: The file with the token cannot be used.
+    """
+    token = settings.token.get_secret_value() if settings.token is not None else None
+    if settings.token_file is not None:
+        token = _read_token(settings.token_file, settings.name)
+    return ConsumerTerms(
+        instance=instance,
+        token=None if token is None else token_digest(token),
+        allows_commands=settings.allows_commands,
+        hello_seconds=settings.hello_seconds,
+        stuck_seconds=settings.stuck_seconds,
+        coalesce_seconds=settings.coalesce_seconds,
+        control_backlog_bytes=settings.control_backlog_bytes,
+    )
 
 
 def _read_token(path: Path, sink_name: str) -> str:

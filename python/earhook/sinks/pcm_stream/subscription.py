@@ -42,6 +42,16 @@ class Filter:
             return ()
         return tuple(sorted(set(self.channels) & set(facts.media.channels)))
 
+    def as_json(self) -> dict[str, list[str]]:
+        """The `filter` of a `subscribe` that wants the same."""
+        return {
+            "organizations": sorted(self.organizations),
+            "conversations": sorted(self.conversations),
+            "sessions": sorted(self.sessions),
+            "keys": sorted(self.keys),
+            "channels": [Channel(channel).word for channel in self.channels],
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Subscription:

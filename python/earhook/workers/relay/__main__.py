@@ -1,0 +1,5 @@
+"""`python -m earhook.workers.relay`."""
+
+from .process import main
+
+main()
