@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
-import multiprocessing
 import os
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterator
-from multiprocessing.process import BaseProcess
 from typing import Any
 
 import pytest
@@ -17,23 +13,9 @@ import pytest
 from earhook.control.replay import ReplayGuard
 from earhook.control.replay_store import Remembered, ReplayStore
 from earhook.control.settings import ReplayMode
+from forks import DEADLINE_SECONDS, FORK, started
 
 START = 1_767_225_600.0
-FORK = multiprocessing.get_context("fork")
-DEADLINE_SECONDS = 30.0
-
-
-@contextlib.contextmanager
-def started(count: int, work: Callable[..., None], *arguments: Any) -> Iterator[list[BaseProcess]]:
-    processes = [FORK.Process(target=work, args=arguments, daemon=True) for _ in range(count)]
-    for process in processes:
-        process.start()
-    try:
-        yield processes
-    finally:
-        for process in processes:
-            process.kill()
-            process.join(DEADLINE_SECONDS)
 
 
 def remember_all(store: ReplayStore, texts: int, answers: Any) -> None:

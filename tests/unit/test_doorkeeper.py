@@ -19,7 +19,7 @@ from earhook.edge.request import RequestHead, parse_head
 from earhook.errors import ConfigurationError
 from earhook.ingest.credential_settings import IssuerSettings, TokenSettings
 from earhook.ingest.credentials import Accepted, IngestRequest, Refused, Verdict
-from earhook.ops.metrics import Readings
+from earhook.ops.readings import Readings
 from earhook.protocol.signature import SignedRequest
 from earhook.protocol.signing import RequestToSign, production_parameters, sign
 from earhook.testing.clock import ManualClock

@@ -16,6 +16,7 @@ from earhook.ops.logging import call_lines, get_logger, report_suppressed
 from earhook.protocol.commands import Command
 from earhook.sinks.base import CallEvent, CallFacts, CallOutcome, LiveCall, Sink
 
+from .claims import SessionClaims, live_name
 from .settings import RingSettings
 
 __all__ = ["CallDoor", "Hub", "HubSnapshot"]
@@ -55,10 +56,23 @@ class Hub:
 
     Not thread-safe: everything happens on the loop's thread. It holds no timer; its owner calls
     `sweep` about once a second.
+
+    Args:
+        settings: Of every ring.
+        sinks: Who reads.
+        clock: For books and lines.
+        claims: Where other processes see which sessions are live here; None: there are none.
     """
 
-    def __init__(self, settings: RingSettings, sinks: Sequence[Sink], clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: RingSettings,
+        sinks: Sequence[Sink],
+        clock: Clock,
+        claims: SessionClaims | None = None,
+    ) -> None:
         self._settings = settings
+        self._claims = claims
         self._sinks = tuple(sinks)
         self._sink_names = frozenset(sink.name for sink in sinks)
         self._clock = clock
@@ -78,13 +92,16 @@ class Hub:
         """Make a call live: reserve its ring, tell every sink.
 
         Raises:
-            DuplicateSession: A live call has this session id.
+            DuplicateSession: A live call has this session id, here or in another process.
             BudgetExhausted: No room for its ring.
+            TooManyCalls: No room to tell other processes of it.
         """
         key = facts.session_id.lower()
         if key in self._live:
             raise DuplicateSession(f"session {facts.session_id} is live already")
         pipeline = open_pipeline(self._budget, facts.media, ring_seconds=self._settings.seconds)
+        if self._claims is not None and self._claims.take(live_name(key)) is not None:
+            raise DuplicateSession(f"session {facts.session_id} is live in another process")
         call = LiveCall(facts, pipeline, self._sink_names, self._report)
         self._live[key] = (call, door)
         self._opened_calls += 1
@@ -102,8 +119,11 @@ class Hub:
 
     def close(self, call: LiveCall, outcome: CallOutcome) -> None:
         """End a call: no audio comes any more. Sinks drain and settle in their own time."""
-        if self._live.pop(call.facts.session_id.lower(), None) is None:
+        key = call.facts.session_id.lower()
+        if self._live.pop(key, None) is None:
             return
+        if self._claims is not None:
+            self._claims.give_back(live_name(key))
         call.pipeline.end()
         call.outcome = outcome
         self._closed_calls[outcome.reason] += 1

@@ -16,6 +16,7 @@ from earhook.ids import is_uuid
 from earhook.media.format import Channel
 
 __all__ = [
+    "BLOCK_HEADERS",
     "CONVERSATION_HEADER",
     "CORRELATION_HEADER",
     "ORGANIZATION_HEADER",
@@ -79,7 +80,7 @@ def read_block_head(request: RequestHead) -> BlockHead | HeadFault:
         value = ids[fault] = request.value(name.lower())
         if value is not None and not is_uuid(value):
             return fault
-    channel = _CHANNELS.get((request.value("audiohook-channel") or "external").lower())
+    channel = _CHANNELS.get((request.value(_CHANNEL_HEADER) or "external").lower())
     if channel is None:
         return HeadFault.CHANNEL
     numbers: dict[HeadFault, int | None] = {}
@@ -118,6 +119,14 @@ _NUMBERS: Final = {
     HeadFault.SEQUENCE: "earhook-sequence",
     HeadFault.POSITION: "earhook-position",
 }
+_CHANNEL_HEADER: Final = "audiohook-channel"
+BLOCK_HEADERS: Final = (
+    *(name.lower() for name in _IDS.values()),
+    *_NUMBERS.values(),
+    _CHANNEL_HEADER,
+    END_HEADER,
+)
+"""All headers that are read here, by lower-case name."""
 _CHANNELS: Final = {"external": Channel.EXTERNAL, "internal": Channel.INTERNAL}
 _TRUTHS: Final = {"true": True, "false": False}
 _NUMBER: Final = re.compile(r"[0-9]{1,15}", re.ASCII)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from earhook.hub.books import LiveBooks
+from earhook.hub.claims import posted_name
 from earhook.protocol.events import Ending
 
 from .call import IngestCall, Opening
@@ -18,13 +19,30 @@ from .shares import CallShares
 
 if TYPE_CHECKING:
     from earhook.clock import Clock
+    from earhook.hub.claims import SessionClaims
     from earhook.hub.hub import Hub
 
     from .settings import IngestSettings
 
-__all__ = ["EndedCall", "IngestCalls"]
+__all__ = ["NOBODY", "EndedCall", "IngestCalls", "IsElsewhere"]
 
 REMEMBERED_CALLS: Final = 10_000
+
+
+NOBODY: Final = 0
+"""The generation of no process."""
+
+
+class IsElsewhere(Exception):
+    """A session's call is not here. It never leaves the room.
+
+    Attributes:
+        generation: Of the process that has it; `NOBODY` where that is not known.
+    """
+
+    def __init__(self, generation: int) -> None:
+        super().__init__(generation)
+        self.generation = generation
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +71,9 @@ class IngestCalls:
 
     It holds no timer: its owner calls `sweep` about once a second.
 
+    Args:
+        claims: Where other processes see which calls are here; None: there are none.
+
     Attributes:
         settings: Those in service.
         hub: Where calls are opened and closed.
@@ -71,6 +92,7 @@ class IngestCalls:
         clock: Clock,
         ring_seconds: float,
         is_strained: Callable[[], bool] = lambda: False,
+        claims: SessionClaims | None = None,
     ) -> None:
         self.settings = settings
         self.hub = hub
@@ -78,6 +100,7 @@ class IngestCalls:
         self.ring_seconds = ring_seconds
         self.is_strained = is_strained
         self.tally = CallTally()
+        self._claims = claims
         self._calls: dict[str, IngestCall] = {}
         self._ended: OrderedDict[str, EndedCall] = OrderedDict()
         self.held = HeldBlocks()
@@ -104,8 +127,29 @@ class IngestCalls:
         key = session_id.lower()
         return self._calls.get(key) or self._ended.get(key)
 
+    def require_here(self, session_id: str) -> None:
+        """Look whether a call that is not known here is another process's.
+
+        Raises:
+            IsElsewhere: It is.
+        """
+        if self._claims is None:
+            return
+        owner = self._claims.owner(posted_name(session_id))
+        if owner is not None:
+            raise IsElsewhere(owner)
+
     def make(self, opening: Opening) -> IngestCall:
-        """Begin a call; nobody is told of it before its first audio."""
+        """Begin a call; no consumer is told of it before its first audio, other processes are.
+
+        Raises:
+            CapacityError: There is no room to tell them.
+            IsElsewhere: Another one was quicker.
+        """
+        if self._claims is not None:
+            owner = self._claims.take(posted_name(opening.session_id))
+            if owner is not None:
+                raise IsElsewhere(owner)
         call = IngestCall(self, opening)
         self._calls[opening.session_id.lower()] = call
         self.shares.enter(opening.sender.party)
@@ -128,7 +172,9 @@ class IngestCalls:
         if not self._calls:
             self._empty.set()
         # A session whose sender was lost, or fell silent, may begin anew.
-        if call.is_live and call.ending in _FINAL:
+        if not (call.is_live and call.ending in _FINAL):
+            self._give_back(key)
+        else:
             seconds = self.settings.call_idle_seconds
             self._ended[key] = EndedCall(
                 opening=call.opening,
@@ -140,7 +186,7 @@ class IngestCalls:
             )
             self._ended.move_to_end(key)
             if len(self._ended) > REMEMBERED_CALLS:
-                self._ended.popitem(last=False)
+                self._forget_oldest()
 
     def sweep(self) -> None:
         """End calls that are idle or too long, and forget those that have ended long ago."""
@@ -151,7 +197,7 @@ class IngestCalls:
             elif not call.is_busy and now - call.seen_at >= self.settings.call_idle_seconds:
                 call.end(call.quiet_ending)
         while self._ended and next(iter(self._ended.values())).forgotten_at <= now:
-            self._ended.popitem(last=False)
+            self._forget_oldest()
 
     def disconnect(self) -> None:
         """The gateway stops: end every call. Their senders get 410 from now on."""
@@ -168,6 +214,14 @@ class IngestCalls:
         for call in self._calls.values():
             call.add_up(books)
         return books
+
+    def _forget_oldest(self) -> None:
+        """Who repeats a block of it now, begins it anew, wherever that is."""
+        self._give_back(self._ended.popitem(last=False)[0])
+
+    def _give_back(self, key: str) -> None:
+        if self._claims is not None:
+            self._claims.give_back(posted_name(key))
 
 
 _FINAL: Final = frozenset({Ending.COMPLETED, Ending.DISCONNECTED})

@@ -20,7 +20,7 @@ from earhook.edge.tally import Closing
 from earhook.ops.logging import get_limited_logger
 
 from .aiohttp_side import LAST_CHUNK, AiohttpSide, chunk_of, head_of, make_server
-from .exchange import BodyCut, BodyError, BodyTooLarge, BodyTooSlow
+from .exchange import BodyCut, BodyError, BodyTooSlow
 from .framing import BodyFault, Broken, Ended, Opened, RequestFraming, Stage
 from .open_request import OpenRequest
 from .pace import Pace
@@ -194,6 +194,8 @@ class IngestConnection(asyncio.Protocol):
         if self._request is None or not self._request.is_whole:
             self._fail(BodyCut("the peer has gone"))
         # Otherwise the answer may read what has come; it goes nowhere, and ends this side, too.
+        if self._request is not None:
+            self._request.note_gone()
         if house.on_gone is not None:
             house.on_gone()
 
@@ -352,8 +354,6 @@ class IngestConnection(asyncio.Protocol):
     async def _ask(self, request: OpenRequest) -> Reply | None:
         try:
             return await self._house.answer(request)
-        except BodyTooLarge:
-            return plain_reply(413)
         except BodyError:
             return None  # whoever broke the body has said so
         except Exception:  # noqa: BLE001 - ends this connection only

@@ -37,13 +37,14 @@ from earhook.protocol.events import Ending
 from .block_head import BlockHead, HeadFault, has_end_mark, read_block_head
 from .blocks import Standing
 from .call import IngestCall, Opening, Taken
-from .calls import EndedCall, IngestCalls
+from .calls import NOBODY, EndedCall, IngestCalls, IsElsewhere
 from .credentials import Accepted, Authenticate, IngestRequest, Party
 from .delay import DelayGauge, PartyDelays, read_delay
 from .document import answer_fields, ended_fields
 from .exchange import BodyError
 from .held import HeldBytes
 from .media_type import ACCEPTED_TYPES, Unsupported, read_media_type
+from .passing import owner_lost
 from .refusal import Refusal, Word
 from .reply import Reply, json_reply, plain_reply
 from .shares import FULL_RETRY_SECONDS, CallCap
@@ -53,10 +54,13 @@ if TYPE_CHECKING:
     from earhook.edge.request import RequestHead
 
     from .exchange import Exchange
+    from .passing import Passing
 
 __all__ = ["DoorQuestions", "IngestDoor"]
 
 DELAYED_RETRY_SECONDS: Final = 5
+MOVES: Final = 4
+"""How often a request is looked for a place anew, because its call began or ended meanwhile."""
 
 
 class DoorQuestions(NamedTuple):
@@ -67,12 +71,14 @@ class DoorQuestions(NamedTuple):
         admit: Whether a new call may come in.
         keys: The keys in service that bodies are encrypted with; None: there are none.
         cap: How many calls a credential may have.
+        passing: The way to the calls of other processes; None: there are none.
     """
 
     authenticate: Authenticate
     admit: Admit
     keys: Callable[[], EncryptionKeys | None]
     cap: CallCap = lambda _name: None
+    passing: Passing | None = None
 
 
 class IngestDoor:
@@ -105,22 +111,58 @@ class IngestDoor:
             challenge = (("WWW-Authenticate", verdict.challenge),)
             return plain_reply(verdict.status, headers=challenge)
         exchange.proven()
-        return await self._serve(exchange, verdict)
+        return await self._serve_anywhere(exchange, verdict)
+
+    async def answer_passed(self, exchange: Exchange, sender: Accepted) -> Reply | None:
+        """Answer a request that came in at another process; None: its call is not here."""
+        try:
+            return await self._serve(exchange, sender, is_passed=True)
+        except IsElsewhere:
+            return None
 
     def replace_limits(self) -> None:
         """The settings of the calls were replaced: put the limit of delay in service."""
         self.delay.replace_limit(_limit_seconds(self._calls))
         self._delays.replace_limit(_limit_seconds(self._calls))
 
-    async def _serve(self, exchange: Exchange, sender: Accepted) -> Reply:
-        """Serve a request whose sender is known."""
+    async def _serve_anywhere(self, exchange: Exchange, sender: Accepted) -> Reply:
+        """Serve a request whose sender is known, where its call is."""
+        try:
+            for _ in range(MOVES):
+                try:
+                    return await self._serve(exchange, sender)
+                except IsElsewhere as elsewhere:
+                    passing, owner = self._questions.passing, elsewhere.generation
+                if passing is None:
+                    break
+                outcome = await passing.pass_on(exchange, sender, owner)
+                if isinstance(outcome, Reply):
+                    return outcome
+                exchange = outcome
+            raise owner_lost()
+        except Refusal as refusal:
+            return self._refuse(exchange, refusal, sender, None)
+
+    async def _serve(
+        self, exchange: Exchange, sender: Accepted, *, is_passed: bool = False
+    ) -> Reply:
+        """Serve a request whose sender is known, and whose call is here, or begins here.
+
+        Args:
+            exchange: The request.
+            sender: Who sends it.
+            is_passed: Whether another process found that its call is here: none begins with it.
+
+        Raises:
+            IsElsewhere: The call is not here.
+        """
         call: IngestCall | None = None
         try:
             head = read_block_head(exchange.head)
             if isinstance(head, HeadFault):
                 raise Refusal(400, head)
+            found = self._find(head, sender, is_passed=is_passed)
             delay = self._observe_delay(exchange.head, sender)
-            found = self._find(head, sender)
             if isinstance(found, EndedCall):
                 return self._answer_ended(exchange, found, head, sender)
             if exchange.body_bytes == 0:
@@ -143,9 +185,19 @@ class IngestDoor:
 
     # Which call it is about.
 
-    def _find(self, head: BlockHead, sender: Accepted) -> IngestCall | EndedCall | None:
-        """The call that a request names; None if it is to begin one."""
+    def _find(
+        self, head: BlockHead, sender: Accepted, *, is_passed: bool
+    ) -> IngestCall | EndedCall | None:
+        """The call that a request names; None if it is to begin one.
+
+        Raises:
+            IsElsewhere: It is another process's.
+        """
         found = None if head.session is None else self._calls.find(head.session)
+        if found is None and is_passed:
+            raise IsElsewhere(NOBODY)
+        if found is None and head.session is not None:
+            self._calls.require_here(head.session)
         if found is not None:
             opening = found.opening
             if opening.sender.identity != sender.identity:
@@ -188,19 +240,19 @@ class IngestDoor:
                 raise Refusal(409, Word.FORMAT_CHANGED)
             return keys, found
         self._require_share(sender)
-        return keys, self._calls.make(
-            Opening(
-                session_id=SessionId(head.session or str(uuid.uuid4())),
-                organization_id=organization or OrganizationId(NIL_UUID),
-                conversation_id=ConversationId(head.conversation or str(uuid.uuid4())),
-                correlation_id=CorrelationId(head.correlation or str(uuid.uuid4())),
-                sender=sender,
-                stream=stream,
-                rate=self._calls.settings.rate,
-                channels=_channels(stream, head.channel),
-                encrypted=keys is not None,
-            )
+        opening = Opening(
+            session_id=SessionId(head.session or str(uuid.uuid4())),
+            organization_id=organization or OrganizationId(NIL_UUID),
+            conversation_id=ConversationId(head.conversation or str(uuid.uuid4())),
+            correlation_id=CorrelationId(head.correlation or str(uuid.uuid4())),
+            sender=sender,
+            stream=stream,
+            rate=self._calls.settings.rate,
+            channels=_channels(stream, head.channel),
+            encrypted=keys is not None,
         )
+        with _hub_refusals(self._calls):
+            return keys, self._calls.make(opening)
 
     def _require_room(self, sender: Accepted) -> None:
         """Refuse a new call where there is no room, or where audio comes too late already.

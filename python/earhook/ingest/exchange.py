@@ -21,7 +21,6 @@ __all__ = [
     "Answer",
     "BodyCut",
     "BodyError",
-    "BodyTooLarge",
     "BodyTooSlow",
     "Exchange",
 ]
@@ -41,10 +40,6 @@ class BodyCut(BodyError):
 
 class BodyTooSlow(BodyError):
     """The body came more slowly than the limits allow."""
-
-
-class BodyTooLarge(PeerError):
-    """The body is longer than the reader takes. The reader answers; 413 fits."""
 
 
 class Exchange(Protocol):
@@ -76,6 +71,10 @@ class Exchange(Protocol):
         """The request is authenticated: its connection no longer counts among strangers."""
         ...
 
+    def when_gone(self, tell: Callable[[], None] | None) -> None:
+        """Have somebody told when `is_gone` becomes true; None: nobody, from now on."""
+        ...
+
     def hold_back(self, seconds: float) -> None:
         """The answer takes nothing for so long because the peer sends faster than it may.
 
@@ -90,16 +89,6 @@ class Exchange(Protocol):
         is not read to its end costs the connection, unless what is left of it is short.
 
         Raises:
-            BodyCut: See there.
-            BodyTooSlow: See there.
-        """
-        ...
-
-    async def read(self, max_bytes: int) -> bytes:
-        """The whole body.
-
-        Raises:
-            BodyTooLarge: It is longer; as much of it as told that is lost.
             BodyCut: See there.
             BodyTooSlow: See there.
         """

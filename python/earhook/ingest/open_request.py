@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import StreamReader, web
 
-from .exchange import BodyCut, BodyError, BodyTooLarge, BodyTooSlow
+from .exchange import BodyCut, BodyError, BodyTooSlow
 from .reply import Reply
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class OpenRequest:
         "_arrival",
         "_connection",
         "_owes_continue",
+        "_tell_gone",
         "address",
         "body_bytes",
         "broken",
@@ -68,6 +69,7 @@ class OpenRequest:
         self._arrival = arrival
         self._connection = connection
         self._owes_continue = opened.expects_continue
+        self._tell_gone: Callable[[], None] | None = None
 
     @property
     def is_gone(self) -> bool:
@@ -77,6 +79,15 @@ class OpenRequest:
     def proven(self) -> None:
         """The request is authenticated."""
         self._arrival.place.leave()
+
+    def when_gone(self, tell: Callable[[], None] | None) -> None:
+        """See `Exchange`."""
+        self._tell_gone = tell
+
+    def note_gone(self) -> None:
+        """The connection has ended."""
+        if self._tell_gone is not None:
+            self._tell_gone()
 
     def hold_back(self, seconds: float) -> None:
         """The peer is too fast."""
@@ -97,21 +108,6 @@ class OpenRequest:
             yield piece
         if self.broken is not None:
             raise self.broken
-
-    async def read(self, max_bytes: int) -> bytes:
-        """The whole body."""
-        if not self.body_bytes and self.body_bytes is not None:
-            return b""
-        if self.body_bytes is not None and self.body_bytes > max_bytes:
-            raise BodyTooLarge(f"{self.body_bytes} bytes, where {max_bytes} are taken")
-        pieces: list[bytes] = []
-        read_bytes = 0
-        async for piece in self.body():
-            read_bytes += len(piece)
-            if read_bytes > max_bytes:
-                raise BodyTooLarge(f"more than {max_bytes} bytes in chunks")
-            pieces.append(piece)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def acknowledge(self, reply: Reply) -> None:
         """Send the reply now."""

@@ -30,6 +30,7 @@ class Word(StrEnum):
     NO_ROOM = "no-room"
     DELAYED = "delayed"
     BUFFERS_FULL = "buffers-full"
+    OWNER_LOST = "owner-lost"
     TOO_LARGE = "too-large"
     TOO_MUCH = "too-much-audio"
     TOO_SLOW = "too-slow"

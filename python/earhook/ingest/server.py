@@ -88,6 +88,11 @@ class IngestServer:
         """Open connections."""
         return len(self._house.connections)
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether connections that carry no call end with their next answer."""
+        return self._house.is_ending
+
     def replace_limits(self, settings: IngestSettings) -> None:
         """Take new `[ingest.limits]` into service, for connections that come from now on."""
         self._house.limits = settings.limits

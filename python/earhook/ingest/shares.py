@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, TypeAlias
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from .refusal import Refusal, Word
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from .credentials import Party
     from .settings import IngestSettings
 
-__all__ = ["SENDER_CALLS", "SENDER_RATE", "CallCap", "CallShares"]
+__all__ = ["SENDER_CALLS", "SENDER_RATE", "CallCap", "CallShares", "Others"]
 
 SENDER_CALLS: Final = "sender-calls"
 """The reason in log and metrics: the sender has as many calls as it may."""
@@ -34,10 +35,31 @@ CallCap: TypeAlias = "Callable[[KeyName], int | None]"
 """How many calls a credential may have at this door; None: no number was set."""
 
 
+class Others(Protocol):
+    """The other processes of this gateway: what a sender may have, it may have of all of them."""
+
+    def held(self) -> AbstractContextManager[Any]:
+        """Keep them from counting, to count and to take in one step."""
+        ...
+
+    def of_sender(self, whose: Party | KeyName) -> int:
+        """What they have of a party, or of a credential."""
+        ...
+
+    def take_of_sender(self, whose: Party | KeyName, calls: int) -> None:
+        """Tell them that there are so many here from now on."""
+        ...
+
+
 class CallShares:
-    """The calls of each party. On the loop's thread only."""
+    """The calls of each party. On the loop's thread only.
+
+    Attributes:
+        others: The other processes of this gateway; None: there is no other.
+    """
 
     def __init__(self) -> None:
+        self.others: Others | None = None
         self._live: Counter[Party | KeyName] = Counter()
         # What each party has left of its rate, and when that was so.
         self._left: OrderedDict[Party, tuple[float, float]] = OrderedDict()
@@ -46,6 +68,10 @@ class CallShares:
     def parties(self) -> int:
         """Those with a call."""
         return sum(isinstance(each, tuple) for each in self._live)
+
+    def calls_of(self, whose: Party | KeyName) -> int:
+        """Live calls of a party, or of a credential, in this process."""
+        return self._live.get(whose, 0)
 
     def enter(self, party: Party) -> None:
         """A call of a party has begun."""
@@ -70,9 +96,21 @@ class CallShares:
         Raises:
             Refusal: It has as many calls as it may, or begins them too fast.
         """
-        is_capped = cap is not None and self._live[party[0]] >= cap
-        if is_capped or self._live[party] >= settings.sender_share:
-            raise Refusal.retry(429, Word.NO_ROOM, FULL_RETRY_SECONDS, SENDER_CALLS)
+        with _ALONE if self.others is None else self.others.held():
+            is_capped = cap is not None and self._counted(party[0]) >= cap
+            if is_capped or self._counted(party) >= settings.sender_share:
+                raise Refusal.retry(429, Word.NO_ROOM, FULL_RETRY_SECONDS, SENDER_CALLS)
+            self._require_rate(party, settings, now)
+            if self.others is not None:
+                for whose in (party, party[0]):
+                    self.others.take_of_sender(whose, self._live[whose] + 1)
+
+    def _counted(self, whose: Party | KeyName) -> int:
+        """In all processes together."""
+        elsewhere = 0 if self.others is None else self.others.of_sender(whose)
+        return self.calls_of(whose) + elsewhere
+
+    def _require_rate(self, party: Party, settings: IngestSettings, now: float) -> None:
         per_second = settings.limits.new_calls_per_second
         most = float(per_second * BURST_SECONDS)
         left, at = self._left.pop(party, (most, now))
@@ -83,3 +121,6 @@ class CallShares:
             self._left.popitem(last=False)
         if not may_begin:
             raise Refusal.retry(429, Word.NO_ROOM, RATE_RETRY_SECONDS, SENDER_RATE)
+
+
+_ALONE: Final = nullcontext()

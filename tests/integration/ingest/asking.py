@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,13 +11,15 @@ import orjson
 
 from earhook.edge.admission import Admission
 from earhook.edge.request import RequestHead, parse_head
+from earhook.hub.claims import SessionClaims
 from earhook.hub.hub import Hub
 from earhook.hub.settings import RingSettings
 from earhook.ids import KeyName
 from earhook.ingest.calls import IngestCalls
 from earhook.ingest.credentials import Accepted, IngestRequest, Refused, Verdict
 from earhook.ingest.door import DoorQuestions, IngestDoor
-from earhook.ingest.exchange import BodyCut, BodyTooLarge
+from earhook.ingest.exchange import BodyCut
+from earhook.ingest.passing import Passing
 from earhook.ingest.reply import Reply
 from earhook.ingest.settings import IngestSettings
 from earhook.media.intake import EncryptionKeys
@@ -77,11 +79,8 @@ class AskedExchange:
                 return
             yield piece
 
-    async def read(self, max_bytes: int) -> bytes:
-        body = b"".join([piece async for piece in self.body()])
-        if len(body) > max_bytes:
-            raise BodyTooLarge("too large")
-        return body
+    def when_gone(self, tell: Callable[[], None] | None) -> None:
+        self.tell_gone = tell
 
     async def acknowledge(self, reply: Reply) -> None:
         self.early = reply
@@ -96,13 +95,20 @@ class House:
     keys: EncryptionKeys | None = None
     admission: Admission = field(default_factory=lambda: Admission(admitted=True))
     organizations: frozenset[str] = frozenset()
+    clock: Any = field(default_factory=ManualClock)
+    claims: SessionClaims | None = None
+    passing: Passing | None = None
+    sink: CollectingSink = field(default_factory=CollectingSink)
 
     def __post_init__(self) -> None:
-        self.clock = ManualClock()
-        self.sink = CollectingSink()
-        self.hub = Hub(RingSettings(seconds=self.ring_seconds), [self.sink], self.clock)
-        self.calls = IngestCalls(self.settings, self.hub, self.clock, self.ring_seconds)
-        questions = DoorQuestions(self.authenticate, lambda: self.admission, lambda: self.keys)
+        ring = RingSettings(seconds=self.ring_seconds)
+        self.hub = Hub(ring, [self.sink], self.clock, self.claims)
+        self.calls = IngestCalls(
+            self.settings, self.hub, self.clock, self.ring_seconds, claims=self.claims
+        )
+        questions = DoorQuestions(
+            self.authenticate, lambda: self.admission, lambda: self.keys, passing=self.passing
+        )
         self.door = IngestDoor(self.calls, questions)
 
     async def authenticate(self, request: IngestRequest, wall_seconds: float) -> Verdict:

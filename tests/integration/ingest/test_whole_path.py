@@ -73,7 +73,7 @@ def test_a_suspect_call_is_marked_wherever_it_is_shown(run: Any, tmp_path: Path)
         async with Gateway(configuration(tmp_path)) as gateway:
             async with HttpSender(url=url(gateway), token=TOKEN) as sender:
                 await sender.block(b"RIFF\0\0\0\0WAVEfmt " + bytes(8000))
-                _, (call,) = gateway.view.calls(0, 10)
+                (call,) = gateway.view.calls(0, 10).calls
                 assert (call["door"], call["suspicion"]) == ("ingest", "audio/wav")
                 await sender.end()
 
