@@ -19,6 +19,10 @@
     ├── GenesysError            Genesys Cloud did not do what we asked; branches: genesys/errors.py
     ├── FetchFailed             a document of somebody else could not be had; the last one serves on
     ├── RecordingError          a recording could not be written or read
+    ├── ChannelError            another process of ours does not do its part
+    │   ├── ChannelLost             it has gone
+    │   ├── ChannelSilent           it does not answer, or takes nothing more
+    │   └── ChannelRefused          it cannot do what it was asked
     └── CoreFault               a defect in the native core; ends the call it happened in
 
 An error's text says what, where and what to do, and is for operators: it is never sent to a
@@ -32,6 +36,10 @@ from typing import NamedTuple
 __all__ = [
     "BudgetExhausted",
     "CapacityError",
+    "ChannelError",
+    "ChannelLost",
+    "ChannelRefused",
+    "ChannelSilent",
     "CommandRefused",
     "ConfigurationError",
     "ConfigurationFault",
@@ -166,6 +174,22 @@ class GenesysError(EarhookError):
 
 class RecordingError(EarhookError):
     """A recording could not be written, read or repaired."""
+
+
+class ChannelError(EarhookError):
+    """Another process of this gateway does not do its part; or what it says is no frame."""
+
+
+class ChannelLost(ChannelError):
+    """It has gone."""
+
+
+class ChannelSilent(ChannelError):
+    """It does not answer in time, or takes nothing more."""
+
+
+class ChannelRefused(ChannelError):
+    """It cannot do what it was asked; why is in its log."""
 
 
 class CoreFault(EarhookError):

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from prometheus_client import generate_latest
 
 from earhook.ops.histogram import Histogram
-from earhook.ops.metrics import MAX_SERIES, Readings, metrics_registry
+from earhook.ops.metrics import MAX_SERIES, METRICS
+from earhook.ops.readings import Readings, metrics_registry
 
 
 def exported(readings_of: object) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, Self
 
@@ -19,6 +20,7 @@ from earhook.config.rules import require_servable
 from earhook.config.schema import Configuration, SinkSettings
 from earhook.control.admin import AdminServer
 from earhook.control.authentication import Authenticator
+from earhook.control.cores import worker_count
 from earhook.control.expiry import (
     Expiring,
     ExpiryWatch,
@@ -31,14 +33,14 @@ from earhook.control.pressure import Pressure
 from earhook.control.pressure_watch import Machine, PressureWatch
 from earhook.control.reload import Commit, Reloader
 from earhook.control.settings import AdminSettings
-from earhook.control.view import GatewayView
+from earhook.control.together import Alone, SharedCalls
+from earhook.control.view import AloneView, GatewayView
 from earhook.edge.access import Access
 from earhook.edge.arrival import EdgeRules
 from earhook.edge.proxies import TrustedProxies
 from earhook.errors import ConfigurationError, ConfigurationFault
 from earhook.hub.hub import Hub
 from earhook.ops.logging import get_logger
-from earhook.ops.metrics import metrics_registry
 from earhook.ops.watchdog import LoopWatch
 from earhook.protocol.commands import Command
 from earhook.sinks.base import Sink
@@ -49,7 +51,8 @@ from earhook.sinks.recording.sink import RecordingSink
 from earhook.transport.heap import return_free_pages
 
 from .files import read_files, warn_exposed_files
-from .https_door import Shared
+from .https_door import Neighbours, Shared
+from .inherited import Inherited
 from .reloading import Changeable
 from .ways_in import WaysIn
 
@@ -72,6 +75,13 @@ class Gateway:
     `async with Gateway(configuration) as gateway:` starts it and, at the end of the block, cuts
     what is live and flushes every sink. `await gateway.run()` waits until it has been told to
     stop, by `receive`.
+
+    Args:
+        configuration: What to run.
+        clock: Time.
+        reread: Reads the configuration again for `reload`.
+        inherited: What it shares with others, where it is one of several workers. Then it has no
+            admin port: their parent has one for all.
     """
 
     def __init__(
@@ -80,34 +90,42 @@ class Gateway:
         *,
         clock: Clock | None = None,
         reread: Callable[[], Configuration] | None = None,
+        inherited: Inherited | None = None,
     ) -> None:
         self._configuration = configuration
+        self._inherited = inherited
         self._clock = clock or SystemClock()
         self._lifecycle = Lifecycle(configuration.drain)
         self._changed = asyncio.Event()
         self._conducting: asyncio.Task[None] | None = None
         self._work: list[asyncio.Task[None]] = []
+        self._aside_until: float | None = None
         self._build(reread or (lambda: configuration))
 
     def _build(self, reread: Callable[[], Configuration]) -> None:
         """Make every room and tie them together; nothing listens yet."""
-        configuration, clock = self._configuration, self._clock
+        configuration, clock, inherited = self._configuration, self._clock, self._inherited
         loop = asyncio.get_running_loop()
         self._files = files = read_files(configuration, clock)
         self._watch = LoopWatch(loop, clock)
-        pressure, machine = Pressure(configuration.shedding), Machine(configuration.shedding)
+        processes = worker_count(configuration.workers)
+        pressure = Pressure(configuration.shedding)
+        machine = Machine(configuration.shedding, processes)
         self._pressure_watch = PressureWatch(pressure, machine, self._watch, loop=loop, clock=clock)
         self._expiry = ExpiryWatch(self._expiring, clock)
 
         self.sinks = tuple(_make_sink(sink, self.command) for sink in configuration.sinks)
-        self.hub = Hub(configuration.ring, self.sinks, clock)
-        self._authenticator = Authenticator(files.keyring, configuration.signature)
+        claims = None if inherited is None else inherited.claims
+        replay = None if inherited is None else inherited.replay
+        self.hub = Hub(configuration.ring, self.sinks, clock, claims)
+        self._authenticator = Authenticator(files.keyring, configuration.signature, replay)
         rules = EdgeRules(
             configuration.limits.connections,
             Access(files.networks),
             TrustedProxies(configuration.proxies),
         )
-        shared = Shared(self.hub, clock, rules, self._authenticator, pressure, lambda: self.stage)
+        doors = (self.hub, clock, rules, self._authenticator, pressure, lambda: self.stage)
+        shared = Shared(*doors, _neighbours(inherited), _together(inherited, loop))
         self.ways_in = WaysIn(configuration, files, shared)
         self.media, https = self.ways_in.media, self.ways_in.https
 
@@ -135,9 +153,7 @@ class Gateway:
             ip_ranges=self.ways_in.ip_ranges,
             redirect=self.ways_in.redirect,
         )
-        self.admin = AdminServer(
-            configuration.admin, files.admin_token, self.view, metrics_registry(self.view.read)
-        )
+        self.admin = AdminServer(configuration.admin, files.admin_token, AloneView(self.view))
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -192,6 +208,17 @@ class Gateway:
         self._say_stage(before)
         self._changed.set()
 
+    def step_aside(self) -> None:
+        """Somebody else accepts in our place: who has come in already is served to the end.
+
+        Then, and after the grace of a drain at the latest, the gateway stops.
+        """
+        if self._lifecycle.stage is Stage.SERVING and self._aside_until is None:
+            upgrade_seconds = self._configuration.limits.connections.upgrade_seconds
+            self._aside_until = self._clock.monotonic_seconds() + upgrade_seconds
+            self.ways_in.stop_accepting()
+            self._changed.set()
+
     def reload(self) -> bool:
         """Read the configuration again; if anything is wrong, nothing changes."""
         return self._reloader.reload()
@@ -238,7 +265,10 @@ class Gateway:
     async def _open_rooms(self) -> None:
         faults: list[ConfigurationFault] = []
         sinks = (sink.start for sink in self.sinks)
-        for start in (*sinks, self.admin.start, *self.ways_in.starts):
+        inherited = self._inherited
+        admin = (self.admin.start,) if inherited is None else ()
+        ways_in = self.ways_in.starts({} if inherited is None else inherited.sockets)
+        for start in (*sinks, *admin, *ways_in):
             try:
                 await start()
             except ConfigurationError as error:
@@ -261,6 +291,7 @@ class Gateway:
             self.ways_in.sweep()
             self.hub.sweep()
             self._expiry.handle_timeout()
+            self._drain_once_all_are_in()
             return_free_pages()
             before = self._lifecycle.stage
             self._lifecycle.handle_timeout(self._clock.monotonic_seconds())
@@ -288,6 +319,14 @@ class Gateway:
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         self._work.append(asyncio.create_task(work))
+
+    def _drain_once_all_are_in(self) -> None:
+        """Refuse nobody who was accepted before: a handshake under way may come to its end."""
+        due = self._aside_until
+        if due is None or self._lifecycle.stage is not Stage.SERVING:
+            return
+        if not self.ways_in.strangers or self._clock.monotonic_seconds() >= due:
+            self.receive(Input.STOP)
 
     async def _await_calls(self) -> None:
         await self.ways_in.wait_idle()
@@ -330,6 +369,15 @@ class Gateway:
 
     def _say_what_runs(self) -> None:
         configuration, ingest = self._configuration, self._configuration.ingest
+        if self._inherited is not None:
+            _LOG.info(
+                "worker.serving",
+                version=__version__,
+                pid=os.getpid(),
+                generation=self._inherited.generation,
+                sinks=[sink.name for sink in self.sinks],
+            )
+            return  # the rest is for their parent to say, once for all
         _LOG.info(
             "gateway.started",
             version=__version__,
@@ -353,6 +401,18 @@ def _reread(reread: Callable[[], Configuration]) -> Configuration:
     fresh = reread()
     require_servable(fresh)
     return fresh
+
+
+def _neighbours(inherited: Inherited | None) -> Neighbours | None:
+    if inherited is None:
+        return None
+    return Neighbours(inherited.claims, inherited.private_directory)
+
+
+def _together(inherited: Inherited | None, loop: asyncio.AbstractEventLoop) -> Alone | SharedCalls:
+    if inherited is None:
+        return Alone()
+    return SharedCalls(inherited.board.seat(inherited.generation), loop)
 
 
 def _make_sink(settings: SinkSettings, command: Callable[[str, Command], None]) -> Sink:

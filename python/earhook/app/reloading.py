@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 from typing import Final
 
 from earhook.config.schema import Configuration
@@ -19,7 +20,7 @@ from .files import Files, payload_keys
 from .https_door import HttpsDoor
 from .ways_in import WaysIn
 
-__all__ = ["Changeable"]
+__all__ = ["Changeable", "changeable_settings"]
 
 
 class Changeable:
@@ -57,15 +58,13 @@ class Changeable:
 
         return [
             Part(
-                ("keys", *_SIGNATURE),
+                _KEYS,
                 lambda fresh: self._authenticator.prepare(fresh.keys, fresh.signature),
             ),
-            Part(
-                ("admin.token", "admin.token_file"), lambda fresh: self._prepare_admin(fresh.admin)
-            ),
-            Part(("media.tls.*",), lambda fresh: self._certificate(fresh.media.tls)),
-            Part(("access.networks", "access.networks_file"), self._access),
-            Part(("proxies", "proxies.*"), self._proxies),
+            Part(_ADMIN, lambda fresh: self._prepare_admin(fresh.admin)),
+            Part(_CERTIFICATE, lambda fresh: self._certificate(fresh.media.tls)),
+            Part(_ACCESS, self._access),
+            Part(_PROXIES, self._proxies),
             *self._parts_of_https(),
             Part(_LIMITS, limits),
         ]
@@ -75,9 +74,9 @@ class Changeable:
         if https is None:
             return []
         return [
-            Part(("ingest.tls.*",), self._ingest_certificate),
-            Part(("ingest.tokens", "ingest.issuers"), lambda fresh: _senders(https, fresh)),
-            Part(("ingest.encryption_keys",), lambda fresh: _payload_keys(https, fresh)),
+            Part(_INGEST_CERTIFICATE, self._ingest_certificate),
+            Part(_SENDERS, lambda fresh: _senders(https, fresh)),
+            Part(_PAYLOAD_KEYS, lambda fresh: _payload_keys(https, fresh)),
         ]
 
     def _certificate(self, tls: TlsSettings | None) -> Commit:
@@ -123,12 +122,26 @@ def _payload_keys(https: HttpsDoor, fresh: Configuration) -> Commit:
     return commit
 
 
-_SIGNATURE: Final = (
+def changeable_settings() -> tuple[str, ...]:
+    """Every key that some part puts in service, as patterns; see `Part.settings`."""
+    parts = (_KEYS, _ADMIN, _CERTIFICATE, _ACCESS, _PROXIES, _LIMITS)
+    return tuple(chain(*parts, _INGEST_CERTIFICATE, _SENDERS, _PAYLOAD_KEYS))
+
+
+_KEYS: Final = (
+    "keys",
     "signature.replay",
     "signature.skew_seconds",
     "signature.max_age_seconds",
     "signature.require_expires",
 )
+_ADMIN: Final = ("admin.token", "admin.token_file")
+_CERTIFICATE: Final = ("media.tls.*",)
+_ACCESS: Final = ("access.networks", "access.networks_file")
+_PROXIES: Final = ("proxies", "proxies.*")
+_INGEST_CERTIFICATE: Final = ("ingest.tls.*",)
+_SENDERS: Final = ("ingest.tokens", "ingest.issuers")
+_PAYLOAD_KEYS: Final = ("ingest.encryption_keys",)
 _LIMITS: Final = (
     "media.max_calls",
     "shedding.*",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
 
 import uvloop
 
@@ -26,7 +26,7 @@ from earhook.transport.heap import return_large_blocks
 
 from .gateway import Gateway
 
-__all__ = ["serve"]
+__all__ = ["run_process", "serve"]
 
 
 def serve(configuration: Configuration, reread: Callable[[], Configuration]) -> None:
@@ -39,6 +39,17 @@ def serve(configuration: Configuration, reread: Callable[[], Configuration]) -> 
     Raises:
         ConfigurationError: It cannot start; with every fault that was found.
     """
+    run_process(configuration, lambda: _serve(configuration, reread))
+
+
+def run_process(
+    configuration: Configuration, work: Callable[[], Coroutine[Any, Any, None]]
+) -> None:
+    """Make this process one that serves, and do its work on an event loop.
+
+    Raises:
+        ConfigurationError: As `work` does; the log has it, too.
+    """
     require_servable(configuration)
     keep_standard_streams()
     ignore_reload()
@@ -50,7 +61,7 @@ def serve(configuration: Configuration, reread: Callable[[], Configuration]) -> 
     return_large_blocks()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(configuration, reread))
+            runner.run(work())
     except ConfigurationError as error:
         if not sys.stderr.isatty():
             # The list for people follows; whoever collects lines of JSON reads only this.

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import socket
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from earhook.config.schema import Configuration
 from earhook.control.admission import Admissions
+from earhook.control.board import Counts
 from earhook.control.call_caps import CallCaps
 from earhook.control.ip_ranges import IpRanges
+from earhook.control.together import Present
 from earhook.edge.admission import Admission
 from earhook.edge.redirect import RedirectServer
 from earhook.ids import KeyName
+from earhook.ingest.credentials import Party
 from earhook.ops.logging import get_logger
 from earhook.transport.connection import CallListeners
 from earhook.transport.server import MediaServer
@@ -45,7 +50,11 @@ class WaysIn:
         self.caps = CallCaps()
         self._replace_caps(configuration)
         self._stage = shared.stage
-        self.admissions = Admissions(media.max_calls, shedding, shared.pressure)
+        self._hub = shared.hub
+        self._together = together = shared.together
+        self.admissions = Admissions(
+            media.max_calls, shedding, shared.pressure, together.at("media")
+        )
         listeners = CallListeners(
             shared.hub,
             configuration.protocol,
@@ -63,7 +72,9 @@ class WaysIn:
         )
         self.https: HttpsDoor | None = None
         if ingest is not None:
-            admissions = Admissions(ingest.max_calls, shedding, shared.pressure)
+            admissions = Admissions(
+                ingest.max_calls, shedding, shared.pressure, together.at("ingest")
+            )
             ring_seconds = configuration.ring.seconds
             shares = Shares(admissions, self.caps.of)
             self.https = HttpsDoor(ingest, shares, files, shared, ring_seconds)
@@ -78,10 +89,39 @@ class WaysIn:
         return self.media.connections + (self.https.calls.count if self.https else 0)
 
     @property
-    def starts(self) -> list[Callable[[], Awaitable[None]]]:
-        """What opens each of them; they may raise `ConfigurationError`."""
-        rooms = (self.ip_ranges, self.media, self.https, self.redirect)
-        return [room.start for room in rooms if room is not None]
+    def strangers(self) -> int:
+        """Connections that have come in and have not shown who they are."""
+        doors = (self.media, self.https, self.redirect)
+        return sum(door.unproven for door in doors if door is not None)
+
+    def starts(
+        self, sockets: Mapping[str, Sequence[socket.socket]]
+    ) -> Sequence[Callable[[], Awaitable[None]]]:
+        """What opens each of them; they may raise `ConfigurationError`.
+
+        Args:
+            sockets: What a door listens on, where it is not to make that for itself.
+        """
+        doors = {"media": self.media, "ingest": self.https, "redirect": self.redirect}
+        ranges = [] if self.ip_ranges is None else [self.ip_ranges.start]
+        return [self._share_calls, *ranges] + [
+            partial(room.start, sockets.get(door))
+            for door, room in doors.items()
+            if room is not None
+        ]
+
+    def stop_accepting(self) -> None:
+        """Close the listening sockets; what has come in goes on.
+
+        Connections of the ingest that carry no call end with their next answer, so that their
+        senders go where somebody listens.
+        """
+        self.media.stop_accepting()
+        if self.https is not None:
+            self.https.server.stop_accepting()
+            self.https.server.refuse()
+        if self.redirect is not None:
+            self.redirect.stop_accepting()
 
     def refuse_calls(self) -> None:
         """New calls are refused from now on; everything else goes on."""
@@ -105,7 +145,7 @@ class WaysIn:
         """Wait until no call is live at any door."""
         await self.media.wait_idle()
         if self.https is not None:
-            await self.https.calls.wait_idle()
+            await self.https.wait_idle()
 
     async def stop(self, deadline_seconds: float) -> None:
         """Close all of it; after the deadline connections are cut.
@@ -119,6 +159,7 @@ class WaysIn:
         for failed in await asyncio.gather(*stops, return_exceptions=True):
             if isinstance(failed, Exception):
                 _LOG.error("door.stop_failed", exc_info=failed)
+        self._together.stop()
 
     def sweep(self) -> None:
         """To be called about once a second."""
@@ -138,6 +179,21 @@ class WaysIn:
             self.https.server.entrance.replace_limits(limits)
             self.https.replace(fresh.ingest)
 
+    async def _share_calls(self) -> None:
+        """Tell other workers what is live here, from now on."""
+        media, calls = self.media, None if self.https is None else self.https.calls
+
+        def counts() -> Counts:
+            ingest = 0 if calls is None else calls.count
+            return Counts(media.proven_connections, media.probe_connections, ingest)
+
+        def of_sender(whose: Party | KeyName) -> int:
+            return 0 if calls is None else calls.shares.calls_of(whose)
+
+        self._together.start(
+            Present(counts, lambda: self._hub.live_calls, media.calls_of, of_sender)
+        )
+
     def _replace_caps(self, configuration: Configuration) -> None:
         ingest = configuration.ingest
         self.caps.replace(
@@ -147,8 +203,8 @@ class WaysIn:
         )
 
     def _has_room(self, key_name: KeyName) -> bool:
-        cap = self.caps.of(key_name)
-        return cap is None or self.media.calls_of(key_name) < cap
+        own = self.media.calls_of(key_name)
+        return self._together.has_room(key_name, own, self.caps.of(key_name))
 
     def _admit(self) -> Admission:
         return self.admissions.judge(

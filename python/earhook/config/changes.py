@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 from pydantic import BaseModel
 
-__all__ = ["changed_keys"]
+__all__ = ["changed_keys", "with_changes"]
 
 
 def changed_keys(before: BaseModel, after: BaseModel, name: str = "") -> list[str]:
@@ -23,3 +26,31 @@ def changed_keys(before: BaseModel, after: BaseModel, name: str = "") -> list[st
         elif old != new:
             changed.append(inner)
     return changed
+
+
+def with_changes(before: Model, after: Model, is_taken: Callable[[str], bool]) -> Model:
+    """`before` with the values of `after` for those changed keys that are taken.
+
+    Args:
+        before: What everything else is as in.
+        after: Of the same type.
+        is_taken: Asked with the dotted name of each key of `changed_keys`.
+    """
+    return _with_changes(before, after, is_taken, "")
+
+
+def _with_changes(before: Model, after: Model, is_taken: Callable[[str], bool], name: str) -> Model:
+    update: dict[str, Any] = {}
+    for key in type(before).model_fields:
+        old, new = getattr(before, key), getattr(after, key)
+        inner = f"{name}.{key}".removeprefix(".")
+        if isinstance(old, BaseModel) and type(old) is type(new):
+            mixed = _with_changes(old, new, is_taken, inner)
+            if mixed is not old:
+                update[key] = mixed
+        elif old != new and is_taken(inner):
+            update[key] = new
+    return before.model_copy(update=update) if update else before
+
+
+Model = TypeVar("Model", bound=BaseModel)

@@ -13,6 +13,9 @@ in a browser on this machine reads it under a name of its own.
 
 It takes no more than 256 connections, and 64 of an address: their file descriptors are those that
 calls need.
+
+Several worker processes have one admin port, and it answers for all of them. Where one of them
+does not answer within a second, `/api/v1/…` says `"unheard_workers": [slot, …]`.
 """
 
 from __future__ import annotations
@@ -21,9 +24,11 @@ import asyncio
 import hashlib
 import hmac
 import os
+import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from functools import partial
+from typing import Any, Final, NamedTuple, Protocol
 
 import orjson
 from aiohttp import web
@@ -39,7 +44,7 @@ from earhook.ops.logging import get_limited_logger, get_logger
 from .credentials import read_token
 from .settings import AdminSettings
 
-__all__ = ["AdminServer", "AdminView", "Check"]
+__all__ = ["AdminServer", "AdminView", "CallList", "Check", "SinkList"]
 
 logger = get_logger(__name__)
 peer_logger = get_limited_logger(__name__)
@@ -54,45 +59,62 @@ class Check:
     detail: str = ""
 
 
-class AdminView(Protocol):
-    """What the admin port shows; answered from memory, at once, on the loop's thread."""
+class CallList(NamedTuple):
+    """Live calls as JSON values: nothing personal.
 
-    def checks(self) -> Sequence[Check]:
+    Attributes:
+        total: How many there are.
+        calls: Some of them, the oldest first.
+        unheard: Slots of the workers that did not answer; their calls are missing.
+    """
+
+    total: int
+    calls: Sequence[dict[str, Any]]
+    unheard: Sequence[int] = ()
+
+
+class SinkList(NamedTuple):
+    """The ways out as JSON values. `unheard` as in `CallList`."""
+
+    sinks: Sequence[dict[str, Any]]
+    unheard: Sequence[int] = ()
+
+
+class AdminView(Protocol):
+    """What the admin port shows. All of it answers within a second or so."""
+
+    async def checks(self) -> Sequence[Check]:
         """What readiness depends on."""
         ...
 
-    def calls(self, offset: int, limit: int) -> tuple[int, Sequence[dict[str, Any]]]:
-        """How many calls are live, and some of them as JSON values: nothing personal."""
+    async def calls(self, offset: int, limit: int) -> CallList:
+        """Live calls: `limit` at most, without the `offset` oldest ones."""
         ...
 
-    def sinks_as_json(self) -> Sequence[dict[str, Any]]:
-        """The ways out as JSON values."""
+    async def sinks(self) -> SinkList:
+        """The ways out."""
+        ...
+
+    async def registry(self) -> CollectorRegistry:
+        """What `/metrics` exports; to be encoded at once."""
         ...
 
 
 class AdminServer:
-    """Serves an `AdminView` and a registry of metrics over HTTP.
+    """Serves an `AdminView` over HTTP.
 
     Args:
         settings: Where to listen.
         token: What to ask for; None only on loopback.
         view: What to show.
-        registry: What `/metrics` exports.
     """
 
-    def __init__(
-        self,
-        settings: AdminSettings,
-        token: str | None,
-        view: AdminView,
-        registry: CollectorRegistry,
-    ) -> None:
+    def __init__(self, settings: AdminSettings, token: str | None, view: AdminView) -> None:
         self._settings = settings
         self._guard = _Guard(token)
         self._view = view
-        self._registry = registry
         self._runner: web.AppRunner | None = None
-        self._listening: asyncio.Server | None = None
+        self._listening: list[asyncio.Server] = []
 
     def prepare(self, settings: AdminSettings) -> Callable[[], None]:
         """Read the token again; it is asked for when what is returned is called.
@@ -110,12 +132,20 @@ class AdminServer:
     @property
     def port(self) -> int:
         """The port listened on. Only after `start`."""
-        if self._listening is None:
+        if not self._listening:
             raise RuntimeError("the admin server has not been started")
-        return int(self._listening.sockets[0].getsockname()[1])
+        return int(self._listening[0].sockets[0].getsockname()[1])
 
-    async def start(self) -> None:
+    def descriptors(self) -> list[int]:
+        """Of what it listens on, for another program that goes on with it."""
+        return [one.fileno() for listening in self._listening for one in listening.sockets]
+
+    async def start(self, sockets: Sequence[socket.socket] = ()) -> None:
         """Listen.
+
+        Args:
+            sockets: Listening already; the server closes them when it stops. Left out: it makes
+                its own.
 
         Raises:
             ConfigurationError: The address cannot be listened on.
@@ -134,10 +164,14 @@ class AdminServer:
         server, places = runner.server, Strangers(_PLACES)
         assert server is not None  # set up just now
         host, port = self._settings.host, self._settings.port
+        create_server = partial(
+            asyncio.get_running_loop().create_server, lambda: _Connection(server, places)
+        )
         try:
-            self._listening = await asyncio.get_running_loop().create_server(
-                lambda: _Connection(server, places), host, port, backlog=128
-            )
+            if sockets:
+                self._listening = [await create_server(sock=one, backlog=128) for one in sockets]
+            else:
+                self._listening = [await create_server(host, port, backlog=128)]
         except OSError as error:
             await runner.cleanup()
             # asyncio wraps the system's words into a sentence of its own.
@@ -152,9 +186,9 @@ class AdminServer:
 
     async def stop(self) -> None:
         """Close the listener and what is connected to it."""
-        if self._listening is not None:
-            self._listening.close()
-            self._listening = None
+        for listening in self._listening:
+            listening.close()
+        self._listening = []
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
@@ -163,7 +197,7 @@ class AdminServer:
         return web.Response(text="live\n")
 
     async def _ready(self, request: web.Request) -> web.Response:
-        checks = self._view.checks()
+        checks = await self._view.checks()
         failing = [check.name for check in checks if not check.passes]
         text = f"not ready: {', '.join(failing)}\n" if failing else "ready\n"
         if "verbose" in request.query:
@@ -173,17 +207,18 @@ class AdminServer:
     async def _metrics(self, request: web.Request) -> web.Response:
         accept = request.headers.get("Accept", "")
         encode, content_type = choose_encoder(accept)
-        body = encode(self._registry)
+        body = encode(await self._view.registry())
         return web.Response(body=body, headers={"Content-Type": content_type})
 
     async def _calls(self, request: web.Request) -> web.Response:
         limit = _number(request, "limit", 100, 1000)
         offset = _number(request, "offset", 0, 1_000_000)
-        total, calls = self._view.calls(offset, limit)
-        return _json({"total": total, "calls": calls})
+        found = await self._view.calls(offset, limit)
+        return _json({"total": found.total, "calls": found.calls, **_missing(found.unheard)})
 
     async def _sinks(self, _request: web.Request) -> web.Response:
-        return _json({"sinks": self._view.sinks_as_json()})
+        found = await self._view.sinks()
+        return _json({"sinks": found.sinks, **_missing(found.unheard)})
 
 
 class _Connection(web.RequestHandler):
@@ -290,6 +325,11 @@ def _number(request: web.Request, name: str, default: int, most: int) -> int:
 def _as_line(check: Check) -> str:
     detail = f": {check.detail}" if check.detail else ""
     return f"[{'+' if check.passes else '-'}] {check.name}{detail}"
+
+
+def _missing(slots: Sequence[int]) -> dict[str, Sequence[int]]:
+    """Named only where somebody is missing: an answer without it is whole."""
+    return {"unheard_workers": slots} if slots else {}
 
 
 def _json(value: object) -> web.Response:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from earhook.edge.admission import Admission
 
 from .lifecycle import Stage
+from .together import Elsewhere
 
 if TYPE_CHECKING:
     from .pressure import Pressure
@@ -33,16 +34,24 @@ class Admissions:
             count, so that live calls never exceed the number, however many requests come at once.
         settings: When calls are welcome again, and when a refused one may come again.
         pressure: What else can be short; one for all doors.
+        elsewhere: What other processes have at this door: the number holds for the sum.
 
     Attributes:
         refused: Calls refused so far, by reason.
     """
 
-    def __init__(self, max_calls: int, settings: SheddingSettings, pressure: Pressure) -> None:
+    def __init__(
+        self,
+        max_calls: int,
+        settings: SheddingSettings,
+        pressure: Pressure,
+        elsewhere: Elsewhere | None = None,
+    ) -> None:
         self.max_calls = max_calls
         self.refused: Counter[str] = Counter()
         self._settings = settings
         self._pressure = pressure
+        self._elsewhere = elsewhere or Elsewhere()
         self._is_full = False
 
     def replace(self, max_calls: int, settings: SheddingSettings) -> None:
@@ -64,19 +73,25 @@ class Admissions:
             return Admission(
                 admitted=False, retry_after_seconds=ELSEWHERE_RETRY_SECONDS, reason=str(stage)
             )
-        reason = self.reason(connections)
-        if reason is None:
-            self._is_full = False
-            return Admission(admitted=True)
-        self._is_full = self._is_full or reason == FULL
-        if self._has_lane(probing):
-            return Admission(admitted=True, probe_only=True)
+        with self._elsewhere.held():
+            reason = self.reason(connections)
+            if reason is None:
+                self._is_full = False
+                self._elsewhere.take(connections + 1)
+                return Admission(admitted=True)
+            self._is_full = self._is_full or reason == FULL
+            if self._has_lane(probing):
+                return Admission(admitted=True, probe_only=True)
         self.refused[reason] += 1
         retry_seconds = self._settings.retry_after_seconds
         return Admission(admitted=False, retry_after_seconds=retry_seconds, reason=reason)
 
     def reason(self, connections: int) -> str | None:
-        """Why a call would be refused now; None where it would be let in. Changes nothing."""
+        """Why a call would be refused now; None where it would be let in. Changes nothing.
+
+        Args:
+            connections: As for `judge`.
+        """
         strains = self._pressure.strains
         if strains:
             return str(strains[0])
@@ -85,9 +100,16 @@ class Admissions:
             # Full until that many have ended, or every one that ends would let a single call in.
             below = max(self.max_calls * self._settings.release_calls_percent / 100, 1.0)
             limit = min(limit, below)
-        return FULL if connections >= limit else None
+        return FULL if self.counted(connections) >= limit else None
+
+    def counted(self, connections: int) -> int:
+        """What is held against the number where this process has so many: that of all."""
+        return connections + self._elsewhere.calls
 
     def _has_lane(self, probing: int | None) -> bool:
         if probing is None or self._settings.probes != "answer":
             return False
-        return probing < self._settings.probe_sessions
+        if probing + self._elsewhere.probes >= self._settings.probe_sessions:
+            return False
+        self._elsewhere.take_probe(probing + 1)
+        return True

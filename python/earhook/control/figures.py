@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from earhook.ingest.call_tally import CallTally
     from earhook.ingest.calls import IngestCalls
     from earhook.ingest.delay import DelayGauge
-    from earhook.ops.metrics import Readings
+    from earhook.ops.readings import Readings
 
     from .admission import Admissions
     from .doorkeeper import IngestDoorkeeper
@@ -173,6 +173,17 @@ def read_ingest_calls(readings: Readings, calls: IngestCalls) -> None:
     audio_bytes = Counter(tally.audio_bytes) + live.audio_bytes
     readings.put_each("earhook_frames_received_total", frames, label="codec")
     readings.put_each("earhook_audio_received_bytes_total", audio_bytes, label="codec")
+
+
+def read_passing(readings: Readings, tally: PassingTally) -> None:
+    """Requests that came in here and were about calls of other worker processes."""
+    counted = {
+        "answered": tally.passed,
+        "not-there": tally.not_there,
+        "unreachable": tally.unreachable,
+        "owner-lost": tally.lost,
+    }
+    readings.put_each("earhook_ingest_passed_total", counted, label="reason")
 
 
 def read_delay(readings: Readings, delay: DelayGauge) -> None:

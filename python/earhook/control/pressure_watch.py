@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from earhook.ops.logging import get_state_logger
 
+from .cores import allowed_cores
 from .pressure import Pressure, Sample, Strain
 
 if TYPE_CHECKING:
@@ -93,11 +94,13 @@ class Machine:
 
     Args:
         settings: A limit on memory that the operator has set; None lets the machine decide.
+        processes: How many like this one share the cores. (They share memory, too, but that is
+            divided where their settings are made.)
     """
 
-    def __init__(self, settings: SheddingSettings) -> None:
+    def __init__(self, settings: SheddingSettings, processes: int = 1) -> None:
         self._page_bytes = resource.getpagesize()
-        self._cores = _allowed_cores()
+        self._cores = allowed_cores() / processes
         self._given_bytes = memory_limit_bytes()
         self._memory_limit_bytes = 0
         self._open_files = 0
@@ -182,17 +185,7 @@ def _group_limits(root: Path) -> list[int]:
     return limits
 
 
-def _allowed_cores() -> float:
-    """How many cores we may use: those we may run on, or less by the control group's quota."""
-    cores = float(len(os.sched_getaffinity(0)))
-    with contextlib.suppress(OSError, ValueError):
-        quota, period = (Path("/sys/fs/cgroup") / "cpu.max").read_text().split()
-        cores = min(cores, int(quota) / int(period))
-    return max(cores, _LEAST_CORES)
-
-
 _LAG_QUANTILE: Final = 0.99
-_LEAST_CORES: Final = 0.01
 _LIST_PAUSE: Final = 100.0
 _STATM: Final = Path("/proc/self/statm")
 _DESCRIPTORS: Final = "/proc/self/fd"

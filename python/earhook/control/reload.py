@@ -16,7 +16,15 @@ from typing import Final, Generic, TypeAlias, TypeVar
 from earhook.errors import ConfigurationError, ConfigurationFault
 from earhook.ops.logging import get_logger
 
-__all__ = ["Commit", "Part", "Reloader", "nothing_to_commit"]
+__all__ = [
+    "Commit",
+    "Part",
+    "Prepared",
+    "Reloader",
+    "is_covered",
+    "nothing_to_commit",
+    "say_needs_restart",
+]
 
 _LOG: Final = get_logger(__name__)
 
@@ -39,6 +47,14 @@ class Part(Generic[Configuration]):
 
     settings: tuple[str, ...]
     prepare: Callable[[Configuration], Commit]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared(Generic[Configuration]):
+    """A configuration that can be put in service; see `Reloader.commit`."""
+
+    configuration: Configuration
+    commits: tuple[Commit, ...]
 
 
 def nothing_to_commit() -> None:
@@ -81,8 +97,7 @@ class Reloader(Generic[Configuration]):
             Whether it was put in service. If not, nothing has changed.
         """
         try:
-            configuration = self._reread()
-            commits = self._prepare(configuration)
+            prepared = self.prepare(self._reread())
         except ConfigurationError as error:
             self._refuse([str(fault) for fault in error.faults])
             return False
@@ -90,16 +105,19 @@ class Reloader(Generic[Configuration]):
             # A defect of ours: what is in service is still whole, so it goes on.
             self._refuse(["a defect of ours; see the traceback"], exc_info=True)
             return False
-        for commit in commits:
-            commit()
+        done = self.commit(prepared)
         self.count["good"] += 1
         self.last_is_good = True
-        self._say_needs_restart(configuration)
-        _LOG.info("reload.done", **self._done(configuration))
+        say_needs_restart(self._changed(prepared.configuration), self._settings)
+        _LOG.info("reload.done", **done)
         return True
 
-    def _prepare(self, configuration: Configuration) -> list[Commit]:
-        """What puts it in service; the faults of all parts together."""
+    def prepare(self, configuration: Configuration) -> Prepared[Configuration]:
+        """Try everything, change nothing. Not counted, and not in the log.
+
+        Raises:
+            ConfigurationError: With the faults of all parts together.
+        """
         faults: list[ConfigurationFault] = []
         commits: list[Commit] = []
         for part in self._parts:
@@ -109,7 +127,17 @@ class Reloader(Generic[Configuration]):
                 faults.extend(error.faults)
         if faults:
             raise ConfigurationError(list(dict.fromkeys(faults)))
-        return commits
+        return Prepared(configuration, tuple(commits))
+
+    def commit(self, prepared: Prepared[Configuration]) -> Mapping[str, object]:
+        """Put in service what was prepared; says what is in service now."""
+        for commit in prepared.commits:
+            commit()
+        return self._done(prepared.configuration)
+
+    @property
+    def _settings(self) -> list[str]:
+        return [pattern for part in self._parts for pattern in part.settings]
 
     def _refuse(self, faults: list[str], *, exc_info: bool = False) -> None:
         self.count["bad"] += 1
@@ -117,13 +145,19 @@ class Reloader(Generic[Configuration]):
         in_service = "what was there before"
         _LOG.error("reload.refused", faults=faults, in_service=in_service, exc_info=exc_info)
 
-    def _say_needs_restart(self, configuration: Configuration) -> None:
-        """Name what differs from what the process runs with, and stays as it is."""
-        patterns = [pattern for part in self._parts for pattern in part.settings]
-        kept = [
-            key
-            for key in self._changed(configuration)
-            if not any(fnmatchcase(key, pattern) for pattern in patterns)
-        ]
-        if kept:
-            _LOG.warning("reload.needs_restart", settings=kept)
+
+def say_needs_restart(changed: Iterable[str], settings: Sequence[str]) -> None:
+    """Name what differs from what the process runs with, and stays as it is.
+
+    Args:
+        changed: Dotted names of the keys that differ.
+        settings: Patterns of those that can be put in service without a restart.
+    """
+    kept = [key for key in changed if not is_covered(key, settings)]
+    if kept:
+        _LOG.warning("reload.needs_restart", settings=kept)
+
+
+def is_covered(key: str, patterns: Iterable[str]) -> bool:
+    """Whether a dotted name is one of those that the patterns mean; see `Part.settings`."""
+    return any(fnmatchcase(key, pattern) for pattern in patterns)

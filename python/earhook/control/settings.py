@@ -6,7 +6,7 @@ import base64
 import binascii
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
@@ -296,19 +296,48 @@ class SheddingSettings(Settings):
 
 
 class WorkersSettings(Settings):
-    """`[workers]`: processes that share the port."""
+    """`[workers]`: processes that share the ports. With one, there is no process besides it."""
 
-    count: int | Literal["auto"] = Field(default=1, description="Number of worker processes: 1.")
+    count: int | Literal["auto"] = Field(
+        default=1,
+        description="Number of worker processes. `auto`: one for each core that may be used.",
+    )
+    recycle_memory_mib: int | None = Field(
+        default=None,
+        ge=128,
+        description="A worker with more resident memory is replaced: a new one takes over its "
+        "ports, then the old one drains. One at a time. Left out: never.",
+    )
+    recycle_hours: float | None = Field(
+        default=None,
+        ge=0.01,
+        description="A worker is replaced after about so many hours: up to a tenth earlier, so "
+        "that not all are due at once. Left out: never.",
+    )
+    silent_seconds: float = Field(
+        default=5.0,
+        ge=1,
+        le=300,
+        description="A worker that gives no sign of life for so long gets no new calls: another "
+        "one takes over its ports.",
+    )
+    kill_seconds: float = Field(
+        default=30.0,
+        ge=1,
+        le=3600,
+        description="And after so much more it is killed, with the calls that it still has.",
+    )
 
-    @field_validator("count")
+    @field_validator("count", mode="before")
     @classmethod
-    def _is_one(cls, count: int | str) -> int | str:
-        if count != 1:
-            raise ValueError(
-                "this version runs one worker process: set count = 1 and start one gateway "
-                "per core on ports of their own"
-            )
-        return count
+    def _is_a_number_of_workers(cls, count: object) -> object:
+        number = int(count) if isinstance(count, str) and count.isdecimal() else count
+        if number != "auto" and (type(number) is not int or not 1 <= number <= _MOST_WORKERS):
+            raise ValueError(f'write a number from 1 to {_MOST_WORKERS}, or "auto"')
+        return number
+
+
+_MOST_WORKERS: Final = 64
 
 
 def decode_secret(text: str) -> bytes:

@@ -3,6 +3,7 @@
 - SIGTERM: drain. Not ready at once, calls go on to their end; a second one ends.
 - SIGINT: the same, with a short grace at a terminal.
 - SIGHUP: read keys and certificates again.
+- SIGUSR2: with several workers, replace them by new ones, slot by slot.
 """
 
 from __future__ import annotations
@@ -25,11 +26,12 @@ _LOG: Final = get_logger(__name__)
 
 
 def ignore_reload() -> None:
-    """Let SIGHUP pass until somebody watches: its default is to end the process.
+    """Let SIGHUP and SIGUSR2 pass until somebody watches: their default is to end the process.
 
     A reload that comes while the gateway starts has nothing to do: it reads the files anyway.
     """
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
 
 
 class SignalWatch:
@@ -40,10 +42,12 @@ class SignalWatch:
         loop: asyncio.AbstractEventLoop,
         on_stop: Callable[[Input], None],
         on_reload: Callable[[], object],
+        on_renew: Callable[[], object] | None = None,
     ) -> None:
         self._loop = loop
         self._on_stop = on_stop
         self._on_reload = on_reload
+        self._on_renew = on_renew
 
     def start(self) -> None:
         """Take the signals over."""
@@ -52,10 +56,11 @@ class SignalWatch:
         self._loop.add_signal_handler(signal.SIGTERM, self._stop, "SIGTERM", Input.STOP)
         self._loop.add_signal_handler(signal.SIGINT, self._stop, "SIGINT", interrupt)
         self._loop.add_signal_handler(signal.SIGHUP, self._reload)
+        self._loop.add_signal_handler(signal.SIGUSR2, self._renew)
 
     def stop(self) -> None:
         """Give the signals back."""
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2):
             self._loop.remove_signal_handler(number)
 
     def _stop(self, name: str, meaning: Input) -> None:
@@ -65,3 +70,10 @@ class SignalWatch:
     def _reload(self) -> None:
         _LOG.info("signal.received", signal="SIGHUP")
         self._on_reload()
+
+    def _renew(self) -> None:
+        _LOG.info("signal.received", signal="SIGUSR2")
+        if self._on_renew is not None:
+            self._on_renew()
+        else:
+            _LOG.warning("rolling.ignored", remedy="a rolling restart wants workers.count above 1")

@@ -12,10 +12,11 @@ from earhook.hub.books import LiveBooks
 from earhook.hub.hub import Hub
 from earhook.ingest.calls import IngestCalls
 from earhook.ingest.door import IngestDoor
+from earhook.ingest.passing import Passing
 from earhook.ingest.server import IngestServer
 from earhook.media.format import Channel
 from earhook.ops.logging import PEER_LINES, lost_lines
-from earhook.ops.metrics import Readings
+from earhook.ops.readings import Readings, metrics_registry
 from earhook.ops.watchdog import LoopWatch
 from earhook.protocol.events import Ending
 from earhook.protocol.stream import DropReason
@@ -24,7 +25,7 @@ from earhook.transport.server import MediaServer
 from earhook.transport.tally import TransportSnapshot
 
 from . import figures
-from .admin import Check
+from .admin import CallList, Check, SinkList
 from .admission import FULL, Admissions
 from .authentication import Authenticator
 from .doorkeeper import IngestDoorkeeper
@@ -35,10 +36,12 @@ from .pressure import Pressure
 from .reload import Reloader
 
 if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
     from earhook.clock import Clock
     from earhook.edge.redirect import RedirectServer
 
-__all__ = ["GatewayView", "IngestParts"]
+__all__ = ["AloneView", "GatewayView", "IngestParts"]
 
 
 class IngestParts(NamedTuple):
@@ -50,6 +53,7 @@ class IngestParts(NamedTuple):
     admissions: Admissions
     doorkeeper: IngestDoorkeeper
     certificate: ServerCertificate | None
+    passing: Passing | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,10 +94,10 @@ class GatewayView:
             ),
         ]
 
-    def calls(self, offset: int, limit: int) -> tuple[int, list[dict[str, Any]]]:
+    def calls(self, offset: int, limit: int) -> CallList:
         """Live calls, the oldest first, nothing personal."""
         live = self.hub.snapshot().live
-        return len(live), [_call_as_json(call) for call in live[offset : offset + limit]]
+        return CallList(len(live), [_call_as_json(call) for call in live[offset : offset + limit]])
 
     def sinks_as_json(self) -> list[dict[str, Any]]:
         """The ways out and their books."""
@@ -112,7 +116,8 @@ class GatewayView:
         """Whether a call would be let in, but for the stage."""
         for name, admissions, counted in self._doors():
             is_full = admissions.reason(counted) == FULL
-            yield Check(name, not is_full, f"{counted} of {admissions.max_calls}")
+            held = admissions.counted(counted)
+            yield Check(name, not is_full, f"{held} of {admissions.max_calls}")
         for strain, level in self.pressure.levels.items():
             if level.exceeded:
                 yield Check(strain, passes=False, detail=level.text)
@@ -167,10 +172,12 @@ class GatewayView:
             figures.read_edge(readings, "redirect", self.redirect.tally, self.redirect.unproven)
         if self.ingest is None:
             return
-        server, door, calls, admissions, doorkeeper, certificate = self.ingest
+        server, door, calls, admissions, doorkeeper, certificate, passing = self.ingest
         figures.read_ingest_server(readings, server.snapshot())
         figures.read_ingest_calls(readings, calls)
         figures.read_delay(readings, door.delay)
+        if passing is not None:
+            figures.read_passing(readings, passing.tally)
         figures.read_admissions(readings, "ingest", admissions, calls.count)
         fetched = [
             (str(issuer.name), issuer.keys)
@@ -205,6 +212,30 @@ class GatewayView:
             )
         readings.put("earhook_ring_bytes", hub.ring_bytes)
         readings.put("earhook_ring_limit_bytes", hub.ring_limit_bytes)
+
+
+class AloneView:
+    """The admin port of a gateway of one process: everything is known here, at once."""
+
+    def __init__(self, view: GatewayView) -> None:
+        self._view = view
+        self._registry = metrics_registry(view.read)
+
+    async def checks(self) -> list[Check]:
+        """As `GatewayView.checks`."""
+        return self._view.checks()
+
+    async def calls(self, offset: int, limit: int) -> CallList:
+        """As `GatewayView.calls`."""
+        return self._view.calls(offset, limit)
+
+    async def sinks(self) -> SinkList:
+        """As `GatewayView.sinks_as_json`."""
+        return SinkList(self._view.sinks_as_json())
+
+    async def registry(self) -> CollectorRegistry:
+        """Reads the view when it is encoded."""
+        return self._registry
 
 
 def _read_certificate(readings: Readings, door: str, certificate: ServerCertificate | None) -> None:

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["AcceptLoop", "listen"]
 
 
-def listen(host: str, port: int, backlog: int, door: str = "media") -> list[socket.socket]:
+def listen(
+    host: str, port: int, backlog: int, door: str = "media", *, reuse_port: bool = False
+) -> list[socket.socket]:
     """Bind and listen on every address of `host`.
 
     Args:
@@ -30,6 +32,7 @@ def listen(host: str, port: int, backlog: int, door: str = "media") -> list[sock
         port: 0 lets the system choose one port, the same for all addresses.
         backlog: Connections that the kernel queues.
         door: The section of the configuration that an error names.
+        reuse_port: Several may listen there: the kernel spreads connections over them.
 
     Raises:
         ConfigurationError: The name is unknown or the port cannot be had.
@@ -41,7 +44,9 @@ def listen(host: str, port: int, backlog: int, door: str = "media") -> list[sock
         )
         for family, _, _, _, address in found:
             chosen = sockets[0].getsockname()[1] if sockets and port == 0 else port
-            sockets.append(_listen_on(family, str(address[0]), chosen, backlog))
+            sockets.append(_bind(family, str(address[0]), chosen, reuse_port=reuse_port))
+        for bound in sockets:
+            bound.listen(backlog)
     except OSError as error:
         for bound in sockets:
             bound.close()
@@ -54,14 +59,14 @@ def listen(host: str, port: int, backlog: int, door: str = "media") -> list[sock
     return sockets
 
 
-def _listen_on(family: int, host: str, port: int, backlog: int) -> socket.socket:
+def _bind(family: int, host: str, port: int, *, reuse_port: bool) -> socket.socket:
     listening = socket.socket(family, socket.SOCK_STREAM)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, int(reuse_port))
         if family == socket.AF_INET6:
             listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(host != "::"))
         listening.bind((host, port))
-        listening.listen(backlog)
         listening.setblocking(False)
     except OSError:
         listening.close()

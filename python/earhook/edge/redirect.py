@@ -64,6 +64,10 @@ class RedirectServer:
         """For connections that come from now on."""
         self._entrance.replace_limits(limits)
 
+    def stop_accepting(self) -> None:
+        """Close the listening sockets. Open connections go on."""
+        self._entrance.stop_accepting()
+
     async def stop(self) -> None:
         """Close the port and every connection."""
         await self._entrance.stop()

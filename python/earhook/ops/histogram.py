@@ -34,6 +34,21 @@ class Histogram:
         self.maximum = max(self.maximum, value)
 
     @property
+    def bounds(self) -> tuple[float, ...]:
+        """Upper bounds; above the last one there is one bucket more."""
+        return self._bounds
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Values in each bucket."""
+        return tuple(self._counts)
+
+    def add(self, counts: Sequence[int], total: float) -> None:
+        """Add the values of another histogram of these bounds; `maximum` stays."""
+        self._counts = [own + other for own, other in zip(self._counts, counts, strict=True)]
+        self.total += total
+
+    @property
     def count(self) -> int:
         """How many values were counted."""
         return sum(self._counts)

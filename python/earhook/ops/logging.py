@@ -44,6 +44,7 @@ __all__ = [
     "get_logger",
     "get_state_logger",
     "lost_lines",
+    "name_process",
     "report_lost",
     "report_suppressed",
 ]
@@ -109,6 +110,13 @@ def configure_logging(
     # A line that cannot be written (a closed pipe) must not cause further lines.
     logging.raiseExceptions = False
     logging.captureWarnings(True)
+
+
+def name_process(name: int | str | None) -> None:
+    """Write from now on which process a line is of, as `worker`; None: there is only one."""
+    _PROCESS.clear()
+    if name is not None:
+        _PROCESS["worker"] = name
 
 
 class LineLimiter:
@@ -276,6 +284,7 @@ def _formatter(*, pretty: bool, colors: bool) -> logging.Formatter:
         foreign_pre_chain=[_library_line, *_DRESS],
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            _with_process,
             _with_traceback,
             *([_for_people] if pretty else []),
             renderer,
@@ -287,6 +296,11 @@ def _for_people(_logger: WrappedLogger, _name: str, line: EventDict) -> EventDic
     """Leave out what somebody at a terminal knows: the day, and which module speaks."""
     line.pop("logger", None)
     line["time"] = str(line.get("time", ""))[11:19]
+    return line
+
+
+def _with_process(_logger: WrappedLogger, _name: str, line: EventDict) -> EventDict:
+    line.update(_PROCESS)
     return line
 
 
@@ -316,6 +330,7 @@ def _as_json(_logger: WrappedLogger, _name: str, line: EventDict) -> str:
     return orjson.dumps(ordered, default=str).decode()
 
 
+_PROCESS: Final[dict[str, int | str]] = {}
 _FIRST_KEYS: Final = ("time", "level", "event")
 _MAX_TRACEBACK_CHARACTERS: Final = 4096
 _TRACEBACK_COST: Final = 10.0

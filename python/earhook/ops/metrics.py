@@ -1,4 +1,4 @@
-"""Every metric, declared once: name, kind, labels, help.
+"""Every metric, declared once: name, kind, labels, help; and what it is of several processes.
 
 Nothing is counted here. The owners of the figures keep plain ints; at a scrape the composition
 writes them into `Readings`, which refuses a name or a label that the table does not declare.
@@ -7,126 +7,34 @@ writes them into `Readings`, which refuses a name or a label that the table does
 
 from __future__ import annotations
 
-import platform
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-)
-from prometheus_client.registry import Collector
-
-from earhook import __version__
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Mapping
 
-    from prometheus_client import Metric as Family
-
-    from .histogram import Histogram
-
-__all__ = ["METRICS", "Metric", "Readings", "metrics_registry", "reference_page"]
+__all__ = ["DECLARED", "MAX_SERIES", "METRICS", "Metric", "reference_page"]
 
 MAX_SERIES: Final = 64
 """Label sets per metric; what comes on top is added up under `other`."""
 
 
 class Metric(NamedTuple):
-    """One declaration."""
+    """One declaration.
+
+    Attributes:
+        name: What it is called.
+        kind: Counters and histograms of several processes add up.
+        labels: Names of its labels.
+        text: What it says.
+        together: What a gauge of several processes is: their sum, or the worst of them. Every
+            gauge has a rule; nothing else has one.
+    """
 
     name: str
     kind: Literal["counter", "gauge", "histogram"]
     labels: tuple[str, ...]
     text: str
-
-
-class Readings:
-    """The figures of one scrape."""
-
-    def __init__(self) -> None:
-        self._numbers: dict[str, dict[tuple[str, ...], float]] = {}
-        self._histograms: dict[str, Histogram] = {}
-
-    def put(self, name: str, value: float, **labels: str) -> None:
-        """Write down one number; the same name and labels add up.
-
-        Raises:
-            KeyError: The table declares no such metric, or other labels.
-        """
-        metric = _DECLARED[name]
-        series = self._numbers.setdefault(name, {})
-        values = tuple(labels.pop(label) for label in metric.labels)
-        if labels or metric.kind == "histogram":
-            raise KeyError(f"{name} is a {metric.kind} with the labels {metric.labels}")
-        if values not in series and len(series) >= MAX_SERIES:
-            values = (*values[:-1], "other")
-        series[values] = series.get(values, 0.0) + value
-
-    def put_each(
-        self,
-        name: str,
-        values: Mapping[str, float],
-        *,
-        label: str,
-        known: Iterable[str] = (),
-        **labels: str,
-    ) -> None:
-        """Write down one number per value of `label`.
-
-        Args:
-            name: The metric.
-            values: Numbers by value of `label`.
-            label: The label that differs.
-            known: Values that are exported from the start, as 0. A series that is born with its
-                first event shows no increase, so an alert on it would miss that event.
-            **labels: The other labels.
-        """
-        for value_of_label in known:
-            self.put(name, 0.0, **{label: value_of_label}, **labels)
-        for value_of_label, value in values.items():
-            self.put(name, value, **{label: value_of_label}, **labels)
-
-    def put_histogram(self, name: str, histogram: Histogram) -> None:
-        """Write down a histogram, which must not change until the scrape is answered."""
-        if _DECLARED[name].kind != "histogram":
-            raise KeyError(f"{name} is no histogram")
-        self._histograms[name] = histogram
-
-    def families(self) -> Iterable[Family]:
-        """Everything declared, in the order of the table; a metric nobody wrote has no series."""
-        for metric in METRICS:
-            yield self._family(metric)
-
-    def _family(self, metric: Metric) -> Family:
-        series = self._numbers.get(metric.name, {})
-        if metric.kind == "histogram":
-            family = HistogramMetricFamily(metric.name, metric.text)
-            histogram = self._histograms.get(metric.name)
-            if histogram is not None:
-                family.add_metric([], histogram.cumulative(), histogram.total)
-            return family
-        kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
-        numbers = kind(metric.name, metric.text, labels=metric.labels)
-        for values, number in series.items():
-            numbers.add_metric(values, number)
-        return numbers
-
-
-def metrics_registry(read: Callable[[Readings], None]) -> CollectorRegistry:
-    """A registry that calls `read` at every scrape, plus figures of the process itself."""
-    registry = CollectorRegistry()
-    registry.register(_GatewayCollector(read))
-    ProcessCollector(registry=registry)
-    GCCollector(registry=registry)
-    return registry
-
-
-def put_build(readings: Readings) -> None:
-    """Write down what runs here."""
-    python = platform.python_version()
-    readings.put("earhook_build_info", 1.0, version=__version__, python=python)
+    together: Literal["sum", "max", "min"] | None = None
 
 
 def reference_page() -> str:
@@ -142,27 +50,19 @@ def reference_page() -> str:
         "`/api/v1/calls`. A `door` is `media` (WebSocket), `ingest` (HTTPS POST) or `redirect`.",
         "Samples are counted per channel: 8,000 or 16,000 are one second of a call.",
         "",
-        "| metric | kind | labels | what it says |",
-        "|---|---|---|---|",
+        "With several worker processes, the port answers for all of them. Counters and histograms",
+        "add up and never go backwards, whatever worker ends or dies; what a gauge is of several",
+        "is in its row: their `sum`, or the `max` or the `min` of them. The `process_*` and",
+        "`python_gc_*` figures are then those of the parent process alone.",
+        "",
+        "| metric | kind | labels | of several workers | what it says |",
+        "|---|---|---|---|---|",
     ]
     for metric in METRICS:
         labels = ", ".join(f"`{label}`" for label in metric.labels) or "none"
-        lines.append(f"| `{metric.name}` | {metric.kind} | {labels} | {metric.text} |")
+        cells = (f"`{metric.name}`", metric.kind, labels, metric.together or "sum", metric.text)
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
-
-
-class _GatewayCollector(Collector):
-    def __init__(self, read: Callable[[Readings], None]) -> None:
-        self._read = read
-
-    def describe(self) -> Iterable[Family]:
-        return Readings().families()
-
-    def collect(self) -> Iterable[Family]:
-        readings = Readings()
-        put_build(readings)
-        self._read(readings)
-        return readings.families()
 
 
 _INGEST: Final = (
@@ -188,9 +88,19 @@ _INGEST: Final = (
         ("reason",),
         "Requests refused, by the word they got.",
     ),
-    Metric("earhook_ingest_open_requests", "gauge", (), "Requests whose body is not at its end."),
     Metric(
-        "earhook_ingest_buffered_bytes", "gauge", (), "Memory held for blocks that are being read."
+        "earhook_ingest_open_requests",
+        "gauge",
+        (),
+        "Requests whose body is not at its end.",
+        together="sum",
+    ),
+    Metric(
+        "earhook_ingest_buffered_bytes",
+        "gauge",
+        (),
+        "Memory held for blocks that are being read.",
+        together="sum",
     ),
     Metric(
         "earhook_ingest_slow_total",
@@ -208,6 +118,14 @@ _INGEST: Final = (
         ("kind",),
         "Blocks: `taken`, `duplicate` (had come before), `late` (their place was given away), "
         "`missing` (numbers that were skipped).",
+    ),
+    Metric(
+        "earhook_ingest_passed_total",
+        "counter",
+        ("reason",),
+        "Requests about a call of another worker process, by what came of it: `answered` there, "
+        "`not-there` any more, `unreachable`, or `owner-lost` in the middle. Senders that keep "
+        "their connections cause none.",
     ),
     Metric(
         "earhook_ingest_streams_total",
@@ -240,6 +158,7 @@ _INGEST: Final = (
         "gauge",
         (),
         "The same, smoothed; above the limit no new calls.",
+        together="max",
     ),
     Metric(
         "earhook_ingest_timestamps_ignored_total", "counter", (), "Timestamps that could not be."
@@ -250,6 +169,7 @@ _INGEST: Final = (
         (),
         "The longest time since the start in which a connection was left unread because its body "
         "was not taken.",
+        together="max",
     ),
     Metric(
         "earhook_ingest_read_pauses_total",
@@ -260,21 +180,89 @@ _INGEST: Final = (
 )
 """Metrics of the second door alone."""
 
+_WORKERS: Final = (
+    Metric(
+        "earhook_workers",
+        "gauge",
+        ("state",),
+        "Worker processes, by what they do. With one process there are none, and none of the "
+        "`earhook_worker*` figures.",
+        together="sum",
+    ),
+    Metric(
+        "earhook_workers_unheard",
+        "gauge",
+        (),
+        "Workers that did not answer this scrape: their gauges are missing in it, their counters "
+        "stand as they were.",
+        together="sum",
+    ),
+    Metric(
+        "earhook_worker_restarts_total",
+        "counter",
+        ("reason",),
+        "Workers that were replaced, by reason.",
+    ),
+    Metric(
+        "earhook_worker_lost_calls_total",
+        "counter",
+        (),
+        "Calls that were live in workers that died. They are in no `earhook_calls_closed_total`.",
+    ),
+    Metric(
+        "earhook_worker_calls",
+        "gauge",
+        ("slot",),
+        "Live calls of one worker; a slot has two while a replaced one drains.",
+        together="sum",
+    ),
+    Metric(
+        "earhook_worker_resident_memory_bytes",
+        "gauge",
+        ("slot",),
+        "Resident memory of one worker.",
+        together="sum",
+    ),
+    Metric(
+        "earhook_worker_cpu_seconds_total",
+        "counter",
+        ("slot",),
+        "CPU time that the workers of a slot took.",
+    ),
+)
+
 METRICS: Final = (
     Metric(
-        "earhook_build_info", "gauge", ("version", "python"), "Always 1; the labels say what runs."
+        "earhook_build_info",
+        "gauge",
+        ("version", "python"),
+        "Always 1; the labels say what runs.",
+        together="max",
     ),
     Metric(
-        "earhook_ready", "gauge", (), "1 while new calls are accepted and no sink is in trouble."
+        "earhook_ready",
+        "gauge",
+        (),
+        "1 while new calls are accepted and no sink is in trouble.",
+        together="max",
     ),
-    Metric("earhook_draining", "gauge", (), "1 from the request to stop until the end."),
-    Metric("earhook_calls", "gauge", (), "Live calls."),
-    Metric("earhook_calls_limit", "gauge", ("door",), "The configured number of live calls."),
+    Metric(
+        "earhook_draining", "gauge", (), "1 from the request to stop until the end.", together="min"
+    ),
+    Metric("earhook_calls", "gauge", (), "Live calls.", together="sum"),
+    Metric(
+        "earhook_calls_limit",
+        "gauge",
+        ("door",),
+        "The configured number of live calls.",
+        together="max",
+    ),
     Metric(
         "earhook_calls_counted",
         "gauge",
         ("door",),
         "What is held against that number: at `media` with connections that open or close.",
+        together="sum",
     ),
     Metric("earhook_calls_opened_total", "counter", (), "Calls opened, probes not counted."),
     Metric("earhook_calls_closed_total", "counter", ("reason",), "Calls ended, by reason."),
@@ -295,18 +283,21 @@ METRICS: Final = (
         "gauge",
         ("reason",),
         "1 while new calls are refused because that is short.",
+        together="max",
     ),
     Metric(
         "earhook_pressure",
         "gauge",
         ("reason",),
         "How much of its limit in `[shedding]` is reached: above 1 new calls are refused.",
+        together="max",
     ),
     Metric(
         "earhook_connections",
         "gauge",
         ("door",),
         "Open connections; at `media` WebSockets, probes included.",
+        together="sum",
     ),
     Metric("earhook_connections_accepted_total", "counter", ("door",), "TCP connections accepted."),
     Metric(
@@ -314,6 +305,7 @@ METRICS: Final = (
         "gauge",
         ("door",),
         "Connections that have not shown yet who they are.",
+        together="sum",
     ),
     Metric(
         "earhook_connections_refused_total",
@@ -342,18 +334,26 @@ METRICS: Final = (
         "Signatures that could not be remembered: the table was `full`, or another process held "
         'it (`busy`). With `replay = "enforce"` they were refused.',
     ),
-    Metric("earhook_replay_store_used", "gauge", (), "Signatures that are remembered, about."),
+    Metric(
+        "earhook_replay_store_used",
+        "gauge",
+        (),
+        "Signatures that are remembered, about.",
+        together="max",
+    ),
     Metric(
         "earhook_replay_store_slots",
         "gauge",
         (),
         "How many can be: the capacity, and as many again so that no corner fills early.",
+        together="max",
     ),
     Metric(
         "earhook_issuer_keys_age_seconds",
         "gauge",
         ("issuer",),
         "Since the keys of an issuer of tokens were last fetched; none is exported before that.",
+        together="max",
     ),
     Metric(
         "earhook_issuer_keys_failures_total",
@@ -366,13 +366,15 @@ METRICS: Final = (
         "gauge",
         (),
         "Networks that may connect; none is exported where anybody may.",
+        together="min",
     ),
-    Metric("earhook_ip_ranges_networks", "gauge", (), "Of these, published ones."),
+    Metric("earhook_ip_ranges_networks", "gauge", (), "Of these, published ones.", together="min"),
     Metric(
         "earhook_ip_ranges_age_seconds",
         "gauge",
         (),
         "Since the list of published networks in service was fetched.",
+        together="max",
     ),
     Metric(
         "earhook_ip_ranges_refreshes_total",
@@ -412,16 +414,42 @@ METRICS: Final = (
         ("reason",),
         "Samples received and not written: received = written + dropped, at any moment.",
     ),
-    Metric("earhook_ring_bytes", "gauge", (), "Memory reserved by all rings."),
-    Metric("earhook_ring_limit_bytes", "gauge", (), "The configured memory of all rings."),
-    Metric("earhook_sink_healthy", "gauge", ("sink",), "1 while the sink does its work."),
-    Metric("earhook_sink_calls", "gauge", ("sink",), "Calls the sink is busy with."),
-    Metric("earhook_sink_subscribers", "gauge", ("sink",), "Consumers connected to the sink."),
+    Metric("earhook_ring_bytes", "gauge", (), "Memory reserved by all rings.", together="sum"),
+    Metric(
+        "earhook_ring_limit_bytes",
+        "gauge",
+        (),
+        "The configured memory of all rings.",
+        together="sum",
+    ),
+    Metric(
+        "earhook_sink_healthy",
+        "gauge",
+        ("sink",),
+        "1 while the sink does its work.",
+        together="min",
+    ),
+    Metric(
+        "earhook_sink_calls", "gauge", ("sink",), "Calls the sink is busy with.", together="sum"
+    ),
+    Metric(
+        "earhook_sink_subscribers",
+        "gauge",
+        ("sink",),
+        "Consumers connected to the sink.",
+        together="sum",
+    ),
     Metric(
         "earhook_sink_received_samples_total", "counter", ("sink",), "Samples meant for the sink."
     ),
     Metric("earhook_sink_forwarded_samples_total", "counter", ("sink",), "Samples passed on."),
-    Metric("earhook_sink_buffered_samples", "gauge", ("sink",), "Samples not yet passed on."),
+    Metric(
+        "earhook_sink_buffered_samples",
+        "gauge",
+        ("sink",),
+        "Samples not yet passed on.",
+        together="sum",
+    ),
     Metric(
         "earhook_sink_dropped_samples_total",
         "counter",
@@ -429,7 +457,13 @@ METRICS: Final = (
         "Samples the sink lost: received = forwarded + buffered + dropped, at any moment.",
     ),
     Metric("earhook_sink_events_total", "counter", ("sink", "reason"), "What else a sink counts."),
-    Metric("earhook_sink_pending", "gauge", ("sink", "reason"), "What a sink has yet to do."),
+    Metric(
+        "earhook_sink_pending",
+        "gauge",
+        ("sink", "reason"),
+        "What a sink has yet to do.",
+        together="sum",
+    ),
     Metric(
         "earhook_opened_latency_seconds",
         "histogram",
@@ -447,10 +481,17 @@ METRICS: Final = (
         "gauge",
         (),
         "The longest time in which no connection was read, in the last minute.",
+        together="max",
     ),
     *_INGEST,
     Metric("earhook_loop_lag_seconds", "histogram", (), "How late the event loop was."),
-    Metric("earhook_loop_lag_max_seconds", "gauge", (), "The worst lag of the last minute."),
+    Metric(
+        "earhook_loop_lag_max_seconds",
+        "gauge",
+        (),
+        "The worst lag of the last minute.",
+        together="max",
+    ),
     Metric("earhook_log_lines_suppressed_total", "counter", (), "Log lines above the limit."),
     Metric(
         "earhook_log_lines_lost_total",
@@ -469,12 +510,14 @@ METRICS: Final = (
         "gauge",
         (),
         "0 from a refused reload until the next good one: what was there before serves.",
+        together="min",
     ),
     Metric(
         "earhook_certificate_expiry_seconds",
         "gauge",
         ("door",),
         "When the certificate in service expires, in seconds since the Unix epoch.",
+        together="min",
     ),
     Metric(
         "earhook_token_expiry_seconds",
@@ -482,7 +525,10 @@ METRICS: Final = (
         ("token",),
         "When a static token of the ingest expires, in seconds since the Unix epoch; of several "
         "with one name, the last. None is exported where it has no end.",
+        together="min",
     ),
+    *_WORKERS,
 )
 
-_DECLARED: Final = {metric.name: metric for metric in METRICS}
+DECLARED: Final[Mapping[str, Metric]] = {metric.name: metric for metric in METRICS}
+"""The same, by name."""

@@ -120,6 +120,11 @@ class MediaServer:
         return self._open_calls.get(key_name, 0)
 
     @property
+    def unproven(self) -> int:
+        """Connections that have not shown who they are."""
+        return self._entrance.unproven
+
+    @property
     def listeners(self) -> tuple[StrictListener, ...]:
         """Every open WebSocket."""
         return tuple(self._open)

@@ -1,0 +1,95 @@
+"""A gateway of several processes for tests: none of them outlives its test."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from earhook.testing.peer import CallPeer, CallPlan
+from integration.test_serve import Served, served
+
+WORKER = "earhook.workers.worker"
+
+
+class Crowd:
+    """What its operator sees of it."""
+
+    def __init__(self, gateway: Served, started: dict[str, Any]) -> None:
+        self.gateway = gateway
+        self.pid = gateway.process.pid
+        self.admin_port: int = started["admin_port"]
+        self.media_port: int = started["media_port"]
+        self.url = f"ws://127.0.0.1:{self.media_port}/audiohook"
+
+    def workers(self) -> list[int]:
+        """Processes of workers, those that wait for a slot included."""
+        return [pid for pid in self.children() if WORKER in command_of(pid)]
+
+    def children(self) -> list[int]:
+        return children_of(self.pid)
+
+    def count(self, event: str, **keys: object) -> int:
+        """Lines of an event so far."""
+        return len(self.lines(event, **keys))
+
+    def lines(self, event: str, **keys: object) -> list[dict[str, Any]]:
+        lines = self.gateway.lines
+        return [line for line in lines if line["event"] == event and keys.items() <= line.items()]
+
+    def serving(self, slot: int) -> int:
+        """The process that serves at a slot: of the last line that says so."""
+        return int(self.lines("worker.serving", worker=slot)[-1]["pid"])
+
+    async def call(self, plan: CallPlan) -> CallPeer:
+        """A call that is open."""
+        peer = await CallPeer.connect(self.url, plan)
+        await peer.opened()
+        return peer
+
+
+@asynccontextmanager
+async def crowd(directory: Path, extra: str = "", **environment: str) -> AsyncIterator[Crowd]:
+    """Run `earhook serve` with two workers on free ports, and kill whatever is left of it."""
+    environment = {"EARHOOK__WORKERS__COUNT": "2", "TMPDIR": str(directory), **environment}
+    environment["XDG_RUNTIME_DIR"] = ""
+    seen: set[int] = set()
+    async with served(directory, extra, **environment) as gateway:
+        try:
+            yield Crowd(gateway, await gateway.line("gateway.started"))
+        except BaseException:
+            print(gateway.text)
+            raise
+        finally:
+            seen.update(children_of(gateway.process.pid))
+            seen.update(line["pid"] for line in gateway.lines if "pid" in line)
+            with contextlib.suppress(ProcessLookupError):
+                gateway.process.kill()
+            for pid in seen:
+                if "earhook.workers" in command_of(pid):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+
+
+def left_in(directory: Path) -> list[Path]:
+    """Private directories that nobody has removed."""
+    return list(directory.glob("earhook-*"))
+
+
+def children_of(pid: int) -> list[int]:
+    try:
+        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def command_of(pid: int) -> str:
+    """Its command line; empty once it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
