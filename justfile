@@ -114,12 +114,12 @@ demo *arguments:
 bench-rust:
     cargo bench --workspace
 
-# CPU per frame beside a C receiver and four WebSocket libraries (35 minutes; `--quick` 5; the machine must be idle, as for all below)
+# CPU per frame beside a C receiver and four WebSocket libraries (38 minutes; `--quick` 5; the machine must be idle, as for all below)
 [group('bench')]
 bench-ingest *arguments:
     {{python}} -m bench.ingest servers {{arguments}}
 
-# CPU and memory as calls grow from 200 to 8,000 (25 minutes; `--quick` 4)
+# CPU and memory as calls grow from 200 to 8,000 (23 minutes; `--quick` 4)
 [group('bench')]
 bench-scale *arguments:
     {{python}} -m bench.ingest scale {{arguments}}
@@ -139,12 +139,22 @@ bench-calls *arguments:
 bench-ingest-http *arguments:
     {{python}} -m bench.ingest_http {{arguments}}
 
+# What a block costs that comes in at another worker process than its call (1 minute; `--smoke`)
+[group('bench')]
+bench-passing *arguments:
+    {{python}} -m bench.passing_on {{arguments}}
+
+# How many calls one core of the load generator carries, against a server that does nothing (4 minutes)
+[group('bench')]
+bench-load *arguments:
+    {{python}} bench/load/run.py {{arguments}}
+
 # Floods, and what well-behaved peers notice of them (8 minutes; `--quick` 2)
 [group('bench')]
 bench-floods *arguments:
     {{python}} -m bench.floods {{arguments}}
 
-# All of these tables one after the other, then the page and its pictures (80 minutes; `--quick` 15)
+# All of these tables one after the other, then the page and its pictures (90 minutes; `--quick` 15)
 [group('bench')]
 bench-all *arguments:
     -{{python}} -m bench.ingest servers {{arguments}}

@@ -33,13 +33,14 @@ from .callers import HANG_UP_SECONDS, Callers, Shape, faults, https_words, media
 from .recordings import Collector
 from .verdict import LIMITS, Course, Moment
 from .visitors import Visitors
+from .watch import Reading, read_tree, total, unbalanced
 from .watch import faults as gateway_faults
-from .watch import read_tree, total, unbalanced
 
 LOOK_SECONDS: Final = 5.0
 COLLECT_SECONDS: Final = 10.0
 REST_SECONDS: Final = 90.0
 """In which the gateway comes to rest: a call whose sender is gone over HTTPS ends by silence."""
+SETTLED_SECONDS: Final = 3.0
 OVERTIME_SECONDS: Final = 120.0
 FAULTS_KEPT: Final = 50
 LONGEST_WARM_UP_SECONDS: Final = 600.0
@@ -85,8 +86,8 @@ class Soak:
         main = asyncio.current_task()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._interrupt, main, number)
+        self.course.resting.append(await self._settled())
         began = loop.time()
-        self.course.resting.append(read_tree(self.gateway.pid))
         calling = [asyncio.create_task(own.run()) for own in self.callers]
         beside = [
             asyncio.create_task(work)
@@ -105,13 +106,13 @@ class Soak:
             for task in (*calling, *beside):
                 task.cancel()
             ended = await asyncio.gather(*calling, *beside, return_exceptions=True)
-        for own in ended:
-            if isinstance(own, Exception):
-                self._object(f"{type(own).__name__}: {own}")
+        for outcome in ended:
+            if isinstance(outcome, Exception):
+                self._object(f"{type(outcome).__name__}: {outcome}")
         await self._rest()
 
-    def _interrupt(self, main: asyncio.Task[None], number: signal.Signals) -> None:
-        if self.interrupted:
+    def _interrupt(self, main: asyncio.Task[None] | None, number: signal.Signals) -> None:
+        if self.interrupted and main is not None:
             main.cancel()
         self.interrupted = True
         words = f"{number.name}: all calls hang up; once more drops them"
@@ -151,6 +152,17 @@ class Soak:
             await asyncio.sleep(COLLECT_SECONDS)
             await asyncio.to_thread(self.collector.collect)
 
+    async def _settled(self) -> Reading:
+        """What the gateway holds once all its processes are up."""
+        due, since = time.monotonic() + REST_SECONDS, time.monotonic()
+        reading = read_tree(self.gateway.pid)
+        while since + SETTLED_SECONDS > time.monotonic() < due:
+            await asyncio.sleep(0.2)
+            before, reading = reading, read_tree(self.gateway.pid)
+            if (before.processes, before.descriptors) != (reading.processes, reading.descriptors):
+                since = time.monotonic()
+        return reading
+
     async def _rest(self) -> None:
         """Wait until nothing is live, and take stock."""
         due = time.monotonic() + REST_SECONDS
@@ -163,8 +175,7 @@ class Soak:
                 break
         else:
             self._object(f"not at rest {REST_SECONDS:.0f} s after the last call: {busy}")
-        await asyncio.sleep(2.0)
-        self.course.resting.append(read_tree(self.gateway.pid))
+        self.course.resting.append(await self._settled())
         await asyncio.to_thread(self.collector.collect)
 
     def _object(self, text: str) -> None:
