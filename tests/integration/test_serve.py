@@ -67,6 +67,11 @@ class Served:
         assert line is not None, f"no {event} in\n{self.text}"
         return line
 
+    async def grown(self) -> None:
+        """Wait for the next line."""
+        async with self._grown:
+            await self._grown.wait()
+
     async def exit_code(self, seconds: float = 15.0) -> int:
         async with asyncio.timeout(seconds):
             code = await self.process.wait()

@@ -28,7 +28,7 @@ CANARY = "canary-9d1c"
 KEY = {"api_key": "k", "secrets": ["c2VjcmV0"]}
 KNOWN_LABELS = {
     *("door", "sink", "codec", "channel", "issuer", "reason", "kind", "status"),
-    *("version", "python", "token"),
+    *("version", "python", "token", "state", "slot"),
 }
 
 

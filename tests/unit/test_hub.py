@@ -9,7 +9,14 @@ from typing import Any
 
 import pytest
 
-from earhook.errors import BudgetExhausted, CommandRefused, DuplicateSession, UnknownCall
+from earhook.errors import (
+    BudgetExhausted,
+    CommandRefused,
+    DuplicateSession,
+    TooManyCalls,
+    UnknownCall,
+)
+from earhook.hub.claims import live_name
 from earhook.hub.hub import Hub
 from earhook.hub.settings import RingSettings
 from earhook.ids import ConversationId, CorrelationId, KeyName, OrganizationId, SessionId
@@ -304,3 +311,56 @@ def test_an_ordinary_day_has_all_its_lines(
         "call.opened": 300,
         "call.closed": 300,
     }
+
+
+class Claims:
+    """What another process has, and what this one has told."""
+
+    def __init__(self) -> None:
+        self.others: dict[bytes, int] = {}
+        self.ours: set[bytes] = set()
+        self.is_full = False
+
+    def take(self, name: bytes) -> int | None:
+        if self.is_full:
+            raise TooManyCalls("full")
+        if name not in self.others:
+            self.ours.add(name)
+        return self.others.get(name)
+
+    def owner(self, name: bytes) -> int | None:
+        return self.others.get(name)
+
+    def give_back(self, name: bytes) -> None:
+        self.ours.remove(name)
+
+
+def test_a_session_that_is_live_in_another_process_is_refused_until_it_has_ended(
+    clock: ManualClock,
+) -> None:
+    claims = Claims()
+    sink = NotingSink()
+    hub = Hub(RingSettings(), [sink], clock, claims)
+    claims.others[live_name(SESSION.upper())] = 7
+    with pytest.raises(DuplicateSession, match="another process"):
+        hub.open(facts(), Door())
+    assert (hub.live_calls, hub.snapshot().ring_bytes, sink.told) == (0, 0, [])
+    claims.others.clear()
+    call = hub.open(facts(), Door())
+    assert claims.ours == {live_name(SESSION)}
+    with pytest.raises(DuplicateSession):
+        hub.open(facts(), Door())
+    hub.close(call, outcome(0))
+    hub.close(call, outcome(0))
+    assert claims.ours == set()
+
+
+def test_a_call_that_nobody_else_could_be_told_of_is_not_opened(clock: ManualClock) -> None:
+    claims = Claims()
+    hub = Hub(RingSettings(), [NotingSink()], clock, claims)
+    claims.is_full = True
+    with pytest.raises(TooManyCalls):
+        hub.open(facts(), Door())
+    assert (hub.live_calls, hub.snapshot().ring_bytes) == (0, 0)
+    claims.is_full = False
+    hub.open(facts(), Door())

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from prometheus_client import generate_latest
 
 from earhook.ops.histogram import Histogram
-from earhook.ops.metrics import MAX_SERIES, METRICS
+from earhook.ops.metrics import MAX_SERIES
 from earhook.ops.readings import Readings, metrics_registry
 
 

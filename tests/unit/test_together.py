@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, cast
 
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from earhook.control.admission import Admissions
+from earhook.control.admission import FULL, Admissions
 from earhook.control.board import Board, Counts
 from earhook.control.lifecycle import Stage
 from earhook.control.pressure import Pressure
@@ -21,7 +22,7 @@ from earhook.ingest.refusal import Refusal
 from earhook.ingest.settings import IngestSettings
 from earhook.ingest.shares import CallShares
 
-MEDIA_LIMIT, INGEST_LIMIT, KEY_CAP, SENDER_LIMIT, PROBES = 7, 5, 4, 3, 2
+MEDIA_LIMIT, INGEST_LIMIT, KEY_CAP, SENDER_LIMIT, PROBES = 5, 4, 2, 2, 2
 KEYS = [KeyName("one"), KeyName("two"), KeyName("three")]
 SHEDDING = SheddingSettings(release_calls_percent=100, probes="answer", probe_sessions=PROBES)
 INGEST = IngestSettings(max_calls=INGEST_LIMIT, max_calls_per_sender=SENDER_LIMIT, plaintext=True)
@@ -110,12 +111,13 @@ class Worker:
             self.shares.enter(party)
         return comes_to_something
 
-    def end_all(self) -> None:
-        self.media.clear()
-        self.probes = 0
-        for key in self.posted.elements():
+    def end(self, key: KeyName) -> None:
+        """One call ends at each door, and a probe."""
+        self.media[key] -= self.media[key] > 0
+        self.probes -= self.probes > 0
+        if self.posted[key]:
+            self.posted[key] -= 1
             self.shares.leave((key, frozenset({"org"})))
-        self.posted.clear()
 
 
 class Gateway(RuleBasedStateMachine):
@@ -148,9 +150,9 @@ class Gateway(RuleBasedStateMachine):
     def post(self, slot: int, key: KeyName, *, comes: bool) -> None:
         self.workers[slot].post(key, comes_to_something=comes)
 
-    @rule(slot=slots)
-    def end_calls(self, slot: int) -> None:
-        self.workers[slot].end_all()
+    @rule(slot=slots, key=keys)
+    def end(self, slot: int, key: KeyName) -> None:
+        self.workers[slot].end(key)
 
     @rule(slot=slots)
     def a_tenth_of_a_second_later(self, slot: int) -> None:
@@ -208,6 +210,7 @@ class Gateway(RuleBasedStateMachine):
 
 
 TestGateway = Gateway.TestCase
+TestGateway.settings = settings(max_examples=50)
 
 
 def test_what_was_taken_for_nothing_is_free_when_the_loop_turns() -> None:
@@ -215,12 +218,12 @@ def test_what_was_taken_for_nothing_is_free_when_the_loop_turns() -> None:
     board.enter(0, 1)
     board.enter(1, 2)
     first, second = Worker(board, 1), Worker(board, 2)
-    for _ in range(MEDIA_LIMIT - 1):
-        # Three names, so that no cap is reached.
-        assert second.dial(KEYS[second.media.total() % 3], comes_to_something=True)
-    assert not first.dial(KEYS[0], comes_to_something=False)
+    for number in range(MEDIA_LIMIT - 1):
+        assert second.dial(KEYS[number % 2], comes_to_something=True)
+    assert not first.dial(KEYS[2], comes_to_something=False)
+    assert second.media_door.reason(second.media.total()) == FULL
     first.loop.turn()
-    assert second.dial(KEYS[2], comes_to_something=True)
+    assert second.media_door.reason(second.media.total()) is None
 
 
 def test_with_one_process_there_is_nobody_else() -> None:
@@ -232,3 +235,15 @@ def test_with_one_process_there_is_nobody_else() -> None:
     with elsewhere.held():
         elsewhere.take(5)
     assert (elsewhere.calls, elsewhere.probes) == (0, 0)
+
+
+def test_the_lane_of_probes_is_as_wide_as_it_is_for_one() -> None:
+    board = Board.create(rows=2)
+    board.enter(0, 1)
+    board.enter(1, 2)
+    first, second = Worker(board, 1), Worker(board, 2)
+    for number in range(MEDIA_LIMIT):
+        assert first.dial(KeyName(f"key {number}"), comes_to_something=True)
+    # Full: from now on what comes in is a probe, until there are as many as may be.
+    came_in = [worker.dial(KEYS[2], comes_to_something=True) for worker in (first, second) * 3]
+    assert sum(came_in) == first.probes + second.probes == PROBES

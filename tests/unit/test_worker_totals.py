@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import orjson
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -160,6 +160,7 @@ class Crew(RuleBasedStateMachine):
 
 
 TestCrew = Crew.TestCase
+TestCrew.settings = settings(max_examples=50)
 
 
 def test_a_handed_over_sum_goes_on_where_it_was() -> None:

@@ -127,7 +127,7 @@ class Gateway:
         doors = (self.hub, clock, rules, self._authenticator, pressure, lambda: self.stage)
         shared = Shared(*doors, _neighbours(inherited), _together(inherited, loop))
         self.ways_in = WaysIn(configuration, files, shared)
-        self.media, https = self.ways_in.media, self.ways_in.https
+        self.media = self.ways_in.media
 
         changeable = Changeable(files, self.ways_in, self._authenticator, self._prepare_admin)
         self._reloader = Reloader(
@@ -136,24 +136,29 @@ class Gateway:
             lambda fresh: changed_keys(configuration, fresh),
             self._reloaded,
         )
-        self.view = GatewayView(
-            clock=clock,
+        self.view = self._make_view(rules.access, pressure)
+        self.admin = AdminServer(configuration.admin, files.admin_token, AloneView(self.view))
+
+    def _make_view(self, access: Access, pressure: Pressure) -> GatewayView:
+        """What the admin port shows of all of them."""
+        files, ways_in = self._files, self.ways_in
+        return GatewayView(
+            clock=self._clock,
             lifecycle=self._lifecycle,
-            admissions=self.ways_in.admissions,
+            admissions=ways_in.admissions,
             pressure=pressure,
             authenticator=self._authenticator,
             reloader=self._reloader,
             certificate=files.certificate,
-            access=rules.access,
+            access=access,
             media=self.media,
             hub=self.hub,
             sinks=self.sinks,
             watch=self._watch,
-            ingest=None if https is None else https.parts,
-            ip_ranges=self.ways_in.ip_ranges,
-            redirect=self.ways_in.redirect,
+            ingest=None if ways_in.https is None else ways_in.https.parts,
+            ip_ranges=ways_in.ip_ranges,
+            redirect=ways_in.redirect,
         )
-        self.admin = AdminServer(configuration.admin, files.admin_token, AloneView(self.view))
 
     async def __aenter__(self) -> Self:
         await self.start()

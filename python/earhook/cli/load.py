@@ -6,7 +6,7 @@ import base64
 import os
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypedDict
 
 import typer
 
@@ -26,9 +26,10 @@ from .dialling import (
 if TYPE_CHECKING:
     from earhook.load.opus import OpusPackets
     from earhook.load.outcome import Outcome
-    from earhook.load.plan import Carrier, LoadPlan
+    from earhook.load.plan import Carrier, LoadPlan, Target
     from earhook.load.shape import Shape
     from earhook.load.threshold import Threshold
+    from earhook.testing.peer_setup import MediaChoice, PeerCredential
     from earhook.testing.sources import Source
 
 app = typer.Typer(add_completion=False)
@@ -240,35 +241,78 @@ def load(  # noqa: PLR0913, PLR0917 - a command's options
     counts from then. Ends with 0; 3 when a condition of --fail-if holds; 4 when the generator
     itself was too slow for the figures to mean anything; 1 when it could not run.
     """
-    from earhook.load.plan import LoadPlan, Target
-    from earhook.testing.peer_setup import MediaChoice
+    from earhook.load.plan import LoadPlan
 
     thresholds = _thresholds(fail_if)
-    target = Target(
-        url=url,
-        credential=read_credential(api_key, api_key_file, secret, secret_file),
-        token=read_secret_text("--token", token, token_file) if http else None,
-        payload_key=_payload_key(payload_key_id, payload_key_file),
-        cafile=cafile,
-        insecure=insecure,
-        resumes_tls=resume_tls,
-    )
+    credential = read_credential(api_key, api_key_file, secret, secret_file)
+    bearer = read_secret_text("--token", token, token_file) if http else None
+    own = (credential, bearer, _payload_key(payload_key_id, payload_key_file))
     plan = LoadPlan(
-        target=target,
+        target=_target(url, own, cafile, insecure=insecure, resumes_tls=resume_tls),
         shape=_shape((calls, rate), (ramp, duration, hold), mix, seed),
         carrier=_carrier(http=http, stream=stream),
-        media=MediaChoice("PCMU" if codec == "OPUS" else codec, tuple(range(channels))),
-        frame_milliseconds=frame_ms,
-        source=None if codec == "OPUS" else _source(source or "pattern"),
-        opus=_opus(source) if codec == "OPUS" else None,
         processes=processes,
-        verify=verify,
-        verify_token=read_secret_text(
-            "--verify-token", os.environ.get("EARHOOK_PCM_TOKEN"), verify_token_file
-        ),
-        late_seconds=_seconds("--late-after", late_after),
+        **_audio(codec, channels, frame_ms, source),
+        **_verification(verify, verify_token_file, late_after),
     )
     raise typer.Exit(_run(plan, thresholds, (server_pid, hlog), as_json=as_json))
+
+
+class _Audio(TypedDict):
+    media: MediaChoice
+    frame_milliseconds: int
+    source: Source | None
+    opus: OpusPackets | None
+
+
+class _Verification(TypedDict):
+    verify: str | None
+    verify_token: str | None
+    late_seconds: float
+
+
+def _target(
+    url: str,
+    own: tuple[PeerCredential | None, str | None, tuple[str, bytes] | None],
+    cafile: Path | None,
+    *,
+    insecure: bool,
+    resumes_tls: bool,
+) -> Target:
+    """Where it goes and who we are: by key, bearer token, and payload key."""
+    from earhook.load.plan import Target
+
+    return Target(
+        url=url,
+        credential=own[0],
+        token=own[1],
+        payload_key=own[2],
+        cafile=cafile,
+        insecure=insecure,
+        resumes_tls=resumes_tls,
+    )
+
+
+def _audio(
+    codec: Literal["PCMU", "L16", "OPUS"], channels: int, frame_ms: int, word: str | None
+) -> _Audio:
+    from earhook.testing.peer_setup import MediaChoice
+
+    if codec == "OPUS":
+        media, source, opus = MediaChoice(channels=tuple(range(channels))), None, _opus(word)
+    else:
+        media, opus = MediaChoice(codec, tuple(range(channels))), None
+        source = _source(word or "pattern")
+    return _Audio(media=media, frame_milliseconds=frame_ms, source=source, opus=opus)
+
+
+def _verification(address: str | None, token_file: Path | None, late: str) -> _Verification:
+    token = os.environ.get("EARHOOK_PCM_TOKEN")
+    return _Verification(
+        verify=address,
+        verify_token=read_secret_text("--verify-token", token, token_file),
+        late_seconds=_seconds("--late-after", late),
+    )
 
 
 def _thresholds(texts: list[str] | None) -> list[Threshold]:

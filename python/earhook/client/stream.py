@@ -27,6 +27,8 @@ ACK_SECONDS: Final = 1.0
 COMMAND_SECONDS: Final = 10.0
 ORPHAN_SECONDS: Final = 60.0
 """How long a gateway that dialled us may stay away before its calls are given up."""
+WORKER_LOST: Final = "worker_lost"
+"""Why a call was closed that nobody in the gateway knows any more."""
 ITEM_BYTES: Final = 256
 """What an item counts against `buffer_bytes` besides its samples."""
 PLAY_SAMPLES: Final = 64_000
@@ -65,7 +67,7 @@ class Stream:
         self._task: asyncio.Task[None] | None = None
         self._ready: asyncio.Future[None] | None = None
         self._ack_timer: asyncio.TimerHandle | None = None
-        self._pending: dict[int, tuple[Link, asyncio.Future[CommandResult]]] = {}
+        self._pending: dict[int, tuple[Link, Call, asyncio.Future[CommandResult]]] = {}
         self._last_command = 0
 
     async def __aenter__(self) -> Self:
@@ -223,8 +225,8 @@ class Stream:
         """Something has come (`LinkOwner`)."""
         if isinstance(item, CommandResult):
             pending = self._pending.get(item.id)
-            if pending is not None and not pending[1].done():
-                pending[1].set_result(item)
+            if pending is not None and not pending[2].done():
+                pending[2].set_result(item)
             return
         if isinstance(item, CallOpened) and link.conversation.memory is not None:
             progress = link.conversation.memory.calls[item.call.session_id.lower()]
@@ -241,7 +243,7 @@ class Stream:
     def unlinked(self, link: Link) -> None:
         """A connection is gone (`LinkOwner`)."""
         self._links.discard(link)
-        for owner, answer in self._pending.values():
+        for owner, _, answer in self._pending.values():
             if owner is link and not answer.done():
                 answer.set_exception(CommandRefused("the connection was lost before the answer"))
         memory = link.conversation.memory
@@ -261,16 +263,24 @@ class Stream:
     def _put(self, item: Item) -> None:
         if isinstance(item, CallClosed):
             self._open.pop(item.call, None)
+            if item.reason == WORKER_LOST:
+                self._fail_commands(item.call)
         kind = type(item)
         if kind is Block or (self.settings.gaps if kind is Gap else self.settings.events):
             self._queue.append(item)
             self._queued_bytes += _bytes_of(item)
 
+    def _fail_commands(self, call: Call) -> None:
+        """Whoever would have answered is gone."""
+        for _, asked_of, answer in self._pending.values():
+            if asked_of is call and not answer.done():
+                answer.set_exception(CommandRefused("the call was lost before the answer"))
+
     async def _command(self, call: Call, word: str, body: Mapping[str, Any]) -> None:
         link, number = self._way_to(call)
         self._last_command = identifier = self._last_command + 1
         answer: asyncio.Future[CommandResult] = asyncio.get_running_loop().create_future()
-        self._pending[identifier] = (link, answer)
+        self._pending[identifier] = (link, call, answer)
         link.conversation.command(number, identifier, word, body)
         link.flush()
         # The answer comes behind audio: a full queue must not keep us from reading it.

@@ -74,11 +74,14 @@ class Admissions:
                 admitted=False, retry_after_seconds=ELSEWHERE_RETRY_SECONDS, reason=str(stage)
             )
         with self._elsewhere.held():
+            # First take, then look: where the lock could not be had, two may refuse each other,
+            # but never let in one too many.
+            self._elsewhere.take(connections + 1)
             reason = self.reason(connections)
             if reason is None:
                 self._is_full = False
-                self._elsewhere.take(connections + 1)
                 return Admission(admitted=True)
+            self._elsewhere.take(connections)
             self._is_full = self._is_full or reason == FULL
             if self._has_lane(probing):
                 return Admission(admitted=True, probe_only=True)
@@ -109,7 +112,8 @@ class Admissions:
     def _has_lane(self, probing: int | None) -> bool:
         if probing is None or self._settings.probes != "answer":
             return False
-        if probing + self._elsewhere.probes >= self._settings.probe_sessions:
-            return False
         self._elsewhere.take_probe(probing + 1)
-        return True
+        if probing + self._elsewhere.probes < self._settings.probe_sessions:
+            return True
+        self._elsewhere.take_probe(probing)
+        return False

@@ -33,7 +33,7 @@ __all__ = ["Board", "Counts", "Row", "Seat"]
 LOCK_SECONDS: Final = 0.02
 """Whoever holds the lock longer has been stopped in that very moment, and must not stop us too."""
 LOCK_REST_SECONDS: Final = 1.0
-"""How long we then do without it: limits may be passed by one call of each worker."""
+"""How long we then do without it."""
 
 
 class Counts(NamedTuple):
@@ -153,7 +153,8 @@ class Board:
     def held(self) -> Iterator[None]:
         """Hold the board against every other process, to count and to take in one step.
 
-        Where a process was stopped while it held the lock, it is done without.
+        Where a process was stopped while it held the lock, it is done without. Whoever takes
+        first and then counts, and gives back what was too much, never passes a limit even so.
         """
         if not self._lock():
             yield

@@ -22,9 +22,11 @@ def allowed_cores() -> float:
     return max(cores, _LEAST_CORES)
 
 
-def worker_count(settings: WorkersSettings) -> int:
-    """How many workers there are to be; `auto` is one for each whole core."""
-    return max(1, int(allowed_cores())) if settings.count == "auto" else settings.count
+def worker_count(settings: WorkersSettings, cores: float | None = None) -> int:
+    """How many workers there are to be; `auto` is one for each whole core that we may use."""
+    if settings.count != "auto":
+        return settings.count
+    return max(1, int(allowed_cores() if cores is None else cores))
 
 
 _LEAST_CORES: Final = 0.01

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from earhook.ingest.call_tally import CallTally
     from earhook.ingest.calls import IngestCalls
     from earhook.ingest.delay import DelayGauge
+    from earhook.ingest.passing import PassingTally
     from earhook.ops.readings import Readings
 
     from .admission import Admissions

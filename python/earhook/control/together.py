@@ -143,14 +143,15 @@ class SharedCalls:
             own: What it has in this process.
             cap: What it may have in all of them together; None: no number was set.
         """
-        name = _name("media", key)
+        name, present = _name("media", key), self._present
         with self.held():
-            if cap is not None and own >= cap:
-                return False
-            present = self._present
             if present is not None:
                 self._take_named(name, own + 1, lambda: present.of_key(key))
-        return True
+            # Whether the lock was had or not: `Admissions.judge` says why in this order.
+            has_room = cap is None or own + self._seat.others_named(name) < cap
+            if not has_room and present is not None:
+                self._take_named(name, own, lambda: present.of_key(key))
+        return has_room
 
     def of_sender(self, whose: Party | KeyName) -> int:
         """What others have of a credential, or of a party, at the ingest."""

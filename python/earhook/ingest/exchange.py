@@ -54,6 +54,7 @@ class Exchange(Protocol):
             chunked, and nobody knows.
         certificate: What the client showed in TLS, if it showed anything; checked.
         is_gone: Whether the connection has ended, so that nobody will read the answer.
+        is_whole: Whether all of the body has come, so that `body` waits for nobody.
     """
 
     @property
@@ -66,6 +67,8 @@ class Exchange(Protocol):
     def certificate(self) -> PeerCertificate | None: ...  # noqa: D102
     @property
     def is_gone(self) -> bool: ...  # noqa: D102
+    @property
+    def is_whole(self) -> bool: ...  # noqa: D102
 
     def proven(self) -> None:
         """The request is authenticated: its connection no longer counts among strangers."""

@@ -126,7 +126,10 @@ class PassedServer:
         self._connections.discard(connection)
 
     def begin(self, connection: _PassedConnection, exchange: _PassedExchange) -> None:
-        """Answer a request."""
+        """Answer a request; none that comes when we stop, which is about a call that has ended."""
+        if self._server is None:
+            connection.finish(frame_of(Kind.NOT_HERE))
+            return
         task = asyncio.create_task(self._answer_one(connection, exchange))
         self._answering.add(task)
         task.add_done_callback(self._answering.discard)
@@ -243,7 +246,7 @@ class _PassedExchange:
         self._connection = connection
         self._pieces: deque[bytes] = deque()
         self._queued_bytes = 0
-        self._is_whole = False
+        self.is_whole = False
         self._is_wanted = False
         self._broken: BodyError | None = None
         self._arriving: asyncio.Future[None] | None = None
@@ -268,7 +271,7 @@ class _PassedExchange:
                 self._queued_bytes -= len(piece)
                 self._connection.set_reading(is_wanted=self._queued_bytes < QUEUED_BYTES)
                 yield piece
-            elif self._is_whole:
+            elif self.is_whole:
                 return
             elif self._broken is not None:
                 raise self._broken
@@ -292,7 +295,7 @@ class _PassedExchange:
                 self._queued_bytes += len(frame.payload)
                 self._connection.set_reading(is_wanted=self._queued_bytes < QUEUED_BYTES)
             case Kind.END:
-                self._is_whole = True
+                self.is_whole = True
             case Kind.CUT:
                 self._broken = BodyCut("the body was cut where it came in")
             case _:

@@ -135,7 +135,6 @@ class Passing:
             outcome = await passage.carry(sender)
         except Refusal:
             self.tally.lost += 1
-            _LOG.warning("ingest.owner_lost", generation=generation, address=exchange.address)
             raise
         finally:
             self._release(link, generation, is_reusable=passage.is_over)
@@ -189,7 +188,8 @@ class _Passage:
     """One request on its way over a link.
 
     Attributes:
-        is_over: Whether both sides have said all of it, so that the link is free.
+        is_over: Whether the owner has said its last word, so that the link is free: what was sent
+            behind that is passed over there.
     """
 
     def __init__(self, link: _Link, exchange: Exchange) -> None:
@@ -212,15 +212,29 @@ class _Passage:
         opening = PassedOpening(exchange.head, exchange.address, exchange.body_bytes, sender)
         link.send(opening_frame(opening))
         exchange.when_gone(self._tell_gone)
-        sending = asyncio.create_task(self._send_body())
         try:
-            outcome = await self._hear_outcome()
+            if not self._is_small:
+                return await self._send_and_hear()
+            await self._send_body()
+            return await self._hear_outcome()
         finally:
             exchange.when_gone(None)
+
+    @property
+    def _is_small(self) -> bool:
+        """Whether all of the body can be handed over at once, without waiting for anybody."""
+        exchange = self._exchange
+        size = exchange.body_bytes
+        return exchange.is_whole and size is not None and size <= KEPT_BYTES
+
+    async def _send_and_hear(self) -> Reply | Resumed:
+        """Hand over the body as it comes, for as long as nothing else has come of it."""
+        sending = asyncio.create_task(self._send_body())
+        try:
+            return await self._hear_outcome()
+        finally:
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
-        self.is_over = self._is_whole or self._broken is not None
-        return outcome
 
     async def _hear_outcome(self) -> Reply | Resumed:
         while True:
@@ -229,6 +243,7 @@ class _Passage:
                 await self._hearing
             frame = self._heard.popleft()
             kind = None if frame is None else frame.kind
+            self.is_over = kind in _LAST_WORDS
             if frame is not None and kind is Kind.ACKNOWLEDGED:
                 await self._exchange.acknowledge(read_reply(frame.payload))
                 continue
@@ -250,7 +265,7 @@ class _Passage:
     async def _send_body(self) -> None:
         link, exchange = self._link, self._exchange
         try:
-            if exchange.head.value("expect") is not None:
+            if not exchange.is_whole and exchange.head.value("expect") is not None:
                 await self._wanted  # what asks for the body, asks the sender to send it
             if exchange.body_bytes != 0:
                 async for piece in exchange.body():
@@ -325,6 +340,11 @@ class Resumed:
     def is_gone(self) -> bool:
         """Whether nobody waits any more."""
         return self._exchange.is_gone
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the rest of it waits for nobody."""
+        return self._exchange.is_whole
 
     def proven(self) -> None:
         """As the request itself."""
@@ -430,4 +450,5 @@ class _Link(asyncio.Protocol):
             self._transport.abort()
 
 
+_LAST_WORDS: Final = frozenset({Kind.REPLY, Kind.UNANSWERED, Kind.NOT_HERE})
 _LOG: Final = get_limited_logger(__name__)

@@ -29,6 +29,7 @@ from .credentials import Accepted
 from .reply import Reply
 
 __all__ = [
+    "CARRIED_HEADERS",
     "Frame",
     "FrameReader",
     "Kind",
@@ -109,7 +110,10 @@ class FrameReader:
             if end - start < length:
                 break
             at = start + length
-            frames.append(Frame(Kind(kind), pending[start:at]))
+            known = _KINDS.get(kind)
+            if known is None:
+                raise ValueError(f"a frame of kind {kind}")
+            frames.append(Frame(known, pending[start:at]))
         self._pending = pending[at:] if at else pending
         return frames
 
@@ -200,3 +204,4 @@ CARRIED_HEADERS: Final = (
 )
 """All that a request can say of its call, by lower-case name."""
 _HEAD: Final = struct.Struct("<BI")
+_KINDS: Final = {int(kind): kind for kind in Kind}

@@ -97,13 +97,21 @@ class CallShares:
             Refusal: It has as many calls as it may, or begins them too fast.
         """
         with _ALONE if self.others is None else self.others.held():
-            is_capped = cap is not None and self._counted(party[0]) >= cap
-            if is_capped or self._counted(party) >= settings.sender_share:
-                raise Refusal.retry(429, Word.NO_ROOM, FULL_RETRY_SECONDS, SENDER_CALLS)
-            self._require_rate(party, settings, now)
-            if self.others is not None:
-                for whose in (party, party[0]):
-                    self.others.take_of_sender(whose, self._live[whose] + 1)
+            # First take, then look: then never one too many is let in, lock or no lock.
+            self._tell_others(party, 1)
+            try:
+                is_capped = cap is not None and self._counted(party[0]) >= cap
+                if is_capped or self._counted(party) >= settings.sender_share:
+                    raise Refusal.retry(429, Word.NO_ROOM, FULL_RETRY_SECONDS, SENDER_CALLS)
+                self._require_rate(party, settings, now)
+            except Refusal:
+                self._tell_others(party, 0)
+                raise
+
+    def _tell_others(self, party: Party, more: int) -> None:
+        if self.others is not None:
+            for whose in (party, party[0]):
+                self.others.take_of_sender(whose, self._live[whose] + more)
 
     def _counted(self, whose: Party | KeyName) -> int:
         """In all processes together."""

@@ -39,7 +39,7 @@ READY_SECONDS: Final = 30.0
 LEAD_SECONDS: Final = 0.2
 """From when all are ready until the first call is due."""
 LOOK_SECONDS: Final = 1.0
-COLLECT_AFTER: Final = (50_000, 1_000_000, 1_000_000)
+COLLECT_AFTER: Final = (5_000, 1_000_000, 1_000_000)
 """Only what is young is collected by itself. The rest, a million objects with thousands of calls,
 would stop us for a tenth of a second each time: the generator does that once in many minutes."""
 _CLOCK: Final = SystemClock()

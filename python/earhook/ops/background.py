@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, Final
@@ -75,6 +76,17 @@ class BackgroundStream:
             self._changed.notify_all()
         return done
 
+    def _next_lines(self) -> str:
+        """Lines that the kernel takes in one piece (pipe(7)): others may write there, too."""
+        lines: list[str] = []
+        taken_bytes = 0
+        while self._waiting:
+            taken_bytes += len(self._waiting[0].encode(errors="replace"))
+            if lines and taken_bytes > select.PIPE_BUF:
+                break
+            lines.append(self._waiting.popleft())
+        return "".join(lines)
+
     def _pass_on(self) -> None:
         while True:
             with self._changed:
@@ -83,8 +95,7 @@ class BackgroundStream:
                 self._changed.wait_for(lambda: self._waiting or self._ended)
                 if not self._waiting:
                     return
-                text = "".join(self._waiting)
-                self._waiting.clear()
+                text = self._next_lines()
                 self._writing = True
             try:
                 self._target.write(text)

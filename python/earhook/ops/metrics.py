@@ -185,8 +185,8 @@ _WORKERS: Final = (
         "earhook_workers",
         "gauge",
         ("state",),
-        "Worker processes, by what they do. With one process there are none, and none of the "
-        "`earhook_worker*` figures.",
+        "Worker processes, by what they do. Where there is one process only, none of the figures "
+        "of workers is exported.",
         together="sum",
     ),
     Metric(
@@ -220,14 +220,14 @@ _WORKERS: Final = (
         "earhook_worker_resident_memory_bytes",
         "gauge",
         ("slot",),
-        "Resident memory of one worker.",
+        "Resident memory of one worker, and of the `relay` that consumers are connected to.",
         together="sum",
     ),
     Metric(
         "earhook_worker_cpu_seconds_total",
         "counter",
         ("slot",),
-        "CPU time that the workers of a slot took.",
+        "CPU time that the workers of a slot took, and the `relay`.",
     ),
 )
 

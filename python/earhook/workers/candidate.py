@@ -11,6 +11,7 @@ import contextlib
 import os
 import socket
 import sys
+from collections.abc import Sequence
 from typing import Any, Final
 
 import orjson
@@ -21,7 +22,9 @@ from earhook.clock import SystemClock
 from earhook.config.rules import require_servable
 from earhook.config.schema import Configuration
 from earhook.errors import ConfigurationError, ConfigurationFault
+from earhook.sinks.pcm_stream.listening import listen_on
 
+from .relay.terms import relayed_sinks
 from .sockets import places_of
 from .succession import CANDIDATE
 from .takeover import TAKEOVER_VERSION
@@ -31,12 +34,11 @@ __all__ = ["ask_candidate", "prove"]
 CANDIDATE_SECONDS: Final = 60.0
 
 
-async def ask_candidate(configuration: Configuration, slots: int) -> tuple[str, list[str]]:
+async def ask_candidate(configuration: Configuration) -> tuple[str, list[str]]:
     """Run a candidate.
 
     Args:
         configuration: What serves now: what cannot change without a restart must be the same.
-        slots: The same of the number of workers.
 
     Returns:
         The version of the new program, and every fault that keeps it from taking over.
@@ -47,7 +49,7 @@ async def ask_candidate(configuration: Configuration, slots: int) -> tuple[str, 
             "descriptor": theirs.fileno(),
             "takeover_version": TAKEOVER_VERSION,
             "places": _places(configuration),
-            "slots": slots,
+            "streams": _streams(configuration),
         }
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -94,6 +96,7 @@ def _faults_of(configuration: Configuration, asked: dict[str, Any]) -> list[Conf
     try:
         require_servable(configuration)
         read_files(configuration, SystemClock())
+        asyncio.run(_try_streams(configuration, asked["streams"]))
     except ConfigurationError as error:
         faults.extend(error.faults)
     places = _places(configuration)
@@ -103,6 +106,27 @@ def _faults_of(configuration: Configuration, asked: dict[str, Any]) -> list[Conf
             remedy = "take that back, or restart the service"
             faults.append(ConfigurationFault(door, what, remedy))
     return faults
+
+
+async def _try_streams(configuration: Configuration, known: Sequence[str]) -> None:
+    """Listen for consumers where nobody does yet, and cease to.
+
+    Raises:
+        ConfigurationError: With all that cannot be had.
+    """
+    faults: list[ConfigurationFault] = []
+    for sink in relayed_sinks(configuration.sinks):
+        if f"{sink.name} {sink.listen}" not in known:
+            try:
+                (await listen_on(sink)).close()
+            except ConfigurationError as error:
+                faults.extend(error.faults)
+    if faults:
+        raise ConfigurationError(faults)
+
+
+def _streams(configuration: Configuration) -> list[str]:
+    return [f"{sink.name} {sink.listen}" for sink in relayed_sinks(configuration.sinks)]
 
 
 def _places(configuration: Configuration) -> dict[str, list[object]]:

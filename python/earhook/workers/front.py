@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from earhook.control.admin import AdminServer, Check
 from earhook.control.credentials import read_token
@@ -26,9 +26,25 @@ if TYPE_CHECKING:
     from .link import WorkerLink
     from .reports import Reports
 
-__all__ = ["Front"]
+__all__ = ["Behind", "Front"]
 
 _LOG: Final = get_logger(__name__)
+
+
+class Behind(NamedTuple):
+    """What a front stands before.
+
+    Attributes:
+        workers: Everybody whose process runs, the oldest first.
+        slots: How many are to serve.
+        replace: Has a worker replaced.
+        relay: The channel to the relay; None while there is none.
+    """
+
+    workers: Callable[[], Sequence[WorkerLink]]
+    slots: int
+    replace: Callable[[WorkerLink], None]
+    relay: Callable[[], Channel | None]
 
 
 class Front:
@@ -37,9 +53,7 @@ class Front:
     Args:
         configuration: What to run.
         reread: Reads the configuration again.
-        workers: Everybody whose process runs, the oldest first.
-        slots: How many are to serve.
-        replace: Has a worker replaced.
+        behind: What it stands before.
         reports: What the parent counts.
 
     Attributes:
@@ -52,30 +66,27 @@ class Front:
         self,
         configuration: Configuration,
         reread: Callable[[], Configuration],
-        workers: Callable[[], Sequence[WorkerLink]],
-        slots: int,
-        replace: Callable[[WorkerLink], None],
+        behind: Behind,
         reports: Reports,
     ) -> None:
-        self._slots = slots
+        self._slots = behind.slots
         self._reports = reports
         self._directory: Path | None = None
         self.stage = Stage.STARTING
-        self.relay: Channel | None = None
         self.sum = Sum(
-            workers,
-            slots=slots,
+            behind.workers,
+            slots=behind.slots,
             own=self._read,
             own_checks=lambda: [
                 Check("stage", self.stage is Stage.SERVING, str(self.stage)),
                 self.reloading.check(),
             ],
-            relay=lambda: self.relay,
+            relay=behind.relay,
         )
         self._admin = AdminServer(configuration.admin, read_token(configuration.admin), self.sum)
         self.reloading = Reloading(
             configuration,
-            Around(reread, workers, self._for_worker, self._admin.prepare, replace),
+            Around(reread, behind.workers, self._for_worker, self._admin.prepare, behind.replace),
         )
         self._reloads: set[asyncio.Task[bool]] = set()
 

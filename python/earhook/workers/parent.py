@@ -26,10 +26,11 @@ from earhook.ops.logging import get_logger
 from .candidate import ask_candidate
 from .channel import Channel, socket_pair
 from .crew import Action, Crew, Do, Standing
-from .front import Front
+from .front import Behind, Front
 from .link import WorkerLink
+from .relay.keeper import RelayKeeper
 from .reports import Reports
-from .shared import Tables, private_files, serve_message
+from .shared import Tables, private_files, relayed_paths, serve_message
 from .sockets import SlotSockets, close_slot, listen_for_slots
 from .spawn import Process, spawn_module
 from .takeover import Estate, SittingWorker, execute_again
@@ -71,11 +72,17 @@ class Parent:
         self._front = Front(
             configuration,
             reread,
-            lambda: list(self._links.values()),
-            slots,
-            self._replace,
+            Behind(
+                lambda: list(self._links.values()),
+                slots,
+                self._replace,
+                lambda: self._relay.channel,
+            ),
             self._reports,
         )
+        self._relay = RelayKeeper(configuration, None if estate is None else estate.relay)
+        self._is_relay_up = False
+        self._second_request = asyncio.Event()
         self._sockets: list[SlotSockets] = []
         self._tables: Tables | None = None
         self._directory: Path | None = None
@@ -83,6 +90,7 @@ class Parent:
         self._changed = asyncio.Event()
         self._faults: list[ConfigurationFault] = []
         self._is_renewing = False
+        self._is_interrupted = False
         self._look_seconds = min(_LOOK_SECONDS, configuration.workers.silent_seconds / 5)
 
     async def run(self) -> None:
@@ -94,6 +102,7 @@ class Parent:
         try:
             await (self._open() if self._estate is None else self._go_on(self._estate))
             self._crew.start(self._now())
+            self._begin(self._start_relay())
             await self._conduct()
         finally:
             await self._close()
@@ -105,11 +114,13 @@ class Parent:
         if happened not in (Input.STOP, Input.INTERRUPT):
             return
         if not self._crew.is_stopping:
+            self._is_interrupted = happened is Input.INTERRUPT
             self._crew.stop(self._now())
             self._front.enter(Stage.DRAINING)
         else:
             self._crew.end(self._now())
             self._front.enter(Stage.ENDING)
+            self._second_request.set()
         self._changed.set()
 
     def reload(self) -> None:
@@ -134,12 +145,31 @@ class Parent:
         except ConfigurationError as error:
             faults.extend(error.faults)
         try:
+            await self._relay.open()
+        except ConfigurationError as error:
+            faults.extend(error.faults)
+        try:
             await self._front.open(self._directory)
         except ConfigurationError as error:
             faults.extend(error.faults)
         if faults:
             raise ConfigurationError(faults)
         self._tables = Tables.create(self._configuration)
+
+    async def _start_relay(self) -> None:
+        """Beside the workers; the gateway has started when all of them have."""
+        try:
+            await self._relay.start()
+        except ConfigurationError as error:
+            if self._front.stage is Stage.STARTING:
+                self._faults.extend(error.faults)
+                self._crew.end(self._now())
+            else:
+                _LOG.error("relay.not_started", faults=[str(fault) for fault in error.faults])
+        else:
+            self._is_relay_up = True
+            self._look_if_complete()
+        self._changed.set()
 
     async def _conduct(self) -> None:
         """Do what the crew says until nobody is left."""
@@ -177,10 +207,24 @@ class Parent:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for sockets in self._sockets:
             close_slot(sockets)
+        await self._stop_relay()
         await self._front.close()
         if self._directory is not None:
             shutil.rmtree(self._directory, ignore_errors=True)
         self._front.enter(Stage.STOPPED)
+
+    async def _stop_relay(self) -> None:
+        """Once no worker is left: consumers get what it has, unless somebody is in a hurry."""
+        is_orderly = self._front.stage is Stage.DRAINING
+        stopping = asyncio.ensure_future(
+            self._relay.stop(self._configuration.drain.flush_seconds if is_orderly else 0.0)
+        )
+        hurry = asyncio.ensure_future(self._second_request.wait())
+        await asyncio.wait((stopping, hurry), return_when=asyncio.FIRST_COMPLETED)
+        hurry.cancel()
+        # Left alone, it ends by itself.
+        await asyncio.wait((stopping,), timeout=_RELAY_END_SECONDS)
+        stopping.cancel()
 
     # What the crew says.
 
@@ -197,8 +241,9 @@ class Parent:
             case Do.ASSIGN:
                 self._begin(self._assign(generation))
             case Do.STEP_ASIDE | Do.STOP | Do.END if link is not None:
+                body = {"interrupted": self._is_interrupted}
                 with contextlib.suppress(ChannelError):
-                    link.channel.tell(action.do.value.replace("-", "_"))
+                    link.channel.tell(action.do.value.replace("-", "_"), body)
                 if action.do is Do.END and not link.serves:
                     link.process.send(signal.SIGTERM)  # it may be too young to listen
             case Do.KILL if link is not None:
@@ -252,13 +297,16 @@ class Parent:
             self._crew.failed(generation, self._now())  # its end, if that is why, is told as well
         else:
             link.serves = True
+            paths = relayed_paths(self._configuration, generation, directory)
+            self._relay.worker_serves(generation, paths)
             self._crew.serving(generation, self._now())
             self._look_if_complete()
             await self._front.reloading.joined(link)
         self._changed.set()
 
     def _look_if_complete(self) -> None:
-        if self._front.stage is not Stage.STARTING or not self._crew.is_complete:
+        is_up = self._crew.is_complete and self._is_relay_up
+        if self._front.stage is not Stage.STARTING or not is_up:
             return
         ports = {
             f"{door}_port": sockets[0].getsockname()[1]
@@ -298,6 +346,7 @@ class Parent:
         assert self._directory is not None, "as above"
         row = self._tables.board.leave(generation)
         self._tables.claims.clear(generation)
+        self._relay.worker_gone(generation)
         for file in private_files(generation, self._directory):
             file.unlink(missing_ok=True)
         self._crew.gone(generation, self._now(), orderly=code in _ORDERLY)
@@ -324,7 +373,7 @@ class Parent:
     async def _renew(self) -> None:
         """Let a candidate prove that it would do, then become it."""
         try:
-            version, faults = await ask_candidate(self._configuration, self._slots)
+            version, faults = await ask_candidate(self._configuration)
             if faults:
                 in_service = "what was there before"
                 _LOG.error("rolling.refused", faults=faults, in_service=in_service)
@@ -354,12 +403,13 @@ class Parent:
             admin=self._front.descriptors(),
             next_generation=self._crew.next_generation,
             workers=[self._frozen(link) for link in self._links.values()],
-            relay=None,
+            relay=self._relay.estate(),
             counted=counted,
         )
         try:
             execute_again(estate)
         finally:
+            self._relay.keep_on()
             for link in self._links.values():
                 link.channel.start()
 
@@ -380,6 +430,7 @@ class Parent:
         self._sockets = estate.slot_sockets()
         self._tables = estate.shared_tables()
         self._front.restore(estate.counted)
+        await self._relay.open()
         await self._front.open(self._directory, estate.admin_sockets())
         for worker in estate.workers:
             link = self._meet(worker.generation, worker.pid, Channel.thaw(worker.channel))
@@ -418,4 +469,5 @@ _WORKER_MODULE: Final = "earhook.workers.worker"
 _ORDERLY: Final = (0, -signal.SIGTERM)
 _LOOK_SECONDS: Final = 1.0
 _SERVE_SECONDS: Final = 60.0
+_RELAY_END_SECONDS: Final = 0.5
 _LONGEST_PARENT: Final = 60

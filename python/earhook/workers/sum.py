@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["Sum"]
 
 ANSWER_SECONDS: Final = 1.0
+CHECK_SECONDS: Final = 0.5
+"""Whoever asks for readiness often waits for a second only: one silent worker must not cost it."""
 REFRESH_SECONDS: Final = 10.0
 """What a worker counted that is killed is known up to so long before, if nobody scrapes."""
 
@@ -103,7 +105,10 @@ class Sum:
 
     async def checks(self) -> list[Check]:
         """Ready while at least one worker is; every other check passes if it does in one."""
-        heard, relayed = await asyncio.gather(self._ask("checks"), self._ask_relay("sinks"))
+        heard, relayed = await asyncio.gather(
+            self._ask("checks", seconds=CHECK_SECONDS),
+            self._ask_relay("sinks", CHECK_SECONDS),
+        )
         of_slot: dict[int, list[Check]] = {}
         for worker, rows in heard.answers:
             # The newest of a slot is last: it has its sockets.
@@ -178,11 +183,11 @@ class Sum:
         self._unheard = len(heard.unheard)
         self._totals.keep_only(living | ({relay} if relay is not None else set()) | {_OWN})
 
-    async def _ask(self, kind: str, body: object = None) -> _Heard:
+    async def _ask(self, kind: str, body: object = None, seconds: float | None = None) -> _Heard:
         """Ask every worker that serves, all at once."""
         serving = [worker for worker in self._workers() if worker.serves]
         answers = await asyncio.gather(
-            *(self._ask_one(worker.channel, kind, body) for worker in serving)
+            *(self._ask_one(worker.channel, kind, body, seconds) for worker in serving)
         )
         heard = _Heard([], [])
         for worker, answer in zip(serving, answers, strict=True):
@@ -192,13 +197,15 @@ class Sum:
                 heard.unheard.append(worker.slot)
         return heard
 
-    async def _ask_relay(self, kind: str) -> Any:  # noqa: ANN401 - whatever JSON says
+    async def _ask_relay(self, kind: str, seconds: float | None = None) -> Any:  # noqa: ANN401
         relay = self._relay()
-        return None if relay is None else await self._ask_one(relay, kind)
+        return None if relay is None else await self._ask_one(relay, kind, None, seconds)
 
-    async def _ask_one(self, channel: Channel, kind: str, body: object = None) -> Any:  # noqa: ANN401
+    async def _ask_one(
+        self, channel: Channel, kind: str, body: object, seconds: float | None
+    ) -> Any:  # noqa: ANN401 - whatever JSON says
         with contextlib.suppress(ChannelError):
-            return (await channel.ask(kind, body, seconds=ANSWER_SECONDS)).body
+            return (await channel.ask(kind, body, seconds=seconds or ANSWER_SECONDS)).body
         return None
 
     def _take_last(self, worker: WorkerLink, message: Message) -> None:

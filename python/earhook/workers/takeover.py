@@ -69,7 +69,7 @@ class Estate:
         admin: What the admin port listens on.
         next_generation: The number of the next worker.
         workers: Everybody whose process runs.
-        relay: What the relay's keeper wants to know again; None: there is no relay.
+        relay: What the keeper of the relay wants to know again.
         counted: What the parent's front has counted.
     """
 
@@ -79,7 +79,7 @@ class Estate:
     admin: list[int]
     next_generation: int
     workers: list[SittingWorker]
-    relay: dict[str, Any] | None
+    relay: dict[str, Any]
     counted: dict[str, Any]
 
     def slot_sockets(self) -> list[SlotSockets]:
@@ -101,7 +101,7 @@ class Estate:
     def descriptors(self) -> list[int]:
         """All that have to stay open."""
         doors = [found for slot in self.sockets for found in slot.values()]
-        relay = [] if self.relay is None else self.relay["descriptors"]
+        relay = self.relay["descriptors"]
         channels = [worker.channel["descriptor"] for worker in self.workers]
         return [
             *(one for found in doors for one in found),

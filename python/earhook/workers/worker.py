@@ -72,7 +72,7 @@ class _Worker:
         channel.on("serve", self._serve)
         channel.on("ping", lambda _: channel.tell("pong"))
         channel.on("step_aside", lambda _: self._step_aside())
-        channel.on("stop", lambda _: self._stop())
+        channel.on("stop", lambda message: self._stop(_input_of(message.body)))
         channel.on("end", lambda _: self._end())
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._stop)
@@ -116,13 +116,13 @@ class _Worker:
             self._gateway.step_aside()
         self._done.set()
 
-    def _stop(self) -> None:
+    def _stop(self, happened: Input = Input.STOP) -> None:
         """Drain. However often it is said, it is never a second request to stop."""
         if self._is_told:
             return
         self._is_told = True
         if self._gateway is not None:
-            self._gateway.receive(Input.STOP)
+            self._gateway.receive(happened)
         self._done.set()
 
     def _end(self) -> None:
@@ -141,6 +141,10 @@ class _Worker:
         if self._directory is not None:
             with contextlib.suppress(OSError):
                 os.rmdir(self._directory)  # noqa: PTH106 - and nothing that is in it
+
+
+def _input_of(body: dict[str, bool]) -> Input:
+    return Input.INTERRUPT if body["interrupted"] else Input.STOP
 
 
 _LAST_WORDS_SECONDS: Final = 0.2

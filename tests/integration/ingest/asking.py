@@ -50,6 +50,7 @@ class AskedExchange:
         self.body_bytes = None if body is None else len(body)
         self.is_proven = False
         self.is_gone = False
+        self.is_whole = body is not None
         self.held_back_seconds = 0.0
         self.is_read = False
         self.early: Reply | None = None

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from earhook.clock import SystemClock
+from earhook.edge.request import RequestHead, parse_head
 from earhook.errors import ConfigurationError
 from earhook.hub.claims import posted_name
 from earhook.ids import ConversationId, CorrelationId, KeyName, OrganizationId, SessionId
@@ -24,7 +25,7 @@ from earhook.ingest.call import IngestCall
 from earhook.ingest.credentials import Accepted
 from earhook.ingest.exchange import Exchange
 from earhook.ingest.passed import PassedServer, passed_path
-from earhook.ingest.passing_frames import Kind, frame_of
+from earhook.ingest.passing_frames import Kind, PassedOpening, frame_of, opening_frame
 from earhook.ingest.reply import Reply
 from earhook.ingest.tally import IngestTally
 from earhook.media.format import MediaFormat
@@ -360,6 +361,40 @@ def test_a_worker_that_passes_on_and_dies_cuts_what_it_passed_on(
     run(story())
 
 
+def test_an_owner_that_stops_answers_what_it_has_begun_and_nothing_else(
+    run: Any, until: Any, tmp_path: Path
+) -> None:
+    async def story() -> None:
+        async with town(tmp_path) as place:
+            await place.ask(0, numbered(0), codes(0))
+            owner = place.workers[0]
+            path = str(passed_path(tmp_path, 1))
+            reader, writer = await asyncio.open_unix_connection(path)
+            async with request(place.workers[1]) as raw:
+                raw.head(numbered(1), 160)
+                await until(lambda: owned(place).turns.present == 1)
+                owner.house.calls.disconnect()
+                stopping = asyncio.create_task(owner.passed.stop(5.0))
+                await until(lambda: not Path(path).exists())
+                head = parse_head(b"POST / HTTP/1.1\r\nHost: a", 8)
+                assert isinstance(head, RequestHead)
+                sender = Accepted(KeyName("sender"), b"Bearer good")
+                writer.write(opening_frame(PassedOpening(head, "192.0.2.1", 0, sender)))
+                assert await reader.readexactly(5) == frame_of(Kind.NOT_HERE)
+                raw.send(codes(1))
+                response = await raw.peer.response()
+                assert (response.status, b"ended" in response.body) == (410, True)
+                await stopping
+            assert await reader.read() == b""
+            writer.close()
+            # It is remembered there until that process ends.
+            assert (await place.ask(1, numbered(1), codes(1))).status == 503
+            place.ledger.owners.clear()
+            assert (await place.ask(1, numbered(1), codes(1))).status == 200
+
+    run(story())
+
+
 # Limits.
 
 
@@ -375,6 +410,22 @@ def test_who_waits_for_it_is_told_to_go_on_by_the_owner_only(run: Any, tmp_path:
                 assert (await raw.peer.response()).status == 200
                 raw.head(numbered(2) | expects | {"authorization": "Bearer other"}, 100_000)
                 assert (await raw.peer.response()).status == 403
+
+    run(story())
+
+
+def test_a_refusal_before_the_end_of_the_body_leaves_the_way_free(run: Any, tmp_path: Path) -> None:
+    async def story() -> None:
+        async with town(tmp_path) as place:
+            await place.ask(0, numbered(0), codes(0))
+            for number in (1, 2, 3):
+                async with request(place.workers[1]) as raw:
+                    raw.head(numbered(number) | {"authorization": "Bearer other"}, 50_000)
+                    raw.send(codes(number, 10_000))
+                    assert (await raw.peer.response()).status == 403
+                assert (await place.ask(1, numbered(number), codes(number))).status == 200
+            assert place.heard() == [b"".join(lane(codes(number)) for number in range(4))]
+            assert len(place.workers[0].passed._connections) == 1
 
     run(story())
 
@@ -419,6 +470,7 @@ def test_a_stream_of_somebody_too_fast_is_held_back_and_no_pause_of_ours(
 
                 feeding = asyncio.create_task(feed())
                 await until(lambda: place.workers[1].server.snapshot().read_pauses > 0)
+                await until(lambda: owned(place).heard_samples > 14 * 8000)
                 assert owned(place).heard_samples < 160 + 40 * 16_000
                 snapshot = place.workers[1].server.snapshot()
                 assert snapshot.read_pause_max_seconds < 0.5

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from typing import Any
 from earhook.testing.peer import CallPeer, CallPlan
 from integration.test_serve import Served, served
 
+START_SECONDS = 60.0
+"""Five processes start, maybe on a machine that does a lot besides."""
 WORKER = "earhook.workers.worker"
 
 
@@ -45,6 +48,24 @@ class Crowd:
         """The process that serves at a slot: of the last line that says so."""
         return int(self.lines("worker.serving", worker=slot)[-1]["pid"])
 
+    async def line(self, event: str, seconds: float = START_SECONDS, **keys: object) -> Any:
+        """The first line of that event with those keys, when it has come."""
+        return await self.gateway.line(event, seconds, **keys)
+
+    async def comes(self, condition: Callable[[], object], seconds: float = START_SECONDS) -> None:
+        """Wait until a line makes a condition true."""
+        async with asyncio.timeout(seconds):
+            while not condition():
+                await self.gateway.grown()
+
+    def signal(self, number: int) -> None:
+        """To the parent alone."""
+        self.gateway.process.send_signal(number)
+
+    async def ended(self, seconds: float = START_SECONDS) -> int:
+        """The exit code, when every process that has our standard error has ended."""
+        return await self.gateway.exit_code(seconds)
+
     async def call(self, plan: CallPlan) -> CallPeer:
         """A call that is open."""
         peer = await CallPeer.connect(self.url, plan)
@@ -60,10 +81,7 @@ async def crowd(directory: Path, extra: str = "", **environment: str) -> AsyncIt
     seen: set[int] = set()
     async with served(directory, extra, **environment) as gateway:
         try:
-            yield Crowd(gateway, await gateway.line("gateway.started"))
-        except BaseException:
-            print(gateway.text)
-            raise
+            yield Crowd(gateway, await gateway.line("gateway.started", START_SECONDS))
         finally:
             seen.update(children_of(gateway.process.pid))
             seen.update(line["pid"] for line in gateway.lines if "pid" in line)

@@ -192,3 +192,29 @@ def test_a_reload_is_one_for_both_and_for_those_that_come(run: Any, tmp_path: Pa
             assert await both.dial_until_full() == 1
 
     run(story())
+
+
+def test_a_rolling_restart_forgets_nothing_that_was_counted(run: Any, tmp_path: Path) -> None:
+    async def story() -> None:
+        async with pair(tmp_path, **SIX) as both:
+            assert await both.dial_until_full() == 6
+            before = await both.figures()
+            both.gateway.process.send_signal(signal.SIGUSR2)
+            await both.gateway.line("rolling.done", 30.0)
+            after = await both.figures()
+            for name, value in counters(before).items():
+                assert after[name] >= value, name
+            assert after["earhook_calls"] == 6
+            # Those that drain count as well: no new call comes in.
+            assert await both.dial_until_full(most=8) == 0
+            assert after['earhook_worker_restarts_total{reason="rolling"}'] == 2
+            for peer in both.calls:
+                peer.close()
+            for peer in both.calls:
+                await peer.finished()
+            assert await both.dial_until_full(most=12) == 6
+            figures = await both.figures()
+            assert figures["earhook_calls_opened_total"] == 12
+            assert figures['earhook_calls_closed_total{reason="completed"}'] == 6
+
+    run(story())

@@ -10,11 +10,13 @@ from pathlib import Path
 
 from earhook.clock import Clock
 from earhook.config.schema import Configuration
+from earhook.control.cores import allowed_cores, worker_count
 from earhook.control.pressure_watch import memory_limit_bytes
+from earhook.control.settings import WorkersSettings
 
 from .finding import Finding, doubtful, fine, wrong
 
-__all__ = ["check_machine", "most_calls", "needed_descriptors"]
+__all__ = ["check_machine", "check_workers", "most_calls", "needed_descriptors"]
 
 SPARE_DESCRIPTORS = 256
 """Sinks' files and sockets, the admin port, the interpreter itself."""
@@ -34,6 +36,7 @@ def check_machine(configuration: Configuration, clock: Clock) -> Iterator[Findin
     yield from _check_memory(configuration)
     yield from _check_backlog(configuration.limits.connections.backlog)
     yield _check_clock(clock, configuration.signature.skew_seconds)
+    yield from check_workers(configuration.workers, allowed_cores(), memory_limit_bytes() >> 20)
 
 
 def most_calls(configuration: Configuration) -> int:
@@ -55,6 +58,29 @@ def needed_descriptors(configuration: Configuration) -> int:
     taken = configuration.media.max_calls + sending + files + strangers + SPARE_DESCRIPTORS
     shedding = configuration.shedding
     return math.ceil(taken * 100 / shedding.open_files_percent) if shedding.enabled else taken
+
+
+def check_workers(settings: WorkersSettings, cores: float, memory_mib: int) -> Iterator[Finding]:
+    """Whether so many processes are of use here.
+
+    Args:
+        settings: What is asked for.
+        cores: How many this user may use.
+        memory_mib: The same of memory.
+    """
+    count = worker_count(settings, cores)
+    if count > max(1, math.ceil(cores)):
+        what = f"{count} workers share {cores:g} cores"
+        yield doubtful("workers.count", what, 'set count = "auto", or give it more cores')
+    else:
+        yield fine("workers.count", f"{count} of {cores:g} cores")
+    most_mib = settings.recycle_memory_mib
+    if most_mib is not None and most_mib * count > memory_mib:
+        yield doubtful(
+            "workers.recycle_memory_mib",
+            f"{count} workers may have {most_mib * count} MiB, there are {memory_mib}",
+            f"set it below {memory_mib // count}, or nobody is replaced before memory is short",
+        )
 
 
 def _recording_sinks(configuration: Configuration) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -86,12 +87,11 @@ class RecordingDirectory:
         Raises:
             OSError: They cannot.
         """
-        name = f".earhook-probe-{os.getpid()}-{id(self):x}"
+        # Of no other process, not even of one with our number in another container.
+        name = f".earhook-probe-{secrets.token_hex(8)}"
         with self._root_lock:
             root = os.dup(self._held())
         try:
-            with suppress(FileNotFoundError):
-                os.unlink(name, dir_fd=root)
             file = self._disk.create(root, name)
             try:
                 write_all(self._disk, file, bytes(PROBE_BYTES))

@@ -266,20 +266,32 @@ class CallRecording:
 
     def _create(self, folder: int) -> tuple[str, int]:
         """Create the next file, under a name that no file of another call begins with."""
-        if not self.stem:
-            self.stem = self._free_stem(folder)
-        name = part_name(self.stem, len(self._parts) + 1)
-        return name, self._shelf.disk.create(folder, name + PART_SUFFIX)
-
-    def _free_stem(self, folder: int) -> str:
-        stem = ""
+        if self.stem:
+            name = part_name(self.stem, len(self._parts) + 1)
+            return name, self._shelf.disk.create(folder, name + PART_SUFFIX)
         for attempt in range(1, MAX_ATTEMPTS + 1):
             stem = stem_of(self._facts, attempt)
-            first = part_name(stem, 1)
-            names = (first, first + PART_SUFFIX, stem + SIDECAR_SUFFIX)
-            if not any(exists(folder, name) for name in names):
-                break
-        return stem
+            name = part_name(stem, 1)
+            if _is_taken(folder, stem):
+                continue
+            try:
+                file = self._shelf.disk.create(folder, name + PART_SUFFIX)
+            except FileExistsError:
+                # Another process was quicker, just now.
+                continue
+            if exists(folder, name) or exists(folder, stem + SIDECAR_SUFFIX):
+                # It was so quick that it has finished its file in between.
+                os.close(file)
+                os.unlink(name + PART_SUFFIX, dir_fd=folder)
+                continue
+            self.stem = stem
+            return name, file
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+
+    def _free_stem(self, folder: int) -> str:
+        stems = (stem_of(self._facts, attempt) for attempt in range(1, MAX_ATTEMPTS + 1))
+        free = (stem for stem in stems if not _is_taken(folder, stem))
+        return next(free, stem_of(self._facts, MAX_ATTEMPTS))
 
     def _seal(self) -> None:
         """Write nothing more to the file that is open; somebody else gives it its name."""
@@ -336,6 +348,13 @@ class CallRecording:
         except RuntimeError:
             # The loop's thread was just adding to it; the next sidecar has it.
             return []
+
+
+def _is_taken(folder: int, stem: str) -> bool:
+    """Whether another call's files begin so."""
+    first = part_name(stem, 1)
+    names = (first, first + PART_SUFFIX, stem + SIDECAR_SUFFIX)
+    return any(exists(folder, name) for name in names)
 
 
 def _silence_seconds(settings: RecordingSettings) -> float:

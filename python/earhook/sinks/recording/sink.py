@@ -10,7 +10,7 @@ from itertools import count
 from typing import Final
 
 from earhook.clock import Clock, SystemClock
-from earhook.errors import ConfigurationError, ConfigurationFault, CoreFault
+from earhook.errors import ConfigurationError, ConfigurationFault
 from earhook.media.feed import Feed
 from earhook.sinks.base import CallEvent, LiveCall, SinkBooks, SinkSnapshot
 
@@ -20,7 +20,7 @@ from .finisher import Finisher
 from .health import Health, describe
 from .recording import CallRecording, Shelf
 from .settings import RecordingSettings
-from .writer import Begun, Cancelled, Ended, Writer
+from .writer import Begun, Ended, Writer
 
 __all__ = ["RecordingSink"]
 
@@ -105,16 +105,10 @@ class RecordingSink:
             return
         number = next(self._numbers)
         track = _Track(number, CallRecording(self._shelf, call))
-        # The writer must know the call before it can drain any of its audio.
-        self._writer.tell(Begun(number, track.recording))
-        try:
-            self._feed.attach(number, call.pipeline, channels=track.recording.channels)
-        except (CoreFault, ValueError):
-            self._writer.tell(Cancelled(number))
-            return
         self._live[call] = track
         self._by_number[number] = call
         self._calls += 1
+        self._writer.tell(Begun(number, track.recording, call.pipeline))
 
     def publish(self, call: LiveCall, event: CallEvent) -> None:
         """Take note of audio that is not what it should be; a recording holds no other events."""
@@ -156,8 +150,8 @@ class RecordingSink:
         """How recording goes, and the books of all calls so far."""
         books = SinkBooks()
         books.merge(self._settled)
-        for track in self._live.values():
-            books.merge(self._books(track))
+        for call, track in self._live.items():
+            books.merge(self._books(call, track))
         detail = self._health.detail or self._hang()
         finisher = self._finisher
         return SinkSnapshot(
@@ -201,12 +195,22 @@ class RecordingSink:
         if call is None:
             return
         recording = self._live.pop(call).recording
-        books = recording.books(lambda: self._feed.detach(number))
+        try:
+            books = recording.books(lambda: self._feed.detach(number))
+        except KeyError:
+            # It was in line for its files to the end.
+            samples = call.pipeline.written_samples
+            books = SinkBooks(received=samples, dropped={"detached": samples})
         self._settled.merge(books)
         call.settle(self.name, books)
 
-    def _books(self, track: _Track) -> SinkBooks:
-        return track.recording.books(lambda: self._feed.books(track.number))
+    def _books(self, call: LiveCall, track: _Track) -> SinkBooks:
+        try:
+            return track.recording.books(lambda: self._feed.books(track.number))
+        except KeyError:
+            # It is in line for its files, and all of it waits in the ring.
+            samples = call.pipeline.written_samples
+            return SinkBooks(received=samples, buffered=samples)
 
     def _hang(self) -> str:
         """What is wrong with the thread that writes; empty if nothing is."""

@@ -2,6 +2,9 @@
 
 Audio is thus handed to the kernel well within 200 ms of its arrival, and from then on survives
 the death of this process.
+
+What a call costs once, its files, is spread: thousands of calls that begin in one moment wait in
+line for them, their audio in their rings, while those that run already are written.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from typing import Final
 from earhook.clock import Clock
 from earhook.errors import CoreFault
 from earhook.media.feed import Feed
+from earhook.media.pipeline import Pipeline
 from earhook.ops.logging import get_logger
 from earhook.sinks.base import CallOutcome, SinkBooks
 
@@ -25,11 +29,14 @@ from .recording import CallRecording
 from .settings import RecordingSettings
 from .sidecar import Closing
 
-__all__ = ["Begun", "Cancelled", "Ended", "Writer"]
+__all__ = ["Begun", "Ended", "Writer"]
 
 TURN_SECONDS: Final = 0.08
 DRAIN_BYTES: Final = 4 << 20
 """Audio that is taken out of the rings at once."""
+
+FILES_SECONDS: Final = 0.03
+"""What opening files of new calls may take in a turn, and so may replacing sidecars."""
 
 BLOCKS_IN_A_ROW: Final = 32
 BREATH_SECONDS: Final = 0.0001
@@ -41,10 +48,11 @@ logger = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A call has opened."""
+    """A call has opened; its pipeline is attached to the feed when its files are there."""
 
     number: int
     recording: CallRecording
+    pipeline: Pipeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +61,6 @@ class Ended:
 
     number: int
     outcome: CallOutcome | None
-
-
-@dataclass(frozen=True, slots=True)
-class Cancelled:
-    """A call that was announced could not be attached; no audio of it will come."""
-
-    number: int
 
 
 @dataclass(slots=True)
@@ -92,7 +93,7 @@ class Writer:
 
         Args:
             settings: Of the sink.
-            feed: Its readers; a call's number is in an inbox message before it is attached.
+            feed: Its readers, which this thread attaches.
             health: Of its directory.
             finisher: Takes what is written.
             clock: For times in sidecars and for the watch.
@@ -106,7 +107,9 @@ class Writer:
         self._finisher = finisher
         self._clock = clock
         self._on_written = on_written
-        self._inbox: deque[Begun | Cancelled | Ended] = deque()
+        self._inbox: deque[Begun | Ended] = deque()
+        self._line: deque[Begun] = deque()
+        self._rounds: deque[int] = deque()
         self._seats: dict[int, _Seat] = {}
         self._ending = threading.Event()
         self._thread = threading.Thread(
@@ -122,7 +125,7 @@ class Writer:
         """Begin."""
         self._thread.start()
 
-    def tell(self, message: Begun | Cancelled | Ended) -> None:
+    def tell(self, message: Begun | Ended) -> None:
         """Say what happened to a call; returns at once."""
         self._inbox.append(message)
 
@@ -148,20 +151,21 @@ class Writer:
             self._finisher.end()
 
     def _turn(self) -> bool:
-        """Do once all that there is to do; True if audio was there, and more may be."""
+        """Do once what there is to do; True if there was something, and more may be."""
         self.turned_at = self._clock.monotonic_seconds()
         if self._health.watch():
             for seat in self._seats.values():
                 self._guard(seat.recording, seat.recording.hold)
+        self._read_inbox()
+        self._begin_some()
         had_audio = self._write_some()
         for number in self._feed.finished():
             if number in self._seats:
                 self._seats[number].is_drained = True
         for number in [number for number, seat in self._seats.items() if seat.is_over]:
             self._close(number)
-        for seat in self._seats.values():
-            self._guard(seat.recording, seat.recording.refresh, self.turned_at)
-        return had_audio
+        self._refresh_some()
+        return had_audio or bool(self._line)
 
     def _write_some(self) -> bool:
         """Drain once and write it. False when nothing was there."""
@@ -170,8 +174,6 @@ class Writer:
         except CoreFault:
             logger.exception("recording.defect", sink=self._settings.name)
             return False
-        # After the drain: whatever was drained belongs to a call that is announced by now.
-        self._read_inbox()
         for place, (number, position, samples, reason, audio) in enumerate(blocks):
             if place % BLOCKS_IN_A_ROW == BLOCKS_IN_A_ROW - 1:
                 time.sleep(BREATH_SECONDS)
@@ -186,13 +188,40 @@ class Writer:
         while self._inbox:
             message = self._inbox.popleft()
             if isinstance(message, Begun):
+                self._line.append(message)
                 self._seats[message.number] = _Seat(message.recording)
-                self._guard(message.recording, message.recording.begin)
-            elif isinstance(message, Cancelled):
-                self._seats.pop(message.number).recording.break_off()
             elif message.number in self._seats:
                 seat = self._seats[message.number]
                 seat.outcome, seat.has_ended = message.outcome, True
+
+    def _begin_some(self) -> None:
+        """Open files of new calls, the oldest first, for a while."""
+        due = time.monotonic() + FILES_SECONDS
+        while self._line and time.monotonic() < due:
+            begun = self._line.popleft()
+            recording = begun.recording
+            self._guard(recording, recording.begin)
+            self._guard(recording, recording.refresh, self.turned_at)
+            self._rounds.append(begun.number)
+            try:
+                self._feed.attach(begun.number, begun.pipeline, channels=recording.channels)
+            except (CoreFault, ValueError):
+                logger.exception("recording.defect", sink=self._settings.name)
+                self._seats.pop(begun.number).recording.break_off()
+                self._on_written(begun.number)
+
+    def _refresh_some(self) -> None:
+        """Replace sidecars that have news, in turns, for a while."""
+        due = time.monotonic() + FILES_SECONDS
+        for _ in range(len(self._rounds)):
+            number = self._rounds.popleft()
+            seat = self._seats.get(number)
+            if seat is None:
+                continue
+            self._rounds.append(number)
+            self._guard(seat.recording, seat.recording.refresh, self.turned_at)
+            if time.monotonic() >= due:
+                return
 
     def _guard(self, recording: CallRecording, work: Callable[..., None], *facts: object) -> None:
         """Do something for one call. A defect of ours costs this call its recording, no more."""

@@ -1,7 +1,7 @@
 """The parent's part: the sockets that consumers connect to, and a relay that accepts on them.
 
-The sockets are open for as long as the gateway runs. A relay that dies is replaced; consumers
-come again, wait in the backlog until the next one accepts, and go on where they were.
+The sockets are open for as long as the gateway runs. A relay that dies is replaced by one that
+stands by; consumers come again, wait in the backlog until it accepts, and go on where they were.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ FIRST_PAUSE_SECONDS: Final = 0.1
 LONGEST_PAUSE_SECONDS: Final = 10.0
 YOUNG_SECONDS: Final = 10.0
 """One that dies younger makes the pause before the next one longer."""
+SPARE_SECONDS: Final = 2.0
+"""How often it is looked whether another one stands by."""
 LEAVE_SECONDS: Final = 5.0
 """How long one that was told to go may take longer than it was told."""
 
@@ -42,7 +44,7 @@ logger = get_logger(__name__)
 
 @dataclass(eq=False, slots=True)
 class _Relay:
-    """A relay's process."""
+    """A relay's process; it stands by until it serves."""
 
     process: Process
     channel: Channel
@@ -77,9 +79,14 @@ class RelayKeeper:
     @property
     def channel(self) -> Channel | None:
         """To the relay that serves; None while there is none."""
-        serving = (one for one in reversed(self._relays) if one.serves and not one.is_dismissed)
-        relay = next(serving, None)
+        relay = self._serving()
         return None if relay is None else relay.channel
+
+    @property
+    def pid(self) -> int | None:
+        """Of the relay that serves; None while there is none."""
+        relay = self._serving()
+        return None if relay is None else relay.process.pid
 
     @property
     def addresses(self) -> dict[str, str]:
@@ -126,6 +133,7 @@ class RelayKeeper:
             self._say_failed(error)
             self._begin(self._start_another())
         self._begin(self._listen_for_life())
+        self._begin(self._have_one_stand_by())
 
     def worker_serves(self, generation: int, paths: Mapping[str, Path]) -> None:
         """A worker serves.
@@ -168,7 +176,12 @@ class RelayKeeper:
             for sink in self._sinks
         }
         relays: list[dict[str, Any]] = [
-            {"pid": relay.process.pid, "channel": relay.channel.freeze()} for relay in self._relays
+            {
+                "pid": relay.process.pid,
+                "serves": relay.serves,
+                "channel": relay.channel.freeze(),
+            }
+            for relay in self._relays
         ]
         descriptors = [one for known in sockets.values() for one in known]
         return {
@@ -189,23 +202,19 @@ class RelayKeeper:
         for number, paths in estate["workers"]:
             self._workers[number] = paths
         for relay in estate["relays"]:
-            self._meet(relay["pid"], Channel.thaw(relay["channel"])).serves = True
+            known = self._meet(relay["pid"], Channel.thaw(relay["channel"]))
+            known.serves = relay["serves"]
+            if not known.serves:
+                self._begin(self._dismiss(known, 0.0))
 
     async def _start_one(self) -> None:
-        """Start a relay; as soon as it serves, those that ran before are told to go.
+        """Have a relay serve; as soon as it does, those that did before are told to go.
 
         Raises:
             OSError, ChannelError: It could not be started.
             ConfigurationError: It cannot serve.
         """
-        ours, theirs = socket_pair()
-        try:
-            with theirs:
-                pid = spawn_module(_RELAY_MODULE, theirs)
-        except OSError:
-            ours.close()
-            raise
-        relay = self._meet(pid, Channel(ours))
+        relay = self._standing_by() or self._spawn()
         known = dict(self._workers)
         body, sockets = self._serve_body()
         descriptors = [one.fileno() for one in sockets]
@@ -217,10 +226,36 @@ class RelayKeeper:
             raise
         relay.serves = True
         self._catch_up(relay.channel, known)
-        logger.info("relay.serving", pid=pid, addresses=self.addresses)
+        logger.info("relay.serving", pid=relay.process.pid, addresses=self.addresses)
         for earlier in self._relays:
-            if earlier is not relay and not earlier.is_dismissed:
+            if earlier is not relay and earlier.serves and not earlier.is_dismissed:
                 self._begin(self._dismiss(earlier, 0.0))
+
+    def _serving(self) -> _Relay | None:
+        serving = (one for one in reversed(self._relays) if one.serves and not one.is_dismissed)
+        return next(serving, None)
+
+    def _standing_by(self) -> _Relay | None:
+        idle = (one for one in self._relays if not one.serves and not one.is_dismissed)
+        return next(idle, None)
+
+    def _spawn(self) -> _Relay:
+        ours, theirs = socket_pair()
+        try:
+            with theirs:
+                pid = spawn_module(_RELAY_MODULE, theirs)
+        except OSError:
+            ours.close()
+            raise
+        return self._meet(pid, Channel(ours))
+
+    async def _have_one_stand_by(self) -> None:
+        """See from time to time that there is one."""
+        while True:
+            await asyncio.sleep(SPARE_SECONDS)
+            if self.channel is not None and self._standing_by() is None:
+                with contextlib.suppress(OSError):
+                    self._spawn()
 
     def _serve_body(self) -> tuple[dict[str, Any], list[socket.socket]]:
         sockets = [self._listening[sink.name].sockets for sink in self._sinks]
@@ -259,7 +294,7 @@ class RelayKeeper:
         relay.channel.finish()
         self._relays.remove(relay)
         relay.ended.set()
-        if relay.is_dismissed or self._is_stopping:
+        if relay.is_dismissed or self._is_stopping or not relay.serves:
             return
         how = signal.Signals(-code).name if code < 0 else str(code)
         logger.error(
@@ -273,7 +308,8 @@ class RelayKeeper:
     async def _start_another(self) -> None:
         """Start relays until one serves."""
         while not self._is_stopping:
-            await asyncio.sleep(self._pause_seconds)
+            if self._standing_by() is None:
+                await asyncio.sleep(self._pause_seconds)
             self._pause_seconds = min(2 * self._pause_seconds, LONGEST_PAUSE_SECONDS)
             try:
                 await self._start_one()
@@ -284,16 +320,16 @@ class RelayKeeper:
                 return
 
     async def _forgive(self) -> None:
-        relay = self._relays[-1]
+        channel = self.channel
         await asyncio.sleep(YOUNG_SECONDS)
-        if not relay.ended.is_set():
+        if self.channel is channel:
             self._pause_seconds = FIRST_PAUSE_SECONDS
 
     async def _listen_for_life(self) -> None:
         """Kill a relay that serves and is silent; that it has ended is noticed as always."""
         while True:
             await asyncio.sleep(PING_SECONDS)
-            relay = next((one for one in self._relays if one.serves), None)
+            relay = self._serving()
             if relay is None:
                 continue
             silent_seconds = self._configuration.workers.silent_seconds
@@ -306,6 +342,8 @@ class RelayKeeper:
 
     async def _dismiss(self, relay: _Relay, seconds: float) -> None:
         relay.is_dismissed = True
+        if not relay.serves:
+            relay.process.send(signal.SIGKILL)  # it only stands by
         with contextlib.suppress(ChannelError):
             relay.channel.tell("stop", {"seconds": seconds})
         try:

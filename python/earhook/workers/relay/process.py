@@ -14,9 +14,8 @@ from typing import Any, Final
 
 import uvloop
 
-from earhook.app.serving import LAST_LINES_SECONDS
 from earhook.control.process import harden, keep_standard_streams
-from earhook.errors import ChannelRefused, ConfigurationError, ConfigurationFault
+from earhook.errors import ConfigurationError, ConfigurationFault
 from earhook.ops.background import BackgroundStream
 from earhook.ops.logging import configure_logging, get_logger, name_process
 from earhook.ops.readings import Readings
@@ -52,7 +51,7 @@ def main() -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_live(end, lines))
     finally:
-        lines.end(LAST_LINES_SECONDS)
+        lines.end(_LAST_LINES_SECONDS)
 
 
 async def _live(end: socket.socket, lines: BackgroundStream) -> None:
@@ -89,7 +88,7 @@ class Relay:
         channel.on("worker_added", self._worker_added)
         channel.on("worker_gone", lambda message: self._worker_gone(message.body["generation"]))
         channel.on("stop", lambda message: self._stop(message.body["seconds"]))
-        channel.on("ping", lambda _: channel.tell("pong"))
+        channel.on("ping", lambda _: None)
         channel.on("figures", lambda _: self._figures())
         channel.on("sinks", lambda _: [one.snapshot() for one in self._exchanges.values()])
 
@@ -117,8 +116,9 @@ class Relay:
             try:
                 exchange = Exchange(settings, its_own, body["instance"])
                 for worker in body["workers"]:
-                    path = worker["addresses"][settings.name]
-                    exchange.worker_added(worker["generation"], path)
+                    # One of an earlier configuration may not have this sink.
+                    if (path := worker["addresses"].get(settings.name)) is not None:
+                        exchange.worker_added(worker["generation"], path)
                 await exchange.start()
             except ConfigurationError as error:
                 faults += error.faults
@@ -131,9 +131,8 @@ class Relay:
     def _worker_added(self, message: Message) -> None:
         for name, path in message.body["addresses"].items():
             exchange = self._exchanges.get(name)
-            if exchange is None:
-                raise ChannelRefused(f"no sink {name!r} is relayed here")
-            exchange.worker_added(message.body["generation"], path)
+            if exchange is not None:  # of another configuration, in a rolling restart
+                exchange.worker_added(message.body["generation"], path)
 
     def _worker_gone(self, generation: int) -> None:
         for exchange in self._exchanges.values():
@@ -172,3 +171,4 @@ def _resident_bytes() -> int:
 
 
 _LAST_WORDS_SECONDS: Final = 0.2
+_LAST_LINES_SECONDS: Final = 0.1

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from earhook.config.schema import SinkSettings
 from earhook.sinks.pcm_stream.settings import PcmStreamSettings
+
+if TYPE_CHECKING:
+    from earhook.config.schema import SinkSettings
 
 __all__ = ["private_sink", "relayed_sinks"]
 

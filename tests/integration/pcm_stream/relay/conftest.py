@@ -14,8 +14,7 @@ from earhook.sinks.pcm_stream.listening import listen_on
 from earhook.sinks.pcm_stream.settings import PcmStreamSettings
 from earhook.workers.relay.exchange import Exchange
 from earhook.workers.relay.terms import private_sink
-
-from ..conftest import House, RawConsumer
+from pcm_stream.conftest import House, RawConsumer
 
 
 class Crew:
@@ -92,7 +91,7 @@ def crew(tmp_path: Path) -> CrewMaker:
         made = Crew(PcmStreamSettings(**wishes), tmp_path, ring_seconds)
         async with AsyncExitStack() as stack:
             await made.listen()
-            stack.callback(lambda: made.listening.close())
+            stack.callback(lambda: made.listening.close())  # noqa: PLW0108 - which one by then
             await made.open_exchange()
             for _ in range(workers):
                 await made.add()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ..test_commands import *  # noqa: F403
-from ..test_resume import *  # noqa: F403
-from ..test_slow_consumers import *  # noqa: F403
-from ..test_stream import *  # noqa: F403
+from pcm_stream.test_commands import *  # noqa: F403
+from pcm_stream.test_resume import *  # noqa: F403
+from pcm_stream.test_slow_consumers import *  # noqa: F403
+from pcm_stream.test_stream import *  # noqa: F403
 
 # Of gateways that dial, or end.
 del test_a_service_that_is_not_there_yet_is_no_fault  # noqa: F821

@@ -11,8 +11,7 @@ import trustme
 
 from earhook.client import StreamRefused, connect
 from earhook.errors import ConfigurationError
-
-from ..listening import check, until_closed
+from pcm_stream.listening import check, until_closed
 
 
 def test_tls_certificates_and_tokens(

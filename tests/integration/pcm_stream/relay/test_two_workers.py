@@ -12,8 +12,7 @@ from earhook.client import CallClosed, CallOpened, CommandRefused, Gap, StreamRe
 from earhook.media.stream import CONNECTION, FrameKind, encode_ack
 from earhook.protocol.commands import Disconnect, Pause
 from earhook.workers.relay import consumer as relayed
-
-from ..listening import check, until_closed
+from pcm_stream.listening import check, until_closed
 
 
 def closes(items: list[Any]) -> dict[str, CallClosed]:
@@ -160,7 +159,9 @@ def test_commands_and_acks_of_no_open_call_cost_nothing(
             answers: list[Any] = []
             while len(answers) < len(asked):
                 await consumer.read()
-                bodies = [orjson.loads(f.body) for f in consumer.frames if f.kind == FrameKind.EVENT]
+                bodies = [
+                    orjson.loads(f.body) for f in consumer.frames if f.kind == FrameKind.EVENT
+                ]
                 answers = [one for one in bodies if one["type"] == "command_result"]
             refused = {one["id"] for one in answers if not one["ok"]}
             assert refused == {1, 2, 4, None}, "who cannot be understood has no id to be given back"
@@ -212,6 +213,25 @@ def test_the_calls_of_a_dead_worker_are_closed_once_and_even(
             assert gateway.exchange.snapshot()["counters"]["lost_calls"] == 3
             (row,) = gateway.rows()
             assert (row["calls"], row["workers"]) == (0, 1)
+
+    run(scenario())
+
+
+def test_a_command_that_nobody_can_answer_any_more_is_refused(
+    run: Any, crew: Any, until: Any
+) -> None:
+    async def scenario() -> None:
+        async with crew() as gateway, connect(gateway.address, events=True) as stream:
+            east, _ = gateway.workers.values()
+            east.open()
+            opened = await asyncio.wait_for(anext(stream), 5)
+            (guest,) = east.sink._reception.guests
+            guest._transport.pause_reading()  # it never gets to the command
+            asked = asyncio.create_task(stream.pause(opened.call))
+            await until(lambda: stream._pending)
+            gateway.bury(gateway.kill(east))
+            with pytest.raises(CommandRefused, match="lost before the answer"):
+                await asked
 
     run(scenario())
 
@@ -316,19 +336,22 @@ def test_one_slow_consumer_loses_its_own_audio_and_hears_every_worker(
             houses = list(gateway.workers.values())
             await until(lambda: all(house.subscribers() == 2 for house in houses))
             speakers = [house.open() for house in houses]
-            for _ in range(400):
+
+            async def say_and_hear() -> None:
                 for speaker in speakers:
                     speaker.push(1600)
                 heard = 0
                 while heard < len(speakers) * 2 * 1600:
                     heard += len(getattr(await anext(healthy), "samples", ()))
+
+            for _ in range(150):
+                await say_and_hear()
             assert all(house.is_blocked() for house in houses)
             assert sum(row["waiting_bytes"] for row in gateway.rows()) < 4 << 20
             # It reads again, slowly, while audio goes on: both workers get their turns.
             begun = len(slow.frames)
             for _ in range(60):
-                for speaker in speakers:
-                    speaker.push(1600)
+                await say_and_hear()
                 await slow.read(1 << 16)
             heard_of = {f.call for f in slow.frames[begun:] if f.kind == FrameKind.AUDIO}
             assert heard_of == {1, 2}
@@ -409,7 +432,7 @@ def test_many_consumers_that_come_in_one_moment_are_all_served(run: Any, crew: A
                 items = await until_closed(stream, calls=2)
                 for speaker in speakers:
                     assert check(speaker, items) == (800, 0)
-            with pytest.raises(StreamRefused, match="40 consumers|no room"):
+            with pytest.raises(StreamRefused, match=r"40 consumers|no room"):
                 async with connect(gateway.address, reconnect=False):
                     pass
             await asyncio.gather(*(stream.close() for stream in streams))
