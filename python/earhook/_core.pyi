@@ -70,14 +70,17 @@ class Pipeline:
         """
 
     def push(self, view: Buffer, /) -> int:
-        """Decode one frame into the ring and wake the feeds that waited for it.
+        """Bring one frame into the ring and wake the feeds that waited for it.
+
+        G.711 is kept as it came, in half the memory, and decoded by whoever reads it.
 
         Returns:
             Samples per channel that were written; 0 after the end.
 
         Raises:
             MalformedFrame: Not a whole number of sample groups; nothing has changed.
-            ValueError: The codec has no frames.
+            ValueError: The codec has no frames, or the ring holds samples of an `Intake`.
+            BudgetExhausted: The machine has no memory for the ring, which takes it here at first.
             CoreFault: A defect; the call has ended.
         """
 

@@ -11,6 +11,7 @@ import pytest
 from earhook.errors import BudgetExhausted
 from earhook.media.feed import Feed
 from earhook.media.format import MediaFormat
+from earhook.media.g711 import decode_g711
 from earhook.media.gaps import Gap, GapReason, gaps_of
 from earhook.media.pipeline import Budget, Pipeline, open_pipeline
 
@@ -102,8 +103,9 @@ def test_the_budget_is_given_back_by_the_last_who_holds_a_call(
     feed = Feed()
     feed.attach(1, pipeline)
     pipeline.push(bytes(100))
+    assert budget.used_bytes == 2 * 16_000, "G.711 is kept as it came"
     del pipeline
-    assert budget.used_bytes == 64_000
+    assert budget.used_bytes == 2 * 16_000
     assert feed.drain_blocks(1 << 20)[0][:2] == (1, 0)
     assert feed.finished() == [1], "a pipeline that is gone has ended its call"
     feed.detach(1)
@@ -127,11 +129,33 @@ def test_a_budget_that_is_used_up_says_what_was_asked_for() -> None:
     Pipeline(budget, codec="L16", channels=(0,), capacity_samples=100)
 
 
-def test_a_ring_that_no_machine_can_hold_costs_a_refusal_and_not_the_process() -> None:
+def test_a_ring_that_no_machine_can_hold_costs_its_call_and_not_the_process() -> None:
     budget = Budget(2**64 - 1)
+    pipeline = Pipeline(budget, codec="L16", channels=(0,), capacity_samples=2**62)
     with pytest.raises(BudgetExhausted, match="memory"):
-        Pipeline(budget, codec="L16", channels=(0,), capacity_samples=2**62)
+        pipeline.push(bytes(2))
+    assert pipeline.position == 0
+    del pipeline
     assert budget.used_bytes == 0
+
+
+@pytest.mark.parametrize("codec", ["PCMU", "PCMA"])
+def test_codes_are_kept_and_decoded_for_every_reader(codec: str) -> None:
+    """Of stereo, whole and by channel, in an order of its own, beyond the end of the ring."""
+    codes = bytes(range(256)) * 2
+    pipeline = Pipeline(Budget(1 << 20), codec=codec, channels=(1, 0), capacity_samples=300)
+    feeds = {wanted: Feed() for wanted in ((0,), (1,), (0, 1), (1, 0))}
+    for wanted, feed in feeds.items():
+        feed.attach(1, pipeline, channels=wanted, position=0)
+    pipeline.push(codes[:100])
+    pipeline.push(codes)
+    pcm = decode_g711((codes[:100] + codes)[12:], codec)
+    lane = {1: memoryview(pcm).cast("h")[::2].tolist(), 0: memoryview(pcm).cast("h")[1::2].tolist()}
+    for wanted, feed in feeds.items():
+        gap, audio = feed.drain_blocks(1 << 20)
+        assert gap[1:4] == (0, 6, GapReason.OVERRUN)
+        groups = zip(*(lane[channel] for channel in wanted), strict=True)
+        assert memoryview(audio[4]).cast("h").tolist() == [one for group in groups for one in group]
 
 
 def test_a_circle_of_sink_feed_and_call_is_collected(budget: Budget, open_call: OpensCalls) -> None:

@@ -44,6 +44,16 @@ impl Decoder {
         self.codec.bytes_per_sample() * self.channels
     }
 
+    /// What the codes of one byte stand for; `None` for codecs that have none.
+    #[must_use]
+    pub const fn code_table(&self) -> Option<&'static [i16; 256]> {
+        match self.codec {
+            Codec::Pcmu => Some(g711::decode_table(Law::Mu)),
+            Codec::Pcma => Some(g711::decode_table(Law::A)),
+            Codec::L16Le | Codec::L16Be => None,
+        }
+    }
+
     /// Samples per channel in a payload of so many bytes. An empty payload is legal and holds 0.
     ///
     /// # Errors

@@ -111,7 +111,9 @@ fn look_up(samples: &[i16], out: &mut [u8], code_of: impl Fn(u16) -> u8) {
     }
 }
 
-pub(crate) const fn decode_table(law: Law) -> &'static [i16; 256] {
+/// What each code stands for.
+#[must_use]
+pub const fn decode_table(law: Law) -> &'static [i16; 256] {
     match law {
         Law::Mu => &MU_SAMPLES,
         Law::A => &A_SAMPLES,

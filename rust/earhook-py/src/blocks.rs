@@ -1,11 +1,12 @@
 //! Where drains write to: frames of the PCM stream, or blocks of audio.
 
 use std::ops::Range;
+use std::ptr;
 
 use earhook_audio::g711::{self, Law};
-use earhook_audio::{interleave, Codec};
-use earhook_ring::{GapReason, Item, Outlet};
-use earhook_wire::{write_audio, write_gap, GAP_FRAME_BYTES};
+use earhook_audio::Codec;
+use earhook_ring::{Audio, GapReason, Item, Outlet, TURN_SAMPLES};
+use earhook_wire::{write_audio_with, write_gap, GAP_FRAME_BYTES, MAX_AUDIO_SAMPLES};
 
 use crate::error::Refusal;
 
@@ -21,10 +22,13 @@ impl Outlet for FrameOutlet {
         match item {
             Item::Gap(gap) => write_gap(&mut self.0, call, gap.position, gap.samples, gap.reason),
             Item::Audio(audio) => {
+                let place = (audio.position, audio.samples);
                 for channel in channels {
-                    if let Some((first, second)) = audio.channel(*channel) {
-                        let position = audio.position;
-                        write_audio(&mut self.0, call, *channel, position, first, second);
+                    if let Some(lane) = audio.channel(*channel) {
+                        // It fits: see below.
+                        let _ = write_audio_with(&mut self.0, call, *channel, place, |bytes| {
+                            lane.write_le(bytes, 1);
+                        });
                     }
                 }
             }
@@ -40,23 +44,24 @@ impl Outlet for FrameOutlet {
     }
 }
 
+/// No item is longer than a frame of the stream may be.
+const _: () = assert!(TURN_SAMPLES <= MAX_AUDIO_SAMPLES);
+
 /// One item: a gap, or a range of the payload.
 pub(crate) struct Block {
     pub(crate) call: u32,
     pub(crate) position: u64,
     pub(crate) gap: Option<(u64, GapReason)>,
     pub(crate) payload: Range<usize>,
-    channels: usize,
-    pcm: Range<usize>,
 }
 
-/// Copies items out as they are; what remains to be done is done by [`BlockOutlet::encode`],
-/// when no ring is locked any more.
+/// Writes items as blocks: all samples of a block's channels, interleaved.
 pub(crate) struct BlockOutlet {
     codec: BlockCodec,
-    blocks: Vec<Block>,
-    /// Planar: all samples of a block's first channel, then of its second.
-    pcm: Vec<i16>,
+    pub(crate) blocks: Vec<Block>,
+    /// The audio of all blocks.
+    pub(crate) payload: Vec<u8>,
+    linear: Vec<u8>,
 }
 
 /// How blocks carry their samples.
@@ -75,60 +80,56 @@ impl BlockCodec {
             Codec::L16Be => Err(Refusal::Argument("blocks are L16, PCMU or PCMA".to_owned())),
         }
     }
-
-    fn bytes_per_sample(self) -> usize {
-        match self {
-            Self::Linear => 2,
-            Self::Companded(_) => 1,
-        }
-    }
 }
 
 impl BlockOutlet {
-    pub(crate) fn new(codec: BlockCodec) -> Self {
-        Self { codec, blocks: Vec::new(), pcm: Vec::new() }
+    /// An outlet that writes into memory of an earlier one.
+    pub(crate) fn new(codec: BlockCodec, mut memory: Vec<u8>) -> Self {
+        memory.clear();
+        Self { codec, blocks: Vec::new(), payload: memory, linear: Vec::new() }
     }
 
-    /// The blocks, and one payload that holds the audio of all of them.
-    pub(crate) fn encode(mut self) -> (Vec<Block>, Vec<u8>) {
-        let mut payload = Vec::with_capacity(self.pcm.len() * self.codec.bytes_per_sample());
-        let mut interleaved = Vec::new();
-        for block in &mut self.blocks {
-            let start = payload.len();
-            weave(&self.pcm[block.pcm.clone()], block.channels, &mut interleaved);
-            write_samples(self.codec, &interleaved, &mut payload);
-            block.payload = start..payload.len();
+    fn write(&mut self, channels: &[u8], audio: &Audio<'_>) {
+        match self.codec {
+            BlockCodec::Linear => weave(&mut self.payload, channels, audio),
+            BlockCodec::Companded(law) => match audio.codes(channels) {
+                Some(((first, second), table)) if ptr::eq(table, g711::decode_table(law)) => {
+                    self.payload.extend_from_slice(first);
+                    self.payload.extend_from_slice(second);
+                }
+                _ => self.compand(law, channels, audio),
+            },
         }
-        (self.blocks, payload)
+    }
+
+    fn compand(&mut self, law: Law, channels: &[u8], audio: &Audio<'_>) {
+        self.linear.clear();
+        weave(&mut self.linear, channels, audio);
+        let pairs = self.linear.chunks_exact(2);
+        let samples: Vec<i16> = pairs.map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect();
+        let start = self.payload.len();
+        self.payload.resize(start + samples.len(), 0);
+        g711::encode(law, &samples, &mut self.payload[start..]);
     }
 }
 
 impl Outlet for BlockOutlet {
     fn bytes(&self) -> usize {
         // A gap counts like its frame in the PCM stream, so that gaps alone fill a drain too.
-        self.pcm.len() * self.codec.bytes_per_sample() + self.blocks.len() * GAP_FRAME_BYTES
+        self.payload.len() + self.blocks.len() * GAP_FRAME_BYTES
     }
 
     fn take(&mut self, call: u32, channels: &[u8], item: &Item<'_>) {
-        let start = self.pcm.len();
+        let start = self.payload.len();
         let (position, gap) = match item {
             Item::Gap(gap) => (gap.position, Some((gap.samples, gap.reason))),
             Item::Audio(audio) => {
-                for channel in channels {
-                    match audio.channel(*channel) {
-                        Some((first, second)) => {
-                            self.pcm.extend_from_slice(first);
-                            self.pcm.extend_from_slice(second);
-                        }
-                        None => self.pcm.resize(self.pcm.len() + audio.samples, 0),
-                    }
-                }
+                self.write(channels, audio);
                 (audio.position, None)
             }
         };
-        let pcm = start..self.pcm.len();
-        let channels = channels.len();
-        self.blocks.push(Block { call, position, gap, payload: 0..0, channels, pcm });
+        let payload = start..self.payload.len();
+        self.blocks.push(Block { call, position, gap, payload });
     }
 
     fn mark(&self) -> usize {
@@ -137,34 +138,30 @@ impl Outlet for BlockOutlet {
 
     fn rewind(&mut self, mark: usize) {
         if let Some(first) = self.blocks.get(mark) {
-            self.pcm.truncate(first.pcm.start);
+            self.payload.truncate(first.payload.start);
         }
         self.blocks.truncate(mark);
     }
 }
 
-fn weave(planar: &[i16], channels: usize, out: &mut Vec<i16>) {
-    out.clear();
-    if channels < 2 {
-        out.extend_from_slice(planar);
+/// Appends samples, low byte first, of all channels in turn; a channel that the call does not
+/// have is silent.
+fn weave(out: &mut Vec<u8>, channels: &[u8], audio: &Audio<'_>) {
+    let start = out.len();
+    out.resize(start + 2 * audio.samples * channels.len(), 0);
+    let out = &mut out[start..];
+    if let Some(((first, second), table)) = audio.codes(channels) {
+        let (head, tail) = out.split_at_mut(2 * first.len());
+        for (out, codes) in [(head, first), (tail, second)] {
+            for (bytes, code) in out.chunks_exact_mut(2).zip(codes) {
+                bytes.copy_from_slice(&table[usize::from(*code)].to_le_bytes());
+            }
+        }
         return;
     }
-    let (first, second) = planar.split_at(planar.len() / 2);
-    out.resize(planar.len(), 0);
-    interleave(first, second, out);
-}
-
-fn write_samples(codec: BlockCodec, samples: &[i16], out: &mut Vec<u8>) {
-    let start = out.len();
-    out.resize(start + samples.len() * codec.bytes_per_sample(), 0);
-    match codec {
-        BlockCodec::Companded(law) => {
-            g711::encode(law, samples, &mut out[start..]);
-        }
-        BlockCodec::Linear => {
-            for (bytes, sample) in out[start..].chunks_exact_mut(2).zip(samples) {
-                bytes.copy_from_slice(&sample.to_le_bytes());
-            }
+    for (place, channel) in channels.iter().enumerate() {
+        if let Some(lane) = audio.channel(*channel) {
+            lane.write_le(&mut out[2 * place..], channels.len());
         }
     }
 }

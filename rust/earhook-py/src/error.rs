@@ -77,9 +77,10 @@ fn from_ring(error: &RingError) -> PyErr {
     match error {
         RingError::BudgetExhausted { .. } | RingError::Memory => BUDGET_EXHAUSTED.raise(text),
         RingError::NotAttached(_) => PyKeyError::new_err(text),
-        RingError::Shape | RingError::PositionLimit { .. } | RingError::AlreadyAttached(_) => {
-            PyValueError::new_err(text)
-        }
+        RingError::Shape
+        | RingError::Coded
+        | RingError::PositionLimit { .. }
+        | RingError::AlreadyAttached(_) => PyValueError::new_err(text),
         RingError::Lanes => CORE_FAULT.raise(text),
     }
 }

@@ -84,16 +84,16 @@ impl Feed {
         max_bytes: usize,
         codec: &str,
     ) -> Result<Vec<BlockTuple<'py>>, Refusal> {
-        let mut outlet = BlockOutlet::new(BlockCodec::of(codec_named(codec)?)?);
-        let (faults, blocks, payload) = detached(py, DRAINING, || {
-            let faults = self.feed.drain(max_bytes, &mut outlet);
-            let (blocks, payload) = outlet.encode();
-            Ok((faults, blocks, payload))
-        })?;
+        let codec = BlockCodec::of(codec_named(codec)?)?;
+        let mut outlet = BlockOutlet::new(codec, self.take_spare());
+        let faults = detached(py, DRAINING, || Ok(self.feed.drain(max_bytes, &mut outlet)))?;
         report(py, &faults);
-        guarded(DRAINING, || {
+        let BlockOutlet { blocks, payload, .. } = outlet;
+        let tuples = guarded(DRAINING, || {
             Ok(blocks.iter().map(|block| block_tuple(py, block, &payload)).collect())
-        })
+        });
+        self.give_spare(payload);
+        tuples
     }
 
     fn finished(&self) -> Result<Vec<u32>, Refusal> {

@@ -1,8 +1,9 @@
 //! `Pipeline`: from a payload to the ring.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use earhook_audio::{Codec, Decoder, FrameError, Level};
+use earhook_audio::{Codec, Decoder, Level, MAX_CHANNELS};
 use earhook_intake::WireCodec;
 use earhook_ring::{Gap, GapReason, News, Ring, RingShape};
 use pyo3::prelude::*;
@@ -16,16 +17,22 @@ use crate::error::Refusal;
 #[pyclass(frozen, module = "earhook._core")]
 pub(crate) struct Pipeline {
     pub(crate) ring: Ring,
-    desk: Mutex<Desk>,
-}
-
-/// What a push works with; kept so that a frame allocates nothing.
-struct Desk {
     /// None if the call's audio comes through an intake.
     decoder: Option<Decoder>,
+    lanes: usize,
+    frames: AtomicU64,
+}
+
+/// What a push works with. One for all calls of a thread: it stays in the processor's cache, and
+/// a frame allocates nothing.
+#[derive(Default)]
+struct Desk {
     payload: Vec<u8>,
-    lanes: Vec<Vec<i16>>,
-    frames: u64,
+    lanes: [Vec<i16>; MAX_CHANNELS],
+}
+
+thread_local! {
+    static DESK: RefCell<Desk> = RefCell::default();
 }
 
 #[pymethods]
@@ -43,10 +50,10 @@ impl Pipeline {
                 Some(codec) => Some(Decoder::new(codec, channels.len())?),
                 None => None,
             };
-            let lanes = channels.iter().map(|_| Vec::new()).collect();
+            let lanes = channels.len();
             let shape = RingShape { channels: known_channels(channels)?, capacity_samples };
-            let desk = Desk { decoder, payload: Vec::new(), lanes, frames: 0 };
-            Ok(Self { ring: Ring::new(&budget.budget, &shape)?, desk: Mutex::new(desk) })
+            let ring = Ring::new(&budget.budget, &shape)?;
+            Ok(Self { ring, decoder, lanes, frames: AtomicU64::new(0) })
         })
     }
 
@@ -54,7 +61,11 @@ impl Pipeline {
     fn push(&self, view: &Bound<'_, PyAny>) -> Result<usize, Refusal> {
         let lent = Lent::by(view)?;
         self.guarded("decoding a frame", || {
-            let (samples, news) = self.desk().take(view.py(), &lent, &self.ring)?;
+            // Readers are told when the desk is free: they may run Python code.
+            let (samples, news) = DESK.with_borrow_mut(|desk| {
+                lent.copy_to(view.py(), &mut desk.payload)?;
+                self.take(&desk.payload, &mut desk.lanes)
+            })?;
             news.announce();
             Ok(samples)
         })
@@ -88,7 +99,7 @@ impl Pipeline {
 
     #[getter]
     fn frames(&self) -> Result<u64, Refusal> {
-        self.guarded("counting frames", || Ok(self.desk().frames))
+        self.guarded("counting frames", || Ok(self.frames.load(Ordering::Relaxed)))
     }
 
     #[getter]
@@ -128,12 +139,29 @@ impl Pipeline {
 
     /// How many channels the ring has.
     pub(crate) fn lanes(&self) -> usize {
-        self.desk().lanes.len()
+        self.lanes
     }
 
-    fn desk(&self) -> MutexGuard<'_, Desk> {
-        // After a panic the call has ended, and nothing half-done is used again.
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Brings a frame into the ring. G.711 is kept as it came, and decoded by whoever reads it.
+    fn take(
+        &self,
+        payload: &[u8],
+        lanes: &mut [Vec<i16>; MAX_CHANNELS],
+    ) -> Result<(usize, News), Refusal> {
+        if self.ring.is_ended() {
+            return Ok((0, News::default()));
+        }
+        let Some(decoder) = &self.decoder else {
+            let text = "the audio of this call has no frames: push it into an Intake";
+            return Err(Refusal::Argument(text.to_owned()));
+        };
+        let samples = decoder.samples_in(payload.len())?;
+        let written = match decoder.code_table() {
+            Some(table) => self.ring.write_codes(payload, table)?,
+            None => self.ring.write(decode(decoder, payload, samples, lanes)?)?,
+        };
+        self.frames.fetch_add(1, Ordering::Relaxed);
+        Ok(written)
     }
 }
 
@@ -144,29 +172,21 @@ impl Drop for Pipeline {
     }
 }
 
-impl Desk {
-    fn take(&mut self, py: Python<'_>, lent: &Lent, ring: &Ring) -> Result<(usize, News), Refusal> {
-        if ring.is_ended() {
-            return Ok((0, News::default()));
-        }
-        let Some(decoder) = &self.decoder else {
-            let text = "the audio of this call has no frames: push it into an Intake";
-            return Err(Refusal::Argument(text.to_owned()));
-        };
-        lent.copy_to(py, &mut self.payload)?;
-        let samples = decoder.samples_in(self.payload.len())?;
-        for lane in &mut self.lanes {
-            lane.resize(samples, 0);
-        }
-        match self.lanes.as_mut_slice() {
-            [only] => decoder.decode_planar(&self.payload, &mut [only])?,
-            [first, second] => decoder.decode_planar(&self.payload, &mut [first, second])?,
-            others => return Err(FrameError::ChannelCount { channels: others.len() }.into()),
-        };
-        let (written, news) = ring.write(&self.lanes)?;
-        self.frames += 1;
-        Ok((written, news))
+fn decode<'desk>(
+    decoder: &Decoder,
+    payload: &[u8],
+    samples: usize,
+    lanes: &'desk mut [Vec<i16>; MAX_CHANNELS],
+) -> Result<&'desk [Vec<i16>], Refusal> {
+    for lane in &mut *lanes {
+        lane.resize(samples, 0);
     }
+    let [first, second] = lanes;
+    match decoder.channels() {
+        1 => decoder.decode_planar(payload, &mut [first])?,
+        _ => decoder.decode_planar(payload, &mut [first, second])?,
+    };
+    Ok(&lanes[..decoder.channels()])
 }
 
 /// The codec of a name if its frames can be decoded one by one; none for `OPUS` and `OGG`.

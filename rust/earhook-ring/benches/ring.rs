@@ -4,7 +4,7 @@
 
 use criterion::{criterion_group, criterion_main, Criterion, Throughput};
 use earhook_ring::{Budget, Feed, Item, Outlet, Ring, RingShape};
-use earhook_wire::{write_audio, write_gap};
+use earhook_wire::{write_audio_with, write_gap};
 
 /// 200 ms at 8 kHz: what Genesys Cloud sends in one frame.
 const FRAME_SAMPLES: usize = 1600;
@@ -22,9 +22,12 @@ impl Outlet for Frames {
         match item {
             Item::Gap(gap) => write_gap(&mut self.0, call, gap.position, gap.samples, gap.reason),
             Item::Audio(audio) => {
+                let place = (audio.position, audio.samples);
                 for channel in channels {
-                    if let Some((first, second)) = audio.channel(*channel) {
-                        write_audio(&mut self.0, call, *channel, audio.position, first, second);
+                    if let Some(lane) = audio.channel(*channel) {
+                        let write = |bytes: &mut [u8]| lane.write_le(bytes, 1);
+                        write_audio_with(&mut self.0, call, *channel, place, write)
+                            .expect("a turn is shorter than a frame");
                     }
                 }
             }

@@ -60,6 +60,15 @@ pub struct Reservation {
     bytes: u64,
 }
 
+impl Reservation {
+    /// Gives back all but `bytes`.
+    pub fn shrink_to(&mut self, bytes: u64) {
+        let spare = self.bytes.saturating_sub(bytes);
+        self.bytes -= spare;
+        self.account.used_bytes.fetch_sub(spare, Ordering::AcqRel);
+    }
+}
+
 impl Drop for Reservation {
     fn drop(&mut self) {
         self.account.used_bytes.fetch_sub(self.bytes, Ordering::AcqRel);

@@ -26,6 +26,9 @@ pub enum RingError {
     /// A write brings one slice per channel, all of one length.
     #[error("a write needs one slice per channel, all of the same length")]
     Lanes,
+    /// A ring that was begun with codes takes no samples.
+    #[error("the ring holds codes and takes no samples")]
+    Coded,
     /// Positions end at [`MAX_POSITION`].
     #[error("a gap of {samples} samples at position {position} ends past {MAX_POSITION}")]
     PositionLimit {

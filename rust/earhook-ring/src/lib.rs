@@ -1,6 +1,7 @@
 //! Rings of PCM with absolute positions, gaps, many readers and one byte budget.
 //!
-//! One call has one [`Ring`]: a lane of 16-bit samples per channel, written at one end only.
+//! One call has one [`Ring`]: a lane of 16-bit samples per channel, or their codes of one byte,
+//! written at one end only.
 //! What consumes calls has one [`Feed`]: a cursor in each call's ring, drained together in fair
 //! turns. A [`Budget`] bounds the bytes of all rings.
 //!
@@ -22,6 +23,7 @@ mod error;
 mod feed;
 mod gaps;
 mod ring;
+mod store;
 mod sync;
 mod timeline;
 
@@ -33,4 +35,5 @@ pub use error::RingError;
 pub use feed::{Feed, Outlet, TURN_SAMPLES};
 pub use gaps::{Gap, MAX_GAPS};
 pub use ring::{Ring, RingShape};
-pub use timeline::{Audio, Item, MAX_POSITION};
+pub use store::{CodeTable, Lane};
+pub use timeline::{Audio, Codes, Item, MAX_POSITION};

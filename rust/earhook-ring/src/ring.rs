@@ -4,6 +4,7 @@ use crate::bell::{Bell, News};
 use crate::budget::{Budget, Reservation};
 use crate::cursor::{Books, Cursor};
 use crate::gaps::Gap;
+use crate::store::CodeTable;
 use crate::sync::{lock, Arc, Mutex};
 use crate::timeline::{Audio, Item, Timeline};
 use crate::{GapReason, RingError};
@@ -18,7 +19,7 @@ pub struct RingShape {
 }
 
 impl RingShape {
-    /// What the samples of such a ring cost.
+    /// What the samples of such a ring cost at most; as codes they cost half.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         let samples = (self.channels.len() as u64).saturating_mul(self.capacity_samples as u64);
@@ -42,12 +43,12 @@ pub struct Ring {
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
-    _reservation: Reservation,
 }
 
 #[derive(Debug)]
 struct State {
     timeline: Timeline,
+    reservation: Reservation,
     ended: bool,
     /// Replaced as a whole on attach and detach, so that a write takes them along for one count.
     bells: Arc<Vec<Arc<Bell>>>,
@@ -57,33 +58,55 @@ impl Ring {
     /// An empty ring at position 0.
     ///
     /// # Errors
-    /// [`RingError::Shape`], [`RingError::BudgetExhausted`] or [`RingError::Memory`].
+    /// [`RingError::Shape`] or [`RingError::BudgetExhausted`].
     pub fn new(budget: &Budget, shape: &RingShape) -> Result<Self, RingError> {
         if !shape.is_sound() {
             return Err(RingError::Shape);
         }
         let reservation = budget.reserve(shape.bytes())?;
         let state = State {
-            timeline: Timeline::new(&shape.channels, shape.capacity_samples)?,
+            timeline: Timeline::new(&shape.channels, shape.capacity_samples),
+            reservation,
             ended: false,
             bells: Arc::new(Vec::new()),
         };
-        Ok(Self {
-            shared: Arc::new(Shared { state: Mutex::new(state), _reservation: reservation }),
-        })
+        Ok(Self { shared: Arc::new(Shared { state: Mutex::new(state) }) })
     }
 
     /// Appends samples, one slice per channel in the order of the ring's shape. A ring that has
     /// ended takes none. Gives the samples per channel that were written.
     ///
     /// # Errors
-    /// [`RingError::Lanes`].
+    /// [`RingError::Lanes`], [`RingError::Coded`], or [`RingError::Memory`] at the first write.
     pub fn write<L: AsRef<[i16]>>(&self, planar: &[L]) -> Result<(usize, News), RingError> {
         let mut state = lock(&self.shared.state);
         if state.ended {
             return Ok((0, News::default()));
         }
         let samples = state.timeline.write(planar)?;
+        Ok((samples, state.news()))
+    }
+
+    /// Appends samples as codes of one byte, those of all channels in turn, which whoever reads
+    /// them decodes. A ring that is begun so holds half the bytes of its reservation and gives
+    /// back the other half.
+    ///
+    /// # Errors
+    /// [`RingError::Lanes`] if a group of codes is not whole, or [`RingError::Memory`].
+    pub fn write_codes(
+        &self,
+        codes: &[u8],
+        table: &'static CodeTable,
+    ) -> Result<(usize, News), RingError> {
+        let mut state = lock(&self.shared.state);
+        if state.ended {
+            return Ok((0, News::default()));
+        }
+        let samples = state.timeline.write_codes(codes, table)?;
+        if state.timeline.stored() == samples as u64 {
+            let bytes = state.timeline.cost_bytes();
+            state.reservation.shrink_to(bytes);
+        }
         Ok((samples, state.news()))
     }
 
@@ -141,8 +164,9 @@ impl Ring {
         let state = lock(&self.shared.state);
         let audio = state.timeline.last_write();
         let copy = |channel: &u8| {
-            let (first, second) = audio.channel(*channel)?;
-            Some((*channel, [first, second].concat()))
+            let mut samples = Vec::with_capacity(audio.samples);
+            audio.channel(*channel)?.append_to(&mut samples);
+            Some((*channel, samples))
         };
         state.timeline.channels().iter().filter_map(copy).collect()
     }

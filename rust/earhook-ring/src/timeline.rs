@@ -2,6 +2,7 @@
 
 use crate::cursor::{Books, Cursor};
 use crate::gaps::{Gap, Gaps};
+use crate::store::{CodeTable, Lane, Store};
 use crate::{GapReason, RingError};
 
 /// The last position. A sum of two positions cannot overflow.
@@ -20,7 +21,7 @@ pub enum Item<'ring> {
 #[derive(Debug, Clone, Copy)]
 pub struct Audio<'ring> {
     channels: &'ring [u8],
-    lanes: &'ring [Vec<i16>],
+    store: &'ring Store,
     first_index: usize,
     /// The position of the first sample.
     pub position: u64,
@@ -29,22 +30,51 @@ pub struct Audio<'ring> {
 }
 
 impl<'ring> Audio<'ring> {
-    /// One channel's samples in two pieces (the second is empty unless the ring wraps here);
-    /// `None` if the call does not have the channel.
+    /// One channel's samples; `None` if the call does not have the channel.
     #[must_use]
-    pub fn channel(&self, channel: u8) -> Option<(&'ring [i16], &'ring [i16])> {
-        let lane = self.channels.iter().position(|have| *have == channel)?;
-        let lane = self.lanes.get(lane)?;
-        let first = self.samples.min(lane.len() - self.first_index);
-        Some((&lane[self.first_index..self.first_index + first], &lane[..self.samples - first]))
+    pub fn channel(&self, channel: u8) -> Option<Lane<'ring>> {
+        let place = self.channels.iter().position(|have| *have == channel)?;
+        match self.store {
+            Store::Empty => Some(Lane::Linear(&[], &[])),
+            Store::Linear(lanes) => {
+                let (first, second) = self.pieces(lanes.get(place)?, 1);
+                Some(Lane::Linear(first, second))
+            }
+            Store::Coded { codes, table } => {
+                let channels = self.channels.len();
+                let codes = self.pieces(codes, channels);
+                Some(Lane::Coded { codes, table, place, channels })
+            }
+        }
+    }
+
+    /// The codes of all channels in turn, in two pieces, if they are kept so and `channels` are
+    /// all of them in their order.
+    #[must_use]
+    pub fn codes(&self, channels: &[u8]) -> Option<Codes<'ring>> {
+        match self.store {
+            Store::Coded { codes, table } if channels == self.channels => {
+                Some((self.pieces(codes, channels.len()), table))
+            }
+            _ => None,
+        }
+    }
+
+    fn pieces<T>(&self, ring: &'ring [T], width: usize) -> (&'ring [T], &'ring [T]) {
+        let (start, wanted) = (self.first_index * width, self.samples * width);
+        let first = wanted.min(ring.len() - start);
+        (&ring[start..start + first], &ring[..wanted - first])
     }
 }
+
+/// Interleaved codes in two pieces, and what they stand for.
+pub type Codes<'ring> = ((&'ring [u8], &'ring [u8]), &'static CodeTable);
 
 /// The samples and gaps of one call.
 #[derive(Debug)]
 pub(crate) struct Timeline {
     channels: Vec<u8>,
-    lanes: Vec<Vec<i16>>,
+    store: Store,
     capacity: usize,
     stored: u64,
     last_write: usize,
@@ -52,16 +82,15 @@ pub(crate) struct Timeline {
 }
 
 impl Timeline {
-    pub(crate) fn new(channels: &[u8], capacity: usize) -> Result<Self, RingError> {
-        let lanes: Result<Vec<_>, _> = channels.iter().map(|_| silent_lane(capacity)).collect();
-        Ok(Self {
+    pub(crate) fn new(channels: &[u8], capacity: usize) -> Self {
+        Self {
             channels: channels.to_vec(),
-            lanes: lanes?,
+            store: Store::Empty,
             capacity,
             stored: 0,
             last_write: 0,
             gaps: Gaps::default(),
-        })
+        }
     }
 
     pub(crate) fn channels(&self) -> &[u8] {
@@ -86,24 +115,55 @@ impl Timeline {
     pub(crate) fn write<L: AsRef<[i16]>>(&mut self, planar: &[L]) -> Result<usize, RingError> {
         let samples = planar.first().map_or(0, |lane| lane.as_ref().len());
         let same_length = planar.iter().all(|lane| lane.as_ref().len() == samples);
-        if planar.len() != self.lanes.len() || !same_length {
+        if planar.len() != self.channels.len() || !same_length {
             return Err(RingError::Lanes);
         }
         if samples == 0 {
             return Ok(0);
         }
-        // Of a write longer than the ring only the end can stay.
-        let skipped = samples.saturating_sub(self.capacity);
-        let start = self.index(self.stored + skipped as u64);
-        for (lane, written) in self.lanes.iter_mut().zip(planar) {
-            let kept = &written.as_ref()[skipped..];
-            let (first, second) = kept.split_at(kept.len().min(lane.len() - start));
-            lane[start..start + first.len()].copy_from_slice(first);
-            lane[..second.len()].copy_from_slice(second);
+        let (skipped, start) = self.place_of(samples);
+        let kept = planar.iter().map(|lane| &lane.as_ref()[skipped..]);
+        self.store.put_lanes(self.capacity, start, kept)?;
+        self.stored += samples as u64;
+        self.last_write = samples - skipped;
+        Ok(samples)
+    }
+
+    /// Appends samples as codes of one byte, those of all channels in turn.
+    pub(crate) fn write_codes(
+        &mut self,
+        codes: &[u8],
+        table: &'static CodeTable,
+    ) -> Result<usize, RingError> {
+        let channels = self.channels.len();
+        if codes.len() % channels != 0 {
+            return Err(RingError::Lanes);
+        }
+        let samples = codes.len() / channels;
+        if samples == 0 {
+            return Ok(0);
+        }
+        let (skipped, start) = self.place_of(samples);
+        let kept = &codes[skipped * channels..];
+        if !self.store.put_codes((self.capacity, channels), start, kept, table)? {
+            return self.write(&decoded(codes, channels, table));
         }
         self.stored += samples as u64;
         self.last_write = samples - skipped;
         Ok(samples)
+    }
+
+    /// What the ring costs at most, as it is kept.
+    pub(crate) fn cost_bytes(&self) -> u64 {
+        let bytes_each = if matches!(self.store, Store::Coded { .. }) { 1 } else { 2 };
+        (self.capacity * self.channels.len() * bytes_each) as u64
+    }
+
+    /// How many samples of a write cannot stay, because it is longer than the ring, and where
+    /// the rest of it goes.
+    fn place_of(&self, samples: usize) -> (usize, usize) {
+        let skipped = samples.saturating_sub(self.capacity);
+        (skipped, self.index(self.stored + skipped as u64))
     }
 
     /// Appends positions without samples.
@@ -231,7 +291,7 @@ impl Timeline {
     fn audio(&self, position: u64, stored: u64, samples: usize) -> Audio<'_> {
         Audio {
             channels: &self.channels,
-            lanes: &self.lanes,
+            store: &self.store,
             first_index: self.index(stored),
             position,
             samples,
@@ -244,10 +304,10 @@ impl Timeline {
     }
 }
 
-/// To run out of memory here must cost this call, not the process.
-fn silent_lane(capacity: usize) -> Result<Vec<i16>, RingError> {
-    let mut lane = Vec::new();
-    lane.try_reserve_exact(capacity).map_err(|_| RingError::Memory)?;
-    lane.resize(capacity, 0);
-    Ok(lane)
+fn decoded(codes: &[u8], channels: usize, table: &CodeTable) -> Vec<Vec<i16>> {
+    let lane = |place| {
+        let own = codes.iter().skip(place).step_by(channels);
+        own.map(|code| table[usize::from(*code)]).collect()
+    };
+    (0..channels).map(lane).collect()
 }

@@ -9,10 +9,21 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 
 use earhook_ring::{
-    Budget, Feed, Gap, GapReason, Item, Outlet, Ring, RingError, RingShape, MAX_GAPS, MAX_POSITION,
-    TURN_SAMPLES,
+    Budget, CodeTable, Feed, Gap, GapReason, Item, Outlet, Ring, RingError, RingShape, MAX_GAPS,
+    MAX_POSITION, TURN_SAMPLES,
 };
 use shelf::{Shelf, Slot};
+
+/// Codes that stand for ten times themselves.
+static TENFOLD: CodeTable = {
+    let mut table = [0; 256];
+    let mut code = 0;
+    while code < 256 {
+        table[code as usize] = code * 10;
+        code += 1;
+    }
+    table
+};
 
 fn ring(capacity_samples: usize) -> Ring {
     let shape = RingShape { channels: vec![0], capacity_samples };
@@ -171,8 +182,37 @@ fn shapes_that_cannot_be_are_refused() {
 fn a_ring_that_the_machine_cannot_hold_is_refused_and_costs_nothing() {
     let budget = Budget::new(u64::MAX);
     let shape = RingShape { channels: vec![0], capacity_samples: usize::MAX / 2 };
-    assert_eq!(Ring::new(&budget, &shape).unwrap_err(), RingError::Memory);
+    let ring = Ring::new(&budget, &shape).unwrap();
+    assert_eq!(ring.write(&[[1]]).unwrap_err(), RingError::Memory);
+    assert_eq!(ring.position(), 0);
+    drop(ring);
     assert_eq!(budget.used_bytes(), 0);
+}
+
+#[test]
+fn a_ring_of_codes_costs_half_and_stays_one() {
+    let budget = Budget::new(u64::MAX);
+    let shape = RingShape { channels: vec![0, 1], capacity_samples: 3 };
+    let ring = Ring::new(&budget, &shape).unwrap();
+    assert_eq!(budget.used_bytes(), 12);
+    assert_eq!(ring.write_codes(&[1, 2, 3], &TENFOLD).unwrap_err(), RingError::Lanes);
+    ring.write_codes(&[1, 2, 3, 4], &TENFOLD).unwrap().1.announce();
+    ring.write_codes(&[5, 6, 7, 8], &TENFOLD).unwrap().1.announce();
+    assert_eq!(budget.used_bytes(), 6);
+    assert_eq!(ring.write(&[[1], [1]]).unwrap_err(), RingError::Coded);
+    assert_eq!(ring.last_write(), [(0, vec![50, 70]), (1, vec![60, 80])]);
+    drop(ring);
+    assert_eq!(budget.used_bytes(), 0);
+}
+
+#[test]
+fn codes_are_decoded_for_a_ring_of_samples() {
+    let shape = RingShape { channels: vec![1, 0], capacity_samples: 8 };
+    let ring = Ring::new(&Budget::new(32), &shape).unwrap();
+    ring.write(&[[1, 2], [3, 4]]).unwrap().1.announce();
+    ring.write_codes(&[5, 6, 7, 8], &TENFOLD).unwrap().1.announce();
+    assert_eq!(ring.last_write(), [(1, vec![50, 70]), (0, vec![60, 80])]);
+    assert_eq!(ring.written_samples(), 4);
 }
 
 #[test]

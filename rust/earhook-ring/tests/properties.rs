@@ -4,7 +4,7 @@
 
 mod shelf;
 
-use earhook_ring::{Books, Budget, Feed, GapReason, Ring, RingShape};
+use earhook_ring::{Books, Budget, CodeTable, Feed, GapReason, Ring, RingShape};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use shelf::{Shelf, Slot};
@@ -59,7 +59,7 @@ struct ModelReader {
 
 impl Model {
     fn sample_at(position: usize, channel: u8) -> i16 {
-        i16::try_from(position * 2 + usize::from(channel)).unwrap()
+        i16::try_from((position * 2 + usize::from(channel)) % 251).unwrap()
     }
 
     fn is_audio(&self, position: usize) -> bool {
@@ -115,17 +115,29 @@ impl Model {
     }
 }
 
+/// Codes that stand for themselves.
+static PLAIN: CodeTable = {
+    let mut table = [0; 256];
+    let mut code = 0;
+    while code < 256 {
+        table[code as usize] = code;
+        code += 1;
+    }
+    table
+};
+
 struct Bench {
     ring: Ring,
+    is_coded: bool,
     feed: Feed,
     model: Model,
 }
 
 impl Bench {
-    fn new() -> Self {
+    fn new(is_coded: bool) -> Self {
         let shape = RingShape { channels: CHANNELS.to_vec(), capacity_samples: CAPACITY };
         let ring = Ring::new(&Budget::new(shape.bytes()), &shape).unwrap();
-        Self { ring, feed: Feed::new(|| {}), model: Model::default() }
+        Self { ring, is_coded, feed: Feed::new(|| {}), model: Model::default() }
     }
 
     fn take(&mut self, step: &Step) {
@@ -153,7 +165,13 @@ impl Bench {
             (start..start + samples).map(|at| Model::sample_at(at, *channel)).collect()
         };
         let lanes: Vec<Vec<i16>> = CHANNELS.iter().map(lane).collect();
-        let (written, news) = self.ring.write(&lanes).unwrap();
+        let (written, news) = if self.is_coded {
+            let groups = (0..samples).flat_map(|at| lanes.iter().map(move |lane| lane[at]));
+            let codes: Vec<u8> = groups.map(|sample| u8::try_from(sample).unwrap()).collect();
+            self.ring.write_codes(&codes, &PLAIN).unwrap()
+        } else {
+            self.ring.write(&lanes).unwrap()
+        };
         news.announce();
         if self.model.ended {
             assert_eq!(written, 0);
@@ -242,8 +260,8 @@ fn config() -> ProptestConfig {
 proptest! {
     #![proptest_config(config())]
     #[test]
-    fn readers_get_what_the_model_says(steps in steps()) {
-        let mut bench = Bench::new();
+    fn readers_get_what_the_model_says(steps in steps(), is_coded in any::<bool>()) {
+        let mut bench = Bench::new(is_coded);
         for step in &steps {
             bench.take(step);
             bench.check();

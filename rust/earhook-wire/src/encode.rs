@@ -31,6 +31,32 @@ pub fn write_audio(
     }
 }
 
+/// Appends one audio frame whose samples `write` puts into the bytes that it is given, low byte
+/// first. Of no samples nothing is written.
+///
+/// # Errors
+/// [`WireError::FrameTooLong`] beyond [`MAX_AUDIO_SAMPLES`]; then nothing has been appended.
+pub fn write_audio_with(
+    out: &mut Vec<u8>,
+    call: u32,
+    channel: u8,
+    (position, samples): (u64, usize),
+    write: impl FnOnce(&mut [u8]),
+) -> Result<(), WireError> {
+    if samples > MAX_AUDIO_SAMPLES {
+        let frame_bytes = (AUDIO_HEADER_BYTES as u64).saturating_add(2 * samples as u64);
+        let limit_bytes = MAX_GATEWAY_FRAME_BYTES;
+        return Err(WireError::FrameTooLong { frame_bytes, limit_bytes });
+    }
+    if samples > 0 {
+        write_audio_header(out, call, channel, (position, samples));
+        let start = out.len();
+        out.resize(start + 2 * samples, 0);
+        write(&mut out[start..]);
+    }
+    Ok(())
+}
+
 /// Appends a gap of all channels of a call.
 pub fn write_gap(out: &mut Vec<u8>, call: u32, position: u64, samples: u64, reason: GapReason) {
     write_header(out, GAP_FRAME_BYTES, Kind::Gap, ALL_CHANNELS, call);
@@ -72,12 +98,20 @@ fn write_audio_frame(
     position: u64,
     (first, second): (&[i16], &[i16]),
 ) {
-    let samples = first.len() + second.len();
+    write_audio_header(out, call, channel, (position, first.len() + second.len()));
+    write_samples(out, first);
+    write_samples(out, second);
+}
+
+fn write_audio_header(
+    out: &mut Vec<u8>,
+    call: u32,
+    channel: u8,
+    (position, samples): (u64, usize),
+) {
     write_header(out, AUDIO_HEADER_BYTES + 2 * samples, Kind::Audio, channel, call);
     out.extend_from_slice(&narrow(samples).to_le_bytes());
     out.extend_from_slice(&position.to_le_bytes());
-    write_samples(out, first);
-    write_samples(out, second);
 }
 
 /// Grows once and fills, so that on a little-endian machine the loop is a copy.

@@ -28,7 +28,7 @@ mod kind;
 mod merge;
 
 pub use decode::Decoder;
-pub use encode::{write_ack, write_audio, write_gap, write_json};
+pub use encode::{write_ack, write_audio, write_audio_with, write_gap, write_json};
 pub use error::WireError;
 pub use frame::{Ack, Audio, Frame, Gap, Json};
 pub use kind::{GapReason, Kind};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use earhook_ring::{GapReason, Item, Outlet};
+use earhook_ring::{GapReason, Item, Lane, Outlet};
 
 /// What one position of a call holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,11 +38,14 @@ impl Outlet for Shelf {
             }
             Item::Audio(audio) => {
                 assert!(audio.samples > 0);
-                let lanes: Vec<Option<Vec<i16>>> = channels
-                    .iter()
-                    .map(|channel| audio.channel(*channel))
-                    .map(|pieces| pieces.map(|(first, second)| [first, second].concat()))
-                    .collect();
+                let samples_of = |channel: &u8| {
+                    let lane = audio.channel(*channel)?;
+                    let mut samples = Vec::new();
+                    lane.append_to(&mut samples);
+                    assert_eq!(samples, written_out(&lane, audio.samples));
+                    Some(samples)
+                };
+                let lanes: Vec<Option<Vec<i16>>> = channels.iter().map(samples_of).collect();
                 for index in 0..audio.samples {
                     let samples = lanes.iter().map(|lane| lane.as_ref().map(|lane| lane[index]));
                     given.push((audio.position + index as u64, Slot::Samples(samples.collect())));
@@ -59,4 +62,19 @@ impl Outlet for Shelf {
     fn rewind(&mut self, _mark: usize) {
         unreachable!("a shelf does not panic");
     }
+}
+
+/// The samples by the other way out: as bytes, alone and as the second of three.
+fn written_out(lane: &Lane<'_>, samples: usize) -> Vec<i16> {
+    let mut alone = vec![0; 2 * samples];
+    lane.write_le(&mut alone, 1);
+    let mut woven = vec![0; 6 * samples];
+    lane.write_le(&mut woven[2..], 3);
+    let pairs = |bytes: &[u8]| -> Vec<i16> {
+        bytes.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect()
+    };
+    let second: Vec<i16> = pairs(&woven).into_iter().skip(1).step_by(3).collect();
+    assert_eq!(pairs(&alone), second);
+    assert!(pairs(&woven).iter().enumerate().all(|(at, sample)| at % 3 == 1 || *sample == 0));
+    second
 }
