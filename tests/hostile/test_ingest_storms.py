@@ -7,7 +7,6 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from tests.integration.ingest.asking import AskedExchange, House
 
 from earhook.control.call_caps import CallCaps
 from earhook.ids import KeyName
@@ -15,6 +14,7 @@ from earhook.ingest.credential_settings import TokenSettings
 from earhook.ingest.credentials import Accepted, IngestRequest, Verdict
 from earhook.ingest.door import DoorQuestions, IngestDoor
 from earhook.ingest.settings import IngestSettings
+from tests.integration.ingest.asking import AskedExchange, House
 
 TINY = b"\xff" * 8
 NEW = {"content-type": "audio/PCMU"}

@@ -7,7 +7,6 @@ import time
 from typing import Any
 
 import pytest
-from tests.integration.ingest.asking import PCMU, AskedExchange, House
 
 from earhook.ids import KeyName
 from earhook.ingest.credentials import Accepted, IngestRequest, Verdict
@@ -15,6 +14,7 @@ from earhook.ingest.held import HeldBlocks
 from earhook.ingest.refusal import Refusal
 from earhook.ingest.settings import IngestSettings
 from earhook.ingest.turns import Turns
+from tests.integration.ingest.asking import PCMU, AskedExchange, House
 
 ORGANIZATIONS = {
     "ours": "aaaaaaaa-0000-4000-8000-000000000000",

@@ -16,7 +16,7 @@ from .shared_table import BUCKET_SLOTS, Place, SharedTable, TableKind
 
 __all__ = ["Claims"]
 
-_KIND: Final = TableKind("claims", b"earhook claims 1", "Q")
+_KIND: Final = TableKind("claims", b"earhook claims 1", "Q", lock_seconds=0.1)
 _NOBODY: Final = 0
 _READS: Final = 8
 _LOG: Final = get_limited_logger(__name__)

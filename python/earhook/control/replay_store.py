@@ -9,7 +9,7 @@ from .shared_table import Place, SharedTable, TableKind
 
 __all__ = ["Remembered", "ReplayStore"]
 
-_KIND: Final = TableKind("replay", b"earhook replay 1", "d")
+_KIND: Final = TableKind("replay", b"earhook replay 1", "d", lock_seconds=0.02)
 _SAMPLED_BUCKETS: Final = 64
 
 

@@ -28,10 +28,6 @@ __all__ = ["Place", "SharedTable", "TableKind"]
 
 FINGERPRINT_BYTES: Final = 16
 BUCKET_SLOTS: Final = 64
-LOCK_SECONDS: Final = 0.02
-"""A bucket is held for microseconds. Whoever holds it longer has been stopped, and must not
-stop us too."""
-
 _HEADER: Final = struct.Struct("=16s32sQ")
 """What it is, the key of its fingerprints, the number of buckets."""
 _HEADER_BYTES: Final = 64
@@ -48,11 +44,15 @@ class TableKind(NamedTuple):
         name: Of the memory, for whoever looks at the process.
         magic: What its memory begins with, 16 bytes.
         number: How a number is kept: a letter of `struct` that stands for eight bytes.
+        lock_seconds: How long a bucket is waited for. It is held for microseconds, and for some
+            milliseconds where the machine has more to do than it can. Whoever holds it longer has
+            been stopped, and must not stop us too.
     """
 
     name: str
     magic: bytes
     number: str
+    lock_seconds: float
 
 
 class Place(NamedTuple):
@@ -86,6 +86,7 @@ class SharedTable:
         self.buckets = int(buckets)
         self._descriptor = descriptor
         self._key = key
+        self._lock_seconds = kind.lock_seconds
         self._number = struct.Struct(f"@{kind.number}")
         self._numbers = struct.Struct(f"@{BUCKET_SLOTS}{kind.number}")
         weakref.finalize(self, os.close, descriptor)
@@ -187,7 +188,7 @@ class SharedTable:
         due: float | None = None
         while not self._try_lock(bucket):
             now = SystemClock.monotonic_seconds()
-            due = due or now + LOCK_SECONDS
+            due = due or now + self._lock_seconds
             if now >= due:
                 return False
             os.sched_yield()

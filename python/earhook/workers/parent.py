@@ -379,12 +379,27 @@ class Parent:
                 _LOG.error("rolling.refused", faults=faults, in_service=in_service)
                 return
             counted = await self._front.as_json()
+            await self._let_leave()
             _LOG.info("rolling.began", version=version)
             self._become_next(counted)
         except OSError as error:
             _LOG.error("rolling.refused", faults=[str(error)], in_service="what was there before")
         finally:
             self._is_renewing = False
+
+    async def _let_leave(self) -> None:
+        """Who has closed its channel is about to end, and cannot be handed on: wait for that.
+
+        Raises:
+            OSError: It does not.
+        """
+        due = self._now() + _LEAVE_SECONDS
+        while not (  # several processes, no one event
+            self._relay.is_whole and all(link.channel.is_open for link in self._links.values())
+        ):
+            if self._now() >= due:
+                raise OSError("a process does not end; see worker.silent and relay.silent")
+            await asyncio.sleep(_LEAVE_LOOK_SECONDS)
 
     def _become_next(self, counted: dict[str, Any]) -> None:
         """Comes back only where that is not possible, with an error or without."""
@@ -468,6 +483,8 @@ def _private_directory() -> Path:
 _WORKER_MODULE: Final = "earhook.workers.worker"
 _ORDERLY: Final = (0, -signal.SIGTERM)
 _LOOK_SECONDS: Final = 1.0
+_LEAVE_SECONDS: Final = 10.0
+_LEAVE_LOOK_SECONDS: Final = 0.01
 _SERVE_SECONDS: Final = 60.0
 _RELAY_END_SECONDS: Final = 0.5
 _LONGEST_PARENT: Final = 60

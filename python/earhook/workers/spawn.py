@@ -36,6 +36,8 @@ class Process:
 
     def send(self, number: signal.Signals) -> None:
         """Send it a signal; nothing happens where it has ended."""
+        if self._descriptor < 0:
+            return
         with contextlib.suppress(ProcessLookupError):
             # By descriptor: the number may belong to somebody else by now.
             signal.pidfd_send_signal(self._descriptor, number)

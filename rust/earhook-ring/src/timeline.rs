@@ -136,7 +136,7 @@ impl Timeline {
         table: &'static CodeTable,
     ) -> Result<usize, RingError> {
         let channels = self.channels.len();
-        if codes.len() % channels != 0 {
+        if !codes.len().is_multiple_of(channels) {
             return Err(RingError::Lanes);
         }
         let samples = codes.len() / channels;

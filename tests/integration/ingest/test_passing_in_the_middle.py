@@ -507,6 +507,7 @@ def test_a_passed_stream_is_answered_at_its_head_where_that_is_wanted(
                 raw.chunk(codes(1))
                 raw.send(b"0\r\n\r\n")
                 await until(lambda: not has_call(place))
+                await until(lambda: not place.workers[1].passing.under_way)
             assert place.heard() == [lane(codes(0)) + lane(codes(1))]
             place.assert_balanced()
 

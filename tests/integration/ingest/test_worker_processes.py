@@ -159,7 +159,10 @@ async def until_refused(workers: Crew, generation: int) -> None:
     async with asyncio.timeout(10):
         while True:
             way = await workers.connect(generation)
-            reply = await block(way, 0, str(uuid.uuid4()))
+            try:
+                reply = await block(way, 0, str(uuid.uuid4()))
+            except (ConnectionError, asyncio.IncompleteReadError):
+                continue  # it came in at the very moment
             if reply.status == 429:
                 return
 

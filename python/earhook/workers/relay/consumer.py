@@ -204,9 +204,8 @@ class RelayedConsumer(ConsumerConnection):
         route = self._merger.route(number)
         if route is not None:
             generation, there = route
-            frame = encode_frame(FrameKind.COMMAND, there, body)
-            self._upstreams[generation].write(frame)
-            return
+            if self._upstreams[generation].write(encode_frame(FrameKind.COMMAND, there, body)):
+                return
         answer, is_refused = judge(body, lambda order: self._refer(number, order, body))
         if is_refused:
             self._count("commands_refused")
@@ -214,6 +213,8 @@ class RelayedConsumer(ConsumerConnection):
 
     def _refer(self, number: int, order: Order, body: bytes) -> None:
         """Pass a command on to the worker that has the session."""
+        if self._merger.route(number) is not None:
+            raise CommandRefused(_TAKES_NOTHING)
         known = None
         if number == CONNECTION and order.session is not None:
             known = self._merger.find(order.session.lower())
@@ -221,7 +222,8 @@ class RelayedConsumer(ConsumerConnection):
         if route is None:
             raise CommandRefused("no such call is open on this connection")
         frame = encode_frame(FrameKind.COMMAND, CONNECTION, body)
-        self._upstreams[route[0]].write(frame)
+        if not self._upstreams[route[0]].write(frame):
+            raise CommandRefused(_TAKES_NOTHING)
 
     def _connect(self, generation: int, wishes: bytes) -> None:
         greeting = self._hello() + encode_frame(FrameKind.SUBSCRIBE, CONNECTION, wishes)
@@ -329,5 +331,6 @@ def _close_code(code: str) -> CloseCode:
         return CloseCode.FAULT
 
 
+_TAKES_NOTHING: Final = "the process that has the call takes nothing at the moment"
 _TRY_AGAIN: Final = frozenset({CloseCode.TOO_MANY_SUBSCRIBERS, CloseCode.HELLO_TIMEOUT})
 """What a worker may say to many consumers that come back in one moment."""

@@ -89,6 +89,11 @@ class RelayKeeper:
         return None if relay is None else relay.process.pid
 
     @property
+    def is_whole(self) -> bool:
+        """Whether all that run can be handed on by `estate`: none is about to end."""
+        return all(relay.channel.is_open for relay in self._relays)
+
+    @property
     def addresses(self) -> dict[str, str]:
         """Where consumers connect, by the name of the sink."""
         return {name: str(listening.address) for name, listening in self._listening.items()}
@@ -205,6 +210,7 @@ class RelayKeeper:
             known = self._meet(relay["pid"], Channel.thaw(relay["channel"]))
             known.serves = relay["serves"]
             if not known.serves:
+                known.is_dismissed = True  # at once: it is of another program and not to serve
                 self._begin(self._dismiss(known, 0.0))
 
     async def _start_one(self) -> None:

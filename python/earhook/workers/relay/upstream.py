@@ -9,6 +9,8 @@ __all__ = ["Farewell", "Upstream", "UpstreamOwner"]
 
 FIRST_PAUSE_SECONDS: Final = 0.02
 LONGEST_PAUSE_SECONDS: Final = 1.0
+MOST_WAITING_BYTES: Final = 1 << 20
+"""Acks and commands that may wait for a worker that does not read."""
 
 
 class Farewell(NamedTuple):
@@ -71,10 +73,13 @@ class Upstream(asyncio.Protocol):
         self.farewell = None
         self._dialling = asyncio.create_task(self._dial(wait_first=again))
 
-    def write(self, frame: bytes) -> None:
-        """Send a frame; to a worker that is not there it is sent to nobody."""
-        if self._transport is not None:
-            self._transport.write(frame)
+    def write(self, frame: bytes) -> bool:
+        """Send a frame; False if the worker is not there, or takes nothing of what waits."""
+        transport = self._transport
+        if transport is None or transport.get_write_buffer_size() > MOST_WAITING_BYTES:
+            return False
+        transport.write(frame)
+        return True
 
     def read(self, *, wanted: bool) -> None:
         """Go on reading, or stop for a while. Doing it again changes nothing."""

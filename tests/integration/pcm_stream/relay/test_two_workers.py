@@ -236,6 +236,40 @@ def test_a_command_that_nobody_can_answer_any_more_is_refused(
     run(scenario())
 
 
+def test_a_worker_that_takes_nothing_is_sent_no_more_than_so_much(
+    run: Any, crew: Any, raw_consumer: Any
+) -> None:
+    async def scenario() -> None:
+        async with crew() as gateway:
+            east, west = gateway.workers.values()
+            consumer = await raw_consumer.dial(gateway.address)
+            consumer.subscribe()
+            speaker = east.open()
+            await consumer.until(FrameKind.OPEN)
+            for guest in east.sink._reception.guests:
+                guest._transport.pause_reading()
+            audio = "A" * 200_000
+            for number in range(12):
+                session = {} if number % 2 else {"session": speaker.session}
+                consumer.say(
+                    FrameKind.COMMAND, number % 2, id=number, command="play", audio=audio, **session
+                )
+            while True:
+                frame = await consumer.until(FrameKind.EVENT, CONNECTION)
+                answer = orjson.loads(frame.body)
+                if answer["type"] == "command_result":
+                    break
+                consumer.frames.clear()
+            assert not answer["ok"]
+            assert "takes nothing" in answer["message"]
+            (upstream, _) = next(iter(gateway.exchange._reception.guests))._upstreams.values()
+            assert upstream._transport.get_write_buffer_size() < 2 << 20
+            west.end(west.open())
+            await consumer.until(FrameKind.CLOSE, 2)
+
+    run(scenario())
+
+
 def test_a_connection_that_breaks_while_the_worker_lives_costs_no_sample(
     run: Any, crew: Any, until: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
