@@ -141,7 +141,14 @@ class RawSocket:
                 status, headers = _read_head(head)
                 took = time.monotonic() - began
                 body = b"" if status == 101 else await self._read_body(headers)
-        except (TimeoutError, OSError, EOFError, ValueError, asyncio.LimitOverrunError):
+        except (
+            TimeoutError,
+            OSError,
+            EOFError,
+            ValueError,
+            asyncio.LimitOverrunError,
+            RuntimeError,  # uvloop's word for writing to what the server has closed
+        ):
             return Answer(0, seconds=time.monotonic() - began)
         digest = hashlib.sha1((key + _GUID).encode("ascii"), usedforsecurity=False).digest()
         return Answer(status, headers, body, took, base64.b64encode(digest).decode("ascii"))

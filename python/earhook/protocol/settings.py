@@ -101,7 +101,7 @@ class SendLimits(Settings):
     )
     audio_rate: float = Field(default=4.5, gt=0, description="Audio messages a second.")
     audio_burst: int = Field(default=20, ge=1, description="Audio messages at once.")
-    pause_rate: float = Field(default=2.0, gt=0, description="`pause` and `resume` a second.")
+    pause_rate: float = Field(default=1.9, gt=0, description="`pause` and `resume` a second.")
     pause_burst: int = Field(default=4, ge=1, description="`pause` and `resume` at once.")
     chunk_bytes: int = Field(
         default=3200, ge=1, description="Audio to the caller waits to grow to this size..."
