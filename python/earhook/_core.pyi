@@ -49,7 +49,9 @@ class Pipeline:
     """Decode of one call into its ring.
 
     One thread pushes. The ring's bytes go back to the budget when this object and every
-    attachment to it are gone; when this object goes, the call ends as by `end`.
+    attachment to it are gone. Call `end`: when this object goes without it, the call ends, but its
+    feeds are not woken (their next drain, or `pending`, tells them), since the garbage collector
+    may have begun to take the callback apart.
     """
 
     def __new__(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -170,4 +171,38 @@ def test_a_circle_of_sink_feed_and_call_is_collected(budget: Budget, open_call: 
 
     Circle()
     gc.collect()
+    assert budget.used_bytes == 0
+
+
+def test_a_call_that_is_gone_without_an_end_ends_and_calls_nobody(
+    budget: Budget, open_call: OpensCalls
+) -> None:
+    wakes: list[str] = []
+    feed, other = Feed(lambda: wakes.append("woken")), open_call()
+    feed.attach(1, open_call())
+    assert wakes == []
+    assert feed.pending
+    feed.attach(2, other)
+    other.push(bytes(4))
+    assert wakes == ["woken"]
+    feed.drain(1 << 20)
+    assert feed.finished() == [1]
+
+
+def test_a_callback_in_garbage_is_not_called(
+    budget: Budget, open_call: OpensCalls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", calls.append)
+
+    def circle() -> None:
+        held: list[object] = []
+        feed = Feed(lambda: calls.append(held))
+        pipeline = open_call()
+        feed.attach(1, pipeline)
+        held += [feed, pipeline]  # taken apart from its end, when the callback has lost it
+
+    circle()
+    gc.collect()
+    assert calls == []
     assert budget.used_bytes == 0

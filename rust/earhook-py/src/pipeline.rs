@@ -167,8 +167,9 @@ impl Pipeline {
 
 impl Drop for Pipeline {
     fn drop(&mut self) {
-        // Nobody can push any more: readers must not wait for what cannot come.
-        let _ = self.end();
+        // Nobody can push any more: readers must not wait for what cannot come. They are not woken
+        // by this: the collector may be at work, and what they want called half taken apart by it.
+        self.ring.end().leave();
     }
 }
 

@@ -32,6 +32,13 @@ impl Bell {
         }
     }
 
+    /// Queues the call unless it is queued, and wakes nobody: the next drain finds it.
+    pub(crate) fn leave(&self) {
+        if !self.queued.swap(true, Ordering::AcqRel) {
+            self.queue.leave(self.ticket);
+        }
+    }
+
     /// To be called after taking the ticket and *before* looking into the ring: what is written
     /// after the look then queues the call again.
     ///
@@ -56,6 +63,13 @@ impl News {
             bell.ring();
         }
     }
+
+    /// Tells the feeds at their next drain or look; runs no wake function now.
+    pub fn leave(self) {
+        for bell in self.bells.iter().flat_map(|bells| bells.iter()) {
+            bell.leave();
+        }
+    }
 }
 
 type Wake = Box<dyn Fn() + Send + Sync>;
@@ -69,7 +83,8 @@ pub(crate) struct Queue {
 #[derive(Debug)]
 struct Line {
     tickets: VecDeque<Ticket>,
-    /// The consumer has seen an empty line, and waits to be woken. Implies that it is empty.
+    /// The consumer has seen an empty line, and waits to be woken. Nothing has come since but what
+    /// was left without a word.
     armed: bool,
 }
 
@@ -88,6 +103,11 @@ impl Queue {
         if was_armed {
             (self.wake)();
         }
+    }
+
+    /// Puts a ticket into the line; whoever pushes the next one wakes the consumer for both.
+    pub(crate) fn leave(&self, ticket: Ticket) {
+        lock(&self.line).tickets.push_back(ticket);
     }
 
     /// The next ticket; `None` arms the wake.
