@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import resource
 import signal
@@ -153,6 +154,7 @@ async def no_descriptors(directory: Path, connects: int) -> Result:
             before = gateway.workers()
             full = await _storm_without_files(gateway, connects)
             result.figures.append(f"connects while the workers had none left: {full}")
+            result.expect(gateway.count("accept.failed") > 0, "the workers still had some")
             result.expect(not full.outcomes["refused"], f"{full.outcomes['refused']} refused")
             result.expect(set(before) == set(gateway.workers()), "a worker ended of it")
             async with storming(gateway.url, CREDENTIAL, 20) as after:
@@ -262,7 +264,7 @@ async def _storm_without_files(gateway: Crowd, connects: int) -> Storm:
     """Workers may open hardly a file more; connections are held, so that they soon have none."""
     with ExitStack() as limits:
         for pid in gateway.workers():
-            limits.enter_context(_with_files(pid, limit=_highest(pid) + SPARE_FILES))
+            limits.enter_context(_with_files(pid, limit=_limit_for(pid, SPARE_FILES)))
         async with storming(gateway.url, CREDENTIAL, 40, held=True) as storm:
             await _until(lambda: sum(storm.outcomes.values()) >= connects, 60.0)
     return storm
@@ -280,8 +282,11 @@ def _with_files(pid: int, *, limit: int) -> Iterator[None]:
             resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
 
 
-def _highest(pid: int) -> int:
-    return max(int(file.name) for file in Path(f"/proc/{pid}/fd").iterdir())
+def _limit_for(pid: int, spare: int) -> int:
+    """Below which so many numbers are free."""
+    taken = {int(file.name) for file in Path(f"/proc/{pid}/fd").iterdir()}
+    free = (number for number in itertools.count() if number not in taken)
+    return next(itertools.islice(free, spare, None))
 
 
 async def _until(condition: Callable[[], object], seconds: float) -> None:

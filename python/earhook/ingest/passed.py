@@ -13,6 +13,7 @@ import stat
 import struct
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
@@ -77,6 +78,8 @@ class PassedServer:
         self._server: asyncio.Server | None = None
         self._connections: set[_PassedConnection] = set()
         self._answering: set[asyncio.Task[None]] = set()
+        self._left_alone = asyncio.Event()
+        self._left_alone.set()
 
     async def start(self) -> None:
         """Listen.
@@ -100,9 +103,14 @@ class PassedServer:
             raise _fault(str(self._path), what, "see to the directory") from error
 
     async def stop(self, deadline_seconds: float) -> None:
-        """Take no more; what is being answered gets that long to come to its end."""
+        """Take no more; what is being answered gets that long to come to its end.
+
+        Connections are ended by us for writing only: what the other worker still sends of a
+        request that has its answer would fail there, and be taken for the loss of the answer.
+        """
         if self._server is None:
             return
+        deadline = asyncio.get_running_loop().time() + deadline_seconds
         self._server.close()
         self._server = None
         self._path.unlink(missing_ok=True)
@@ -113,6 +121,11 @@ class PassedServer:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
         for connection in tuple(self._connections):
+            connection.say_no_more()
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(deadline):
+                await self._left_alone.wait()
+        for connection in tuple(self._connections):
             connection.close()
 
     # What its connections ask for.
@@ -120,10 +133,13 @@ class PassedServer:
     def note_made(self, connection: _PassedConnection) -> None:
         """A connection has come in."""
         self._connections.add(connection)
+        self._left_alone.clear()
 
     def note_lost(self, connection: _PassedConnection) -> None:
         """It has ended."""
         self._connections.discard(connection)
+        if not self._connections:
+            self._left_alone.set()
 
     def begin(self, connection: _PassedConnection, exchange: _PassedExchange) -> None:
         """Answer a request; none that comes when we stop, which is about a call that has ended."""
@@ -216,6 +232,12 @@ class _PassedConnection(asyncio.Protocol):
             self._transport.resume_reading()
         else:
             self._transport.pause_reading()
+
+    def say_no_more(self) -> None:
+        """Tell the other worker that nothing will follow what was written; it ends it then."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write_eof()
+            self.set_reading(is_wanted=True)
 
     def close(self) -> None:
         """End it; what was written gets out first."""

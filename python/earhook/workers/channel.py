@@ -378,22 +378,27 @@ class _Outbox:
             raise ValueError(f"{len(body)} bytes or {len(descriptors)} descriptors are too many")
         if self._waiting and self._waiting_bytes + len(body) > MAX_BODY_BYTES:
             raise ChannelSilent("the other side takes nothing; too much is waiting for it")
-        frame = _HEADER.pack(len(body), what, len(descriptors), number) + body
-        # Duplicates, so that the caller may close its own before the kernel has taken these.
-        self._waiting.append((memoryview(frame), tuple(map(os.dup, descriptors))))
+        frame = memoryview(_HEADER.pack(len(body), what, len(descriptors), number) + body)
+        if descriptors and not self._waiting:
+            # As they are: no number may be left for a duplicate. What fails now fails again later.
+            with contextlib.suppress(OSError):
+                if sent := self._pass_on(frame, descriptors):
+                    frame, descriptors = frame[sent:], ()
+        if not frame:
+            return
+        try:
+            # Duplicates, so that the caller may close its own before the kernel has taken these.
+            self._waiting.append((frame, tuple(map(os.dup, descriptors))))
+        except OSError:
+            raise ChannelSilent("no descriptors are left to wait until it takes them") from None
         self._waiting_bytes += len(frame)
 
     def send(self) -> bool:
         """Pass on what the kernel takes now; True when nothing is left."""
         while self._waiting:
             frame, descriptors = self._waiting[0]
-            beside = []
-            if descriptors:
-                rights = array.array("i", descriptors)
-                beside = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)]
-            try:
-                sent = self._end.sendmsg([frame], beside, socket.MSG_NOSIGNAL)
-            except (BlockingIOError, InterruptedError):
+            sent = self._pass_on(frame, descriptors)
+            if not sent:
                 return False
             _close_all(descriptors)
             self._waiting_bytes -= sent
@@ -402,6 +407,15 @@ class _Outbox:
             else:
                 self._waiting[0] = (frame[sent:], ())
         return True
+
+    def _pass_on(self, frame: memoryview, descriptors: Sequence[int]) -> int:
+        """The bytes that the kernel takes now; with the first of them go the descriptors."""
+        rights = array.array("i", descriptors)
+        beside = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)] if descriptors else []
+        try:
+            return self._end.sendmsg([frame], beside, socket.MSG_NOSIGNAL)
+        except (BlockingIOError, InterruptedError):
+            return 0
 
     def clear(self) -> None:
         for _, descriptors in self._waiting:

@@ -254,17 +254,16 @@ class Parent:
                 self._reports.say(action, link)
 
     def _spawn(self, generation: int) -> None:
-        ours, theirs = socket_pair()
         try:
-            with theirs:
-                pid = spawn_module(_WORKER_MODULE, theirs)
+            ours, theirs = socket_pair()
+            with theirs, contextlib.ExitStack() as undo:
+                undo.enter_context(ours)
+                self._meet(generation, spawn_module(_WORKER_MODULE, theirs), Channel(ours))
+                undo.pop_all()
         except OSError as error:
-            ours.close()
             self._reports.say_not_started(error)
             self._crew.spawn_failed(generation, self._now())
             self._changed.set()
-        else:
-            self._meet(generation, pid, Channel(ours))
 
     def _meet(self, generation: int, pid: int, channel: Channel) -> WorkerLink:
         """A process is there: listen to it, and notice when it ends."""
@@ -347,8 +346,9 @@ class Parent:
         row = self._tables.board.leave(generation)
         self._tables.claims.clear(generation)
         self._relay.worker_gone(generation)
-        for file in private_files(generation, self._directory):
-            file.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # no descriptor left to look: they go with the directory
+            for file in private_files(generation, self._directory):
+                file.unlink(missing_ok=True)
         self._crew.gone(generation, self._now(), orderly=code in _ORDERLY)
         for action in self._crew.take_actions():
             if action == Action(Do.SAY_LOST, generation):

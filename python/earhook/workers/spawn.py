@@ -25,13 +25,21 @@ class Process:
     Args:
         pid: Its number. It has not been waited for.
         on_exit: Called once, on the loop's thread, with its exit code; negative: the signal.
+
+    Raises:
+        OSError: There is no descriptor left to watch it with. It has been killed.
     """
 
     def __init__(self, pid: int, on_exit: Callable[[int], None]) -> None:
         self.pid = pid
         self._on_exit = on_exit
         self._loop = asyncio.get_running_loop()
-        self._descriptor = os.pidfd_open(pid)
+        try:
+            self._descriptor = os.pidfd_open(pid)
+        except OSError:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise
         self._loop.add_reader(self._descriptor, self._look)
 
     def send(self, number: signal.Signals) -> None:
