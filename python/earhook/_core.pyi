@@ -22,8 +22,10 @@ __all__ = [
     "Feed",
     "FrameDecoder",
     "Intake",
+    "Line",
     "Merger",
     "Pipeline",
+    "Switchboard",
     "decode_g711",
     "encode_ack",
     "encode_frame",
@@ -404,6 +406,111 @@ class Feed:
     @property
     def pending(self) -> bool:
         """Whether a drain would find news: audio, a gap or the end of a call."""
+
+@final
+class Switchboard:
+    """The connections of one loop, read together. For the loop's thread."""
+
+    def __new__(cls) -> Self:
+        """Make a board without lines.
+
+        Raises:
+            OSError: There is no descriptor left for it.
+        """
+
+    def fileno(self) -> int:
+        """Give the descriptor that is readable while a line has something to be served."""
+
+    def take_outlet(self) -> int:
+        """Give, once, the descriptor of a socket over which connections are passed in.
+
+        It is the caller's to close.
+
+        Raises:
+            ValueError: It has been given.
+        """
+
+    def admit(self, owner: object) -> Line:
+        """Make a line of the connection whose descriptor was passed in before.
+
+        Args:
+            owner: Called by the line, with no lock held: `hear_greeting()` while TLS is being
+                agreed, `hear_bytes(bytes)`, `hear_end()` when nothing more will come,
+                `hear_room(unsent_bytes)` when the kernel has taken some of what waits,
+                `flush()` when TLS may have something to send, `abort()` when the line must end.
+
+        Raises:
+            OSError: The descriptor did not come: there is none left.
+        """
+
+    def serve(self, now: float) -> int:
+        """Take what the lines have brought, at most 64 KiB of each.
+
+        Args:
+            now: Monotonic seconds.
+
+        Returns:
+            How many lines were served; 0 if none had anything.
+        """
+
+@final
+class Line:
+    """One connection of a switchboard. What it brings goes to its owner as it comes, at first."""
+
+    def secure(self, write: Callable[[bytes], int], read: Callable[[int], bytes]) -> None:
+        """Expect TLS: what comes goes to `write`, and `owner.hear_greeting()` is called.
+
+        Args:
+            write: `MemoryBIO.write` of an `SSLObject`.
+            read: Its `SSLObject.read`.
+        """
+
+    def pass_bytes(self) -> None:
+        """TLS is agreed: from now on what comes is decrypted and goes to `owner.hear_bytes`."""
+
+    def pass_frames(self, listener: object, limits: tuple[int, int, int, int]) -> None:
+        """Take what comes for frames of a WebSocket client, and hold it to RFC 6455.
+
+        Args:
+            listener: Called with no lock held: `hear_text(bytes)`, `hear_audio(bytes)`,
+                `hear_ping(bytes)`, `hear_close(code or 0)`, `hear_broken(rule, close code or 0)`,
+                after which nothing follows, and `hear_fault(error)` when audio in the lane could
+                not be stored.
+            limits: Bytes of a message, fragments of a message, frames a second, pings and pongs
+                a second.
+        """
+
+    def open_lane(self, pipeline: Pipeline, group_bytes: int) -> None:
+        """Push binary messages of whole sample groups into a pipeline, and tell nobody.
+
+        Raises:
+            ValueError: A group of no bytes.
+        """
+
+    def close_lane(self) -> None:
+        """Give binary messages to the listener."""
+
+    def take_kept(self) -> tuple[int, float]:
+        """Give what went through the lane since the last call: samples, and `now` of the last."""
+
+    def feed(self, early: bytes, now: float) -> None:
+        """Take bytes that came otherwise, decrypted, as if they had come now."""
+
+    def send(self, ready: bytes) -> int:
+        """Send, as it is; what the kernel does not take is kept. Gives how much is kept."""
+
+    @property
+    def unsent_bytes(self) -> int:
+        """Bytes that the kernel has not taken yet."""
+
+    def soak(self, most_bytes: int) -> None:
+        """Forget what comes, undecrypted; call `owner.abort()` when it is more than that."""
+
+    def finish(self) -> None:
+        """Tell the peer that nothing more will be sent."""
+
+    def hang_up(self) -> None:
+        """End the connection now, and forget owner and listener. Doing it again does nothing."""
 
 @final
 class FrameDecoder:

@@ -368,6 +368,7 @@ def test_a_fault_of_ours_ends_its_own_call_and_no_other(run: Run, until: Any) ->
                     if each._call is not None
                     and each._call.facts.session_id == victim.setup.session_id
                 )
+                listener._line.close_lane()
                 listener._pipeline = Broken()
                 await victim.finished()
                 assert "disconnect" in [rung.type for rung in victim.ladder.rungs]

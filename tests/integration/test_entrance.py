@@ -567,11 +567,14 @@ class Caller:
         def work() -> Caller:
             bare = socket.create_connection(("127.0.0.1", port), 5)
             secure = context.wrap_socket(bare, server_hostname="localhost", session=session)
-            secure.sendall(UPGRADE + b"\r\n")
-            answer = secure.recv(65_536)
-            if not answer.startswith(b"HTTP/1.1 101 "):
+            try:
+                secure.sendall(UPGRADE + b"\r\n")
+                answer = secure.recv(65_536)
+                if not answer.startswith(b"HTTP/1.1 101 "):
+                    raise ConnectionResetError(answer)
+            except OSError:
                 secure.close()
-                raise ConnectionResetError(answer)
+                raise
             return cls(secure)
 
         return await asyncio.get_running_loop().run_in_executor(None, work)

@@ -24,6 +24,7 @@ from .tally import Closing
 
 if TYPE_CHECKING:
     from .arrival import EdgeRules
+    from .lines import Lines
     from .settings import ConnectionLimits
     from .tally import EdgeTally
     from .tls import ServerCertificate
@@ -57,6 +58,7 @@ class Entrance:
         tally: Where the ways that connections end are counted.
         make_protocol: What speaks with a connection that got through.
         certificate: Serve TLS, with whatever context it has when a connection comes.
+        lines: What reads the connections; the loop itself, if there is none.
     """
 
     def __init__(
@@ -66,6 +68,8 @@ class Entrance:
         tally: EdgeTally,
         make_protocol: MakeProtocol,
         certificate: ServerCertificate | None = None,
+        *,
+        lines: Lines | None = None,
     ) -> None:
         self._listen_at = listen_at
         self._rules = rules
@@ -73,6 +77,7 @@ class Entrance:
         self._make_protocol = make_protocol
         self._certificate = certificate
         self._loop = asyncio.get_running_loop()
+        self._connect = (lines or self._loop).connect_accepted_socket
         self._strangers = Strangers(rules.limits)
         self._greetings: set[asyncio.Task[None]] = set()
         self._sockets: list[socket.socket] = []
@@ -199,7 +204,7 @@ class Entrance:
         limits = self._rules.limits
         threshold = _Threshold(self, arrival)
         try:
-            await self._loop.connect_accepted_socket(
+            await self._connect(
                 lambda: threshold,
                 connection,
                 ssl=context,

@@ -122,6 +122,28 @@ class Session:
         self._refuse_audio(payload_bytes, now)
         return False
 
+    @property
+    def audio_group_bytes(self) -> int:
+        """Bytes of a sample group while audio is kept, else 0.
+
+        While it is not 0, a driver may count binary frames of whole groups itself, without asking
+        for each: see `receive_audio_span`.
+        """
+        stream = self._stream
+        return stream.group_bytes if stream.flowing else 0
+
+    def receive_audio_span(self, samples: int, heard_at: float) -> None:
+        """Take audio that came since the last call of this session, and was kept.
+
+        Args:
+            samples: Of each channel, in whole frames, all of which came while
+                `audio_group_bytes` was what it is.
+            heard_at: When the last of them came.
+        """
+        self._heard_at = heard_at
+        self._stream.position += samples
+        self._stream.tally.samples_kept += samples
+
     def receive_eof(self, now: float) -> None:
         """Learn that the socket is gone, whoever ended it."""
         self._machine.apply(Input.EOF, None, now)

@@ -49,9 +49,9 @@ class EchoListener(StrictListener):
         """Send it back."""
         self.send_text(payload)
 
-    def on_audio(self, view: memoryview) -> None:
+    def on_audio(self, payload: bytes) -> None:
         """Send it back."""
-        self.send_audio(bytes(view))
+        self.send_audio(payload)
 
 
 @asynccontextmanager

@@ -1,6 +1,7 @@
-"""Sockets, TLS, the upgrade and the strict frame rules; the only room that imports picows.
+"""AudioHook over WebSocket: the upgrade, and what a call's frames mean.
 
 A connection's way through the files: `server.py` accepts it, `gate.py` reads its request
-(`request.py`) and decides (`upgrade.py`), `handover.py` turns it into a WebSocket, `strict.py`
-holds it to the rules, `connection.py` ties it to a session and a pipeline.
+(`request.py`) and decides (`upgrade.py`), `strict.py` is told of its frames by the core and holds
+it to the rules, `connection.py` ties it to a session and a pipeline. `dial.py` is the other end of
+the wire; only there picows is used, and only in this room.
 """

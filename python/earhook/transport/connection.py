@@ -1,7 +1,8 @@
 """A call's WebSocket: the socket on one side, a session and a pipeline on the other.
 
-The hottest screen of Python is `on_audio`. Audio is a view that dies with the callback: the
-session sees its length, the pipeline decodes it at once, nobody keeps it.
+While the session keeps audio, its *lane* is open: the core decodes binary frames into the pipeline
+by itself, and no Python runs. What went through the lane is told to the session before anything
+else is.
 
 Everything else follows the law of the doors: after every call that changes the session, take its
 replies, its events and its deadline before the next call.
@@ -74,6 +75,7 @@ class CallConnection(StrictListener):
     __slots__ = (
         "_blocked",
         "_call",
+        "_lane_group_bytes",
         "_makers",
         "_opened_at",
         "_pipeline",
@@ -96,6 +98,7 @@ class CallConnection(StrictListener):
         self._session = Session(makers.settings, identity, now)
         self._call: LiveCall | None = None
         self._pipeline: Pipeline | None = None
+        self._lane_group_bytes = 0
         self._opened_at = now
         self._taking = False
         self._timer: asyncio.TimerHandle | None = None
@@ -103,18 +106,18 @@ class CallConnection(StrictListener):
         self._blocked = False
         self._waiting_audio: deque[bytes] = deque()
 
-    def on_audio(self, view: memoryview) -> None:
-        """One frame of audio, or of what the session takes for it."""
-        now = self._now()
-        if self._session.receive_audio(len(view), now):
+    def on_audio(self, payload: bytes) -> None:
+        """One frame of audio, or of what the session takes for it, that came when no lane was."""
+        now = self._catch_up()
+        if self._session.receive_audio(len(payload), now):
             # True says: there is a pipeline, and the session has nothing to be taken.
-            self._pipeline.push(view)  # type: ignore[union-attr]
+            self._pipeline.push(payload)  # type: ignore[union-attr]
         else:
             self._take(now)
 
     def on_text(self, payload: bytes) -> None:
         """One protocol message."""
-        now = self._now()
+        now = self._catch_up()
         self._session.receive_text(payload, now)
         self._take(now)
 
@@ -124,7 +127,7 @@ class CallConnection(StrictListener):
 
     def on_closed(self) -> None:
         """The socket is gone, whoever ended it."""
-        now = self._now()
+        now = self._catch_up()
         self._session.receive_eof(now)
         self._take(now)
         self._stop_timer()
@@ -143,7 +146,7 @@ class CallConnection(StrictListener):
         Raises:
             CommandRefused: The session's state forbids it; nothing has changed.
         """
-        now = self._now()
+        now = self._catch_up()
         self._session.submit(command, now)
         if isinstance(command, commands.BargeIn):
             self._waiting_audio.clear()
@@ -158,6 +161,7 @@ class CallConnection(StrictListener):
 
     def add_up(self, books: LiveBooks) -> None:
         """Add this call, if it is live, to the books of all live calls."""
+        self._catch_up()
         if self._call is not None and self._pipeline is not None:
             media = self._call.facts.media
             tally = self._session.tally
@@ -180,7 +184,28 @@ class CallConnection(StrictListener):
                     self._act_on(event, now)
         finally:
             self._taking = False
+        self._set_lane()
         self._arm(session.deadline, now)
+
+    def _catch_up(self) -> float:
+        """Tell the session of the audio that went through the lane; give the time."""
+        if self._line is not None:
+            samples, heard_at = self._line.take_kept()
+            if samples:
+                self._session.receive_audio_span(samples, heard_at)
+        return self._now()
+
+    def _set_lane(self) -> None:
+        """Open the lane while the session keeps audio, and close it when it does not."""
+        pipeline = self._pipeline
+        group_bytes = self._session.audio_group_bytes if pipeline is not None else 0
+        if self._line is None or group_bytes == self._lane_group_bytes:
+            return
+        self._lane_group_bytes = group_bytes
+        if group_bytes and pipeline is not None:
+            self._line.open_lane(pipeline, group_bytes)
+        else:
+            self._line.close_lane()
 
     def _carry_out(self, reply: replies.Reply, now: float) -> None:
         match reply:
@@ -279,7 +304,7 @@ class CallConnection(StrictListener):
 
     def _wake(self) -> None:
         self._timer = None
-        now = self._now()
+        now = self._catch_up()
         try:
             self._session.handle_timeout(now)
             self._take(now)

@@ -14,7 +14,7 @@ from earhook.edge.request import Fault, HeadReader
 from earhook.edge.tally import Closing
 from earhook.ops.logging import get_limited_logger
 
-from .handover import TLS_END_SECONDS, hand_over
+from .strict import TLS_END_SECONDS
 from .tally import Broken
 from .upgrade import (
     LIVENESS_PATH,
@@ -25,11 +25,13 @@ from .upgrade import (
     answer_fault,
     decide,
     server_fault,
+    switching_protocols,
 )
 
 if TYPE_CHECKING:
     from earhook.clock import Clock
     from earhook.edge.arrival import Arrival, Denial, EdgeRules
+    from earhook.edge.line_transport import LineTransport
     from earhook.edge.request import RequestHead
     from earhook.edge.settings import ConnectionLimits
 
@@ -90,7 +92,7 @@ class UpgradeGate(asyncio.Protocol):
         self._house = house
         self._arrival = arrival
         self._reader: HeadReader | None = None
-        self._transport: asyncio.Transport | None = None
+        self._transport: LineTransport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._answered = False
         self._waiting = False
@@ -100,7 +102,7 @@ class UpgradeGate(asyncio.Protocol):
         """TLS is through, or there is none."""
         house = self._house
         house.gates.add(self)
-        self._transport = cast("asyncio.Transport", transport)
+        self._transport = cast("LineTransport", transport)
         self._reader = HeadReader(house.limits.request_bytes, house.limits.request_headers)
         self._timer = house.loop.call_later(house.limits.upgrade_seconds, self._be_late)
 
@@ -219,7 +221,7 @@ class UpgradeGate(asyncio.Protocol):
         # reset the connection before it has read the answer, or keep TLS busy with nothing.
         self._timer = self._house.loop.call_later(_LINGER_SECONDS, self._part, transport)
 
-    def _upgrade(self, transport: asyncio.Transport, answer: Accept) -> None:
+    def _upgrade(self, transport: LineTransport, answer: Accept) -> None:
         house = self._house
         assert self._reader is not None
         try:
@@ -237,7 +239,8 @@ class UpgradeGate(asyncio.Protocol):
         self._transport = None
         house.gates.discard(self)
         try:
-            hand_over(transport, listener, answer.websocket_key, self._reader.rest + self._early)
+            transport.write(switching_protocols(answer.websocket_key))
+            listener.begin(transport, self._reader.rest + bytes(self._early))
         except Exception:  # noqa: BLE001 - ends this connection only
             house.tally.faults += 1
             _LOG.error("gate.fault", exc_info=True)
@@ -257,7 +260,7 @@ class UpgradeGate(asyncio.Protocol):
             self._house.tally.broken[Broken.EARLY_BYTES] += 1
             self.cut()
 
-    def _part(self, transport: asyncio.Transport) -> None:
+    def _part(self, transport: LineTransport) -> None:
         transport.close()
         self._timer = self._house.loop.call_later(TLS_END_SECONDS, transport.abort)
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from earhook.edge.entrance import Entrance, ListenAt
+from earhook.edge.lines import Lines
 from earhook.hub.books import LiveBooks
 from earhook.ops.logging import get_limited_logger, get_logger
 
@@ -58,12 +59,14 @@ class MediaServer:
         doors = doors._replace(admit=self._admit_call, has_room=self._has_room_for)
         self._house = GateHouse(settings, rules, doors, self.tally, clock)
         self._house.on_upgraded = self._enter
+        self._lines = Lines(clock)
         self._entrance = Entrance(
             ListenAt("media", settings.host, settings.port),
             rules,
             self.tally,
             lambda arrival: UpgradeGate(self._house, arrival),
             certificate,
+            lines=self._lines,
         )
         self._open: dict[StrictListener, None] = {}
         self._open_strangers = 0
@@ -188,6 +191,7 @@ class MediaServer:
             for listener in self.listeners:
                 listener.abort()
             await self._is_idle_within(1.0)
+        self._lines.stop()
 
     def snapshot(self) -> TransportSnapshot:
         """Plain values; cheap enough for every scrape."""

@@ -63,12 +63,6 @@ class FrameLimits(Settings):
     unsent_bytes: int = Field(
         default=65_536, ge=1024, description="Bytes waiting because the peer does not read."
     )
-    receive_buffer_bytes: int = Field(
-        default=8192,
-        ge=2048,
-        description="First size of a connection's receive buffer; it grows to the largest frame "
-        "and does not shrink.",
-    )
 
 
 class LimitSettings(Settings):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
@@ -43,6 +44,7 @@ __all__ = [
     "audiohook_ids",
     "decide",
     "server_fault",
+    "switching_protocols",
 ]
 
 
@@ -188,6 +190,16 @@ def server_fault() -> Respond:
     return Respond(500)
 
 
+def switching_protocols(websocket_key: str) -> bytes:
+    """The answer to a request that is accepted (RFC 6455 §4.2.2); no extension is agreed."""
+    digest = hashlib.sha1((websocket_key + _KEY_SUFFIX).encode("ascii"), usedforsecurity=False)
+    accept = base64.b64encode(digest.digest())
+    return (
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
+    )
+
+
 def _answer_plain(request: RequestHead, media_path: str) -> Respond | None:
     """Answer what is not an upgrade on the media path; None if it may be one."""
     path = request.path
@@ -220,6 +232,7 @@ def _websocket_key(request: RequestHead) -> str | Respond:
 
 
 LIVENESS_PATH: Final = "/livez"
+_KEY_SUFFIX: Final = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _ID_HEADERS: Final = (
     "audiohook-session-id",
     "audiohook-organization-id",

@@ -16,9 +16,11 @@ mod feed;
 mod g711;
 mod intake;
 mod levels;
+mod line;
 mod merger;
 mod pipeline;
 mod stream;
+mod switchboard;
 #[cfg(feature = "testing")]
 mod testing;
 
@@ -42,11 +44,15 @@ mod _core {
     #[pymodule_export]
     use crate::levels::measure_levels;
     #[pymodule_export]
+    use crate::line::Line;
+    #[pymodule_export]
     use crate::merger::Merger;
     #[pymodule_export]
     use crate::pipeline::Pipeline;
     #[pymodule_export]
     use crate::stream::{encode_ack, encode_frame, FrameDecoder};
+    #[pymodule_export]
+    use crate::switchboard::Switchboard;
     #[cfg(feature = "testing")]
     #[pymodule_export]
     use crate::testing::{fail_in_drain, fail_in_push};

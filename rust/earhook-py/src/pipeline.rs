@@ -142,6 +142,19 @@ impl Pipeline {
         self.lanes
     }
 
+    /// Brings a frame into the ring. Its readers are told by the caller, who holds locks now.
+    /// After a panic the call is to be given up.
+    pub(crate) fn take_frame(&self, payload: &[u8]) -> Result<News, Refusal> {
+        guarded("decoding a frame", || {
+            Ok(DESK.with_borrow_mut(|desk| self.take(payload, &mut desk.lanes))?.1)
+        })
+    }
+
+    /// Ends the call after a defect. Hold no lock.
+    pub(crate) fn give_up(&self) {
+        let _ = self.end();
+    }
+
     /// Brings a frame into the ring. G.711 is kept as it came, and decoded by whoever reads it.
     fn take(
         &self,

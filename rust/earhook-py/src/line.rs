@@ -1,0 +1,511 @@
+//! `Line`: one connection of a switchboard.
+
+use std::os::fd::OwnedFd;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use earhook_line::{Event, FrameLimits, FrameReader, RecordCounter, Rule};
+use earhook_ring::News;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyType};
+use rustix::event::epoll::EventFlags;
+use rustix::io::Errno;
+use rustix::net;
+
+use crate::error::Refusal;
+use crate::pipeline::Pipeline;
+use crate::switchboard::{Desk, Switchboard};
+
+/// The most that a TLS record holds (RFC 8446 §5.1).
+const RECORD_BYTES: usize = 1 << 14;
+
+/// One connection: what comes is decrypted, taken apart, and told to its owner.
+#[pyclass(frozen, module = "earhook._core")]
+pub(crate) struct Line {
+    board: Py<Switchboard>,
+    slot: usize,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// None when the connection is no more.
+    socket: Option<OwnedFd>,
+    owner: Option<Py<PyAny>>,
+    cipher: Option<Cipher>,
+    stage: Stage,
+    lane: Option<Lane>,
+    kept: Kept,
+    unsent: Vec<u8>,
+    hears: bool,
+}
+
+/// What is done with what comes.
+enum Stage {
+    /// TLS is being agreed: the owner does it.
+    Greeting,
+    /// Plain bytes go to the owner.
+    Bytes,
+    /// Frames go to a listener, and audio into a pipeline while the lane is open.
+    Frames(Box<Frames>),
+    /// Nothing counts any more: it is taken off the kernel, so much of it at most.
+    Soaking(usize),
+}
+
+struct Frames {
+    reader: FrameReader,
+    listener: Py<PyAny>,
+}
+
+/// Python's TLS, in memory.
+struct Cipher {
+    /// `MemoryBIO.write` of what comes in, and `SSLObject.read`.
+    write: Py<PyAny>,
+    read: Py<PyAny>,
+    records: RecordCounter,
+}
+
+/// Where binary messages go while they are audio that is to be kept.
+struct Lane {
+    pipeline: Py<Pipeline>,
+    group_bytes: usize,
+}
+
+/// What went through the lane and has not been asked for.
+#[derive(Default, Clone, Copy)]
+struct Kept {
+    samples: u64,
+    heard_at: f64,
+}
+
+/// What Python is told.
+enum Word {
+    Text(Vec<u8>),
+    Audio(Vec<u8>),
+    Ping(Vec<u8>),
+    Close(u16),
+    Broken(Rule),
+    Fault(Refusal, Py<Pipeline>),
+}
+
+#[pymethods]
+impl Line {
+    fn secure(&self, write: Py<PyAny>, read: Py<PyAny>) {
+        let mut state = self.state();
+        state.cipher = Some(Cipher { write, read, records: RecordCounter::default() });
+        state.stage = Stage::Greeting;
+    }
+
+    fn pass_bytes(&self) {
+        self.state().stage = Stage::Bytes;
+    }
+
+    fn pass_frames(&self, listener: Py<PyAny>, limits: (usize, usize, usize, usize)) {
+        let (message_bytes, fragments, frames_per_second, control_frames_per_second) = limits;
+        let reader = FrameReader::new(FrameLimits {
+            message_bytes,
+            fragments,
+            frames_per_second,
+            control_frames_per_second,
+        });
+        self.state().stage = Stage::Frames(Box::new(Frames { reader, listener }));
+    }
+
+    fn open_lane(&self, pipeline: Py<Pipeline>, group_bytes: usize) -> Result<(), Refusal> {
+        if group_bytes == 0 {
+            return Err(Refusal::Argument("a sample group has at least a byte".to_owned()));
+        }
+        let lane = Some(Lane { pipeline, group_bytes });
+        drop(std::mem::replace(&mut self.state().lane, lane));
+        Ok(())
+    }
+
+    fn close_lane(&self) {
+        let lane = self.state().lane.take();
+        drop(lane);
+    }
+
+    fn take_kept(&self) -> (u64, f64) {
+        let kept = std::mem::take(&mut self.state().kept);
+        (kept.samples, kept.heard_at)
+    }
+
+    /// Bytes that came otherwise, as if they had come now.
+    fn feed(slf: &Bound<'_, Self>, early: &[u8], now: f64) {
+        let mut bytes = early.to_vec();
+        let mut news = Vec::new();
+        slf.get().pass_on(slf.py(), &mut bytes, &mut news, now);
+        news.into_iter().for_each(News::announce);
+    }
+
+    fn send(&self, py: Python<'_>, ready: &[u8]) -> usize {
+        self.state().send(ready, self.board.bind(py).get(), self.slot)
+    }
+
+    #[getter]
+    fn unsent_bytes(&self) -> usize {
+        self.state().unsent.len()
+    }
+
+    fn soak(&self, most_bytes: usize) {
+        let (stage, lane) = {
+            let mut state = self.state();
+            let stage = std::mem::replace(&mut state.stage, Stage::Soaking(most_bytes));
+            (stage, state.lane.take())
+        };
+        drop((stage, lane));
+    }
+
+    fn finish(&self) {
+        if let Some(socket) = &self.state().socket {
+            let _ = net::shutdown(socket, net::Shutdown::Write);
+        }
+    }
+
+    fn hang_up(&self, py: Python<'_>) {
+        let gone = {
+            let mut state = self.state();
+            let stage = std::mem::replace(&mut state.stage, Stage::Soaking(0));
+            let held = (state.owner.take(), state.cipher.take(), state.lane.take(), stage);
+            state.unsent = Vec::new();
+            (state.socket.take(), held)
+        };
+        if let Some(socket) = &gone.0 {
+            drop(self.board.bind(py).get().forget(self.slot, socket));
+        }
+    }
+}
+
+impl Line {
+    pub(crate) fn new(
+        board: Py<Switchboard>,
+        slot: usize,
+        socket: OwnedFd,
+        owner: Py<PyAny>,
+    ) -> Self {
+        let state = State {
+            socket: Some(socket),
+            owner: Some(owner),
+            cipher: None,
+            stage: Stage::Bytes,
+            lane: None,
+            kept: Kept::default(),
+            unsent: Vec::new(),
+            hears: true,
+        };
+        Self { board, slot, state: Mutex::new(state) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The connection has something for us, or room again.
+    pub(crate) fn serve(&self, py: Python<'_>, desk: &mut Desk, flags: EventFlags, now: f64) {
+        if flags.contains(EventFlags::OUT) {
+            self.send_rest(py, desk);
+        }
+        if flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
+            let mut chunk = std::mem::take(&mut desk.chunk);
+            let received = self.state().receive(&mut chunk);
+            match received {
+                Ok(0) => self.end(py, desk),
+                Ok(bytes) => self.take(py, desk, &mut chunk[..bytes], now),
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                Err(_) => self.end(py, desk),
+            }
+            desk.chunk = chunk;
+        }
+    }
+
+    /// A defect of ours: this connection ends, and no other.
+    pub(crate) fn fail(&self, py: Python<'_>, refusal: Refusal) {
+        PyErr::from(refusal).write_unraisable(py, None);
+        self.tell_owner(py, |owner| owner.call_method0(intern!(py, "abort")));
+    }
+
+    fn take(&self, py: Python<'_>, desk: &mut Desk, chunk: &mut [u8], now: f64) {
+        let route = self.state().route(py, chunk);
+        match route {
+            Route::Nowhere => {}
+            Route::TooMuch => {
+                desk.announce();
+                self.tell_owner(py, |owner| owner.call_method0(intern!(py, "abort")));
+            }
+            Route::Plain => self.pass_on(py, chunk, &mut desk.news, now),
+            Route::Cipher { write, read, records, greets } => {
+                if write.call1(py, (PyBytes::new(py, chunk),)).is_err() {
+                    return self.end(py, desk);
+                }
+                let mut records = records;
+                if greets {
+                    desk.announce();
+                    self.tell_owner(py, |owner| owner.call_method0(intern!(py, "hear_greeting")));
+                    // How many of the records were the greeting's is not known.
+                    records = usize::MAX;
+                }
+                self.decrypt(py, desk, &read, records, now);
+            }
+        }
+    }
+
+    /// Reads what so many records hold. A read gives a whole record: none is longer than the
+    /// room for it.
+    fn decrypt(&self, py: Python<'_>, desk: &mut Desk, read: &Py<PyAny>, records: usize, now: f64) {
+        let mut plain = std::mem::take(&mut desk.plain);
+        for _ in 0..records {
+            if !self.state().stage.listens() {
+                break;
+            }
+            let decrypted = read.call1(py, (RECORD_BYTES,));
+            match decrypted.as_ref().map(|bytes| bytes.bind(py).cast::<PyBytes>()) {
+                Ok(Ok(bytes)) if !bytes.as_bytes().is_empty() => {
+                    plain.clear();
+                    plain.extend_from_slice(bytes.as_bytes());
+                    self.pass_on(py, &mut plain, &mut desk.news, now);
+                }
+                Ok(_) => {
+                    self.end(py, desk);
+                    break;
+                }
+                Err(error) => {
+                    self.stumble(py, desk, error);
+                    break;
+                }
+            }
+        }
+        desk.plain = plain;
+    }
+
+    /// TLS gave no bytes: it waits for more, or it is over. It may have something to say itself.
+    fn stumble(&self, py: Python<'_>, desk: &mut Desk, error: &PyErr) {
+        desk.announce();
+        self.tell_owner(py, |owner| owner.call_method0(intern!(py, "flush")));
+        if !wants_more(py, error) {
+            self.end(py, desk);
+        }
+    }
+
+    /// Plain bytes go where the stage says.
+    fn pass_on(&self, py: Python<'_>, bytes: &mut [u8], news: &mut Vec<News>, now: f64) {
+        let mut at = 0;
+        while at < bytes.len() {
+            let mut guard = self.state();
+            let state = &mut *guard;
+            let Stage::Frames(frames) = &mut state.stage else {
+                let hears = matches!(state.stage, Stage::Bytes);
+                drop(guard);
+                if hears {
+                    news.drain(..).for_each(News::announce);
+                    let rest = PyBytes::new(py, &bytes[at..]);
+                    let hear = intern!(py, "hear_bytes");
+                    self.tell_owner(py, |owner| owner.call_method1(hear, (rest,)));
+                }
+                return;
+            };
+            let (taken, event) = frames.reader.next(&mut bytes[at..], now);
+            at += taken;
+            let word = match (event, &state.lane) {
+                (None, _) => None,
+                (Some(Event::Binary(audio)), Some(lane)) if lane.fits(audio) => {
+                    lane.keep(py, audio, &mut state.kept, news, now)
+                }
+                (Some(event), _) => Some(Word::from(event)),
+            };
+            let Some(word) = word else { continue };
+            let listener = frames.listener.clone_ref(py);
+            drop(guard);
+            news.drain(..).for_each(News::announce);
+            if let Err(error) = word.tell(listener.bind(py)) {
+                error.write_unraisable(py, None);
+                self.tell_owner(py, |owner| owner.call_method0(intern!(py, "abort")));
+            }
+        }
+    }
+
+    /// Nothing more will come.
+    fn end(&self, py: Python<'_>, desk: &mut Desk) {
+        {
+            let mut state = self.state();
+            state.hears = false;
+            state.watch(self.board.bind(py).get(), self.slot);
+        }
+        desk.announce();
+        self.tell_owner(py, |owner| owner.call_method0(intern!(py, "hear_end")));
+    }
+
+    fn send_rest(&self, py: Python<'_>, desk: &mut Desk) {
+        let unsent_bytes = {
+            let mut state = self.state();
+            state.send_rest();
+            state.watch(self.board.bind(py).get(), self.slot);
+            state.unsent.len()
+        };
+        desk.announce();
+        let hear = intern!(py, "hear_room");
+        self.tell_owner(py, |owner| owner.call_method1(hear, (unsent_bytes,)));
+    }
+
+    /// Calls the owner, if there still is one, with no lock held.
+    fn tell_owner<'py, T>(
+        &self,
+        py: Python<'py>,
+        tell: impl FnOnce(&Bound<'py, PyAny>) -> PyResult<T>,
+    ) {
+        let owner = self.state().owner.as_ref().map(|owner| owner.clone_ref(py));
+        let Some(owner) = owner else { return };
+        if let Err(error) = tell(owner.bind(py)) {
+            error.write_unraisable(py, Some(owner.bind(py)));
+        }
+    }
+}
+
+/// Where a chunk goes.
+enum Route {
+    Nowhere,
+    TooMuch,
+    Plain,
+    Cipher { write: Py<PyAny>, read: Py<PyAny>, records: usize, greets: bool },
+}
+
+impl Stage {
+    fn listens(&self) -> bool {
+        matches!(self, Self::Bytes | Self::Frames(_))
+    }
+}
+
+impl State {
+    fn receive(&self, chunk: &mut [u8]) -> Result<usize, Errno> {
+        let socket = self.socket.as_ref().ok_or(Errno::AGAIN)?;
+        net::recv(socket, chunk, net::RecvFlags::DONTWAIT).map(|(_, bytes)| bytes)
+    }
+
+    fn route(&mut self, py: Python<'_>, chunk: &[u8]) -> Route {
+        match (&mut self.stage, &mut self.cipher) {
+            (Stage::Soaking(left), _) => match left.checked_sub(chunk.len()) {
+                Some(rest) => {
+                    *left = rest;
+                    Route::Nowhere
+                }
+                None => Route::TooMuch,
+            },
+            (stage, Some(cipher)) => Route::Cipher {
+                write: cipher.write.clone_ref(py),
+                read: cipher.read.clone_ref(py),
+                records: cipher.records.feed(chunk),
+                greets: matches!(stage, Stage::Greeting),
+            },
+            (_, None) => Route::Plain,
+        }
+    }
+
+    fn send(&mut self, bytes: &[u8], board: &Switchboard, slot: usize) -> usize {
+        let waits = !self.unsent.is_empty();
+        let sent = if waits { 0 } else { self.send_now(bytes) };
+        if sent < bytes.len() {
+            self.unsent.extend_from_slice(&bytes[sent..]);
+            if !waits {
+                self.watch(board, slot);
+            }
+        }
+        self.unsent.len()
+    }
+
+    fn send_rest(&mut self) {
+        let unsent = std::mem::take(&mut self.unsent);
+        let sent = self.send_now(&unsent);
+        self.unsent = unsent[sent..].to_vec();
+    }
+
+    /// Gives how many bytes need not be sent any more. What nobody will ever take counts as sent:
+    /// that the connection is gone is noticed where it is read.
+    fn send_now(&self, bytes: &[u8]) -> usize {
+        let Some(socket) = &self.socket else { return bytes.len() };
+        match net::send(socket, bytes, net::SendFlags::NOSIGNAL | net::SendFlags::DONTWAIT) {
+            Ok(sent) => sent,
+            Err(Errno::AGAIN | Errno::INTR) => 0,
+            Err(_) => bytes.len(),
+        }
+    }
+
+    fn watch(&self, board: &Switchboard, slot: usize) {
+        let mut flags = EventFlags::empty();
+        flags.set(EventFlags::IN, self.hears);
+        flags.set(EventFlags::OUT, !self.unsent.is_empty());
+        if let Some(socket) = &self.socket {
+            board.watch(slot, socket, flags);
+        }
+    }
+}
+
+impl Lane {
+    fn fits(&self, audio: &[u8]) -> bool {
+        audio.len().is_multiple_of(self.group_bytes)
+    }
+
+    /// Counts first, so that whatever happens then, the books know of it.
+    fn keep(
+        &self,
+        py: Python<'_>,
+        audio: &[u8],
+        kept: &mut Kept,
+        news: &mut Vec<News>,
+        now: f64,
+    ) -> Option<Word> {
+        kept.samples += (audio.len() / self.group_bytes) as u64;
+        kept.heard_at = now;
+        match self.pipeline.get().take_frame(audio) {
+            Ok(fresh) => {
+                news.push(fresh);
+                None
+            }
+            Err(refusal) => Some(Word::Fault(refusal, self.pipeline.clone_ref(py))),
+        }
+    }
+}
+
+impl From<Event<'_>> for Word {
+    fn from(event: Event<'_>) -> Self {
+        match event {
+            Event::Text(payload) => Self::Text(payload.to_vec()),
+            Event::Binary(payload) => Self::Audio(payload.to_vec()),
+            Event::Ping(payload) => Self::Ping(payload.to_vec()),
+            Event::Close(code) => Self::Close(code.unwrap_or(0)),
+            Event::Broken(rule) => Self::Broken(rule),
+        }
+    }
+}
+
+impl Word {
+    fn tell(self, listener: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = listener.py();
+        match self {
+            Self::Text(payload) => {
+                listener.call_method1(intern!(py, "hear_text"), (PyBytes::new(py, &payload),))
+            }
+            Self::Audio(payload) => {
+                listener.call_method1(intern!(py, "hear_audio"), (PyBytes::new(py, &payload),))
+            }
+            Self::Ping(payload) => {
+                listener.call_method1(intern!(py, "hear_ping"), (PyBytes::new(py, &payload),))
+            }
+            Self::Close(code) => listener.call_method1(intern!(py, "hear_close"), (code,)),
+            Self::Broken(rule) => {
+                let code = rule.close_code().unwrap_or(0);
+                listener.call_method1(intern!(py, "hear_broken"), (rule.word(), code))
+            }
+            Self::Fault(refusal, pipeline) => {
+                pipeline.get().give_up();
+                listener.call_method1(intern!(py, "hear_fault"), (PyErr::from(refusal),))
+            }
+        }
+        .map(|_| ())
+    }
+}
+
+/// Whether TLS only waits for more bytes.
+fn wants_more(py: Python<'_>, error: &PyErr) -> bool {
+    static WANT_READ: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    let class = WANT_READ.import(py, "ssl", "SSLWantReadError");
+    class.is_ok_and(|class| error.is_instance(py, class))
+}
