@@ -284,6 +284,46 @@ def test_a_canary_frame_between_paused_and_resumed_is_never_to_be_kept(talk: Mak
     assert session.session.receive_audio(3200, session.now) is True
 
 
+@given(
+    sizes=st.lists(st.integers(0, 2000).map(lambda groups: 2 * groups), min_size=1, max_size=20),
+    ends=st.sets(st.integers(0, 20)),
+)
+def test_audio_told_in_spans_is_audio_told_frame_by_frame(
+    talk: Make, sizes: list[int], ends: set[int]
+) -> None:
+    by_frame, by_span = talk().open(), talk().open()
+    assert by_span.session.audio_group_bytes == 2
+    groups = 0
+    for number, size in enumerate(sizes):
+        by_frame.now = by_span.now = by_frame.now + 0.2
+        by_frame.audio(size)
+        groups += size // 2
+        if number in ends or number + 1 == len(sizes):
+            by_span.session.receive_audio_span(groups, by_span.now)
+            by_span.piped += groups
+            groups = 0
+    for look in (by_frame, by_span):
+        look.say("ping", rtt="PT0S")
+    assert by_span.session.position == by_frame.session.position
+    assert by_span.session.tally == by_frame.session.tally
+    assert by_span.session.deadline == by_frame.session.deadline
+    assert by_span.last == by_frame.last
+
+
+def test_only_while_audio_is_kept_may_it_be_told_in_spans(talk: Make) -> None:
+    session = talk()
+    told = [session.session.audio_group_bytes]
+    for step in (
+        session.open,
+        lambda: session.say("paused"),
+        lambda: session.say("resumed", start="PT0S", discarded="PT0S"),
+        lambda: session.say("close", reason="end"),
+    ):
+        step()
+        told.append(session.session.audio_group_bytes)
+    assert told == [0, 2, 0, 2, 0]
+
+
 # Clock.
 
 
