@@ -87,14 +87,17 @@ impl Write for Peer<'_> {
 
 /// A frame that is mostly right: any opcode, now and then reserved bits, a wrong length form.
 fn frame() -> impl Strategy<Value = Vec<u8>> {
-    let opcode = prop_oneof![6 => Just(0_u8), 6 => Just(1), 6 => Just(2), 2 => Just(9), 1 => 0_u8..16];
+    let opcode =
+        prop_oneof![6 => Just(0_u8), 6 => Just(1), 6 => Just(2), 2 => Just(9), 1 => 0_u8..16];
     let size = prop_oneof![8 => 0_usize..200, 1 => 1900_usize..2200];
     let text = "[a-zé€𝄞]{0,60}";
     (opcode, any::<bool>(), 0_u8..40, size, any::<[u8; 4]>(), text, any::<u8>()).prop_map(
         |(opcode, fin, odd, size, mask, text, noise)| {
             let payload = match noise % 4 {
                 0 => vec![noise; size],
-                1 if opcode == 8 => [&(1000_u16 + u16::from(noise)).to_be_bytes()[..], b"x"].concat(),
+                1 if opcode == 8 => {
+                    [&(1000_u16 + u16::from(noise)).to_be_bytes()[..], b"x"].concat()
+                }
                 _ => text.into_bytes(),
             };
             let rsv = if odd == 0 { 0x40 } else { 0 };
