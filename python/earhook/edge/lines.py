@@ -76,6 +76,10 @@ class Lines:
         socket.send_fds(self._outlet, [b"\0"], [connection.fileno()])
         return self._switchboard.admit(owner)
 
+    def serve(self) -> None:
+        """Take what has come, without a rest."""
+        self._switchboard.serve(self._now())
+
     def stop(self) -> None:
         """Serve no more."""
         if self._resting is not None:

@@ -150,8 +150,12 @@ class MediaServer:
         ]
 
     def cut_calls(self) -> None:
-        """End every open WebSocket with close code 1001, without asking its session."""
+        """End every open WebSocket with close code 1001, without asking its session.
+
+        What has come by now is still taken.
+        """
         self._take_back_farewells()
+        self._lines.serve()
         for listener in self.listeners:
             listener.close(1001)
 
