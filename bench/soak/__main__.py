@@ -55,9 +55,12 @@ name = "soak"
 token_file = "token"
 [limits.connections]
 shared_addresses = ["127.0.0.0/8"]
+[shedding]
+enabled = false
 [workers]
 count = {workers}
 """
+"""No shedding: a run beside other work would be told of the other work."""
 
 
 @dataclass(slots=True)
