@@ -62,24 +62,34 @@ class _LazyCommands(TyperGroup):
         module = importlib.import_module(f"earhook.cli.{cmd_name}")
         command = cast("TyperCommand | TyperGroup", typer.main.get_command(module.app))
         command.name = cmd_name
-        _hide_types_of_flags(command, typer.Context(command, parent=cast("typer.Context", ctx)))
+        _tidy_help(command, typer.Context(command, parent=cast("typer.Context", ctx)))
         return command
 
     def format_help(self, ctx: object, formatter: object) -> None:
         context = cast("typer.Context", ctx)
-        _hide_types_of_flags(self, context)
+        _tidy_help(self, context)
         super().format_help(context, cast("Any", formatter))
 
 
-def _hide_types_of_flags(command: TyperCommand | TyperGroup, context: typer.Context) -> None:
-    """Let help pages show `--json`, not `--json <bool>`: a flag takes no value."""
+def _tidy_help(command: TyperCommand | TyperGroup, context: typer.Context) -> None:
+    """Let help pages show `--json`, not `--json <bool>`, and text as wide as the terminal is."""
+    command.help = _flowing(command.help or "")
     for option in command.get_params(context):
         if isinstance(option, TyperOption) and option.is_flag:
             option.metavar = ""
     if isinstance(command, TyperGroup) and not isinstance(command, _LazyCommands):
         for child in command.commands.values():
             below = typer.Context(child, parent=context)
-            _hide_types_of_flags(cast("TyperCommand", child), below)
+            _tidy_help(cast("TyperCommand", child), below)
+
+
+def _flowing(text: str) -> str:
+    """Paragraphs without the line ends of the source; what is laid out by indenting stays."""
+    paragraphs = text.split("\n\n")
+    return "\n\n".join(
+        paragraph if "\n " in paragraph or "\b" in paragraph else paragraph.replace("\n", " ")
+        for paragraph in paragraphs
+    )
 
 
 app = typer.Typer(
