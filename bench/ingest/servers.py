@@ -121,7 +121,7 @@ class Bare(Server):
 
 
 class BarePicows(Bare):
-    """picows, which the gateway stands on."""
+    """picows."""
 
     name, program = "bare picows", "bare_picows.py"
 
