@@ -9,24 +9,9 @@
  * Prints "listening PORT", and on SIGTERM "received BYTES", then ends. Ends by itself after
  * LIFE_SECONDS whatever happens.
  */
-#define _GNU_SOURCE
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/sha.h>
-#include <openssl/ssl.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <unistd.h>
+#include "../server.h"
 
-enum { REQUEST_BYTES = 4096, EVENTS = 512, READ_BYTES = 65536, BACKLOG = 4096, LIFE_SECONDS = 600 };
+enum { REQUEST_BYTES = 4096 };
 enum stage { HANDSHAKE, REQUEST, OPEN_MESSAGE, AUDIO };
 
 struct connection {
@@ -37,21 +22,7 @@ struct connection {
     char request[REQUEST_BYTES];
 };
 
-static volatile sig_atomic_t told_to_stop;
 static unsigned long long received_bytes;
-
-static void stop(int signal_number)
-{
-    (void)signal_number;
-    told_to_stop = 1;
-}
-
-static void die(const char *what)
-{
-    perror(what);
-    ERR_print_errors_fp(stderr);
-    exit(1);
-}
 
 static void end(struct connection *connection)
 {
@@ -69,23 +40,12 @@ static void send_all(struct connection *connection, const void *bytes, int lengt
         die("write");
 }
 
-/* RFC 6455 section 4.2.2. */
 static void accept_upgrade(struct connection *connection)
 {
-    static const char name[] = "Sec-WebSocket-Key: ";
-    static const char suffix[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-    char joined[128], response[256];
-    unsigned char digest[SHA_DIGEST_LENGTH], encoded[64];
-    const char *key = strstr(connection->request, name);
-    if (key == NULL)
+    char response[RESPONSE_BYTES];
+    int length = answer_upgrade(connection->request, response);
+    if (length == 0)
         die("a request without Sec-WebSocket-Key");
-    snprintf(joined, sizeof joined, "%.24s%s", key + strlen(name), suffix);
-    SHA1((unsigned char *)joined, strlen(joined), digest);
-    EVP_EncodeBlock(encoded, digest, sizeof digest);
-    int length = snprintf(response, sizeof response,
-                          "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-                          "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
-                          encoded);
     send_all(connection, response, length);
 }
 
@@ -177,44 +137,17 @@ static void serve(struct connection *connection)
 static void accept_all(int listener, int epoll, SSL_CTX *context)
 {
     for (;;) {
-        int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd = accept_one(listener);
         if (fd < 0)
             return;
-        int on = 1;
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         struct connection *connection = calloc(1, sizeof *connection);
         connection->fd = fd;
         if (context != NULL) {
             connection->ssl = SSL_new(context);
             SSL_set_fd(connection->ssl, fd);
         }
-        struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
-        epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
+        watch(epoll, fd, connection);
     }
-}
-
-static SSL_CTX *make_context(const char *certificate, const char *key)
-{
-    SSL_CTX *context = SSL_CTX_new(TLS_server_method());
-    if (SSL_CTX_use_certificate_chain_file(context, certificate) != 1 ||
-        SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) != 1)
-        die("certificate");
-    SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
-    SSL_CTX_set_read_ahead(context, 1);
-    return context;
-}
-
-static int listen_on_loopback(void)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t length = sizeof address;
-    int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (bind(listener, (struct sockaddr *)&address, length) != 0 || listen(listener, BACKLOG) != 0)
-        die("listen");
-    getsockname(listener, (struct sockaddr *)&address, &length);
-    printf("listening %d\n", ntohs(address.sin_port));
-    fflush(stdout);
-    return listener;
 }
 
 static void run(int listener, int epoll, SSL_CTX *context)
@@ -237,21 +170,11 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: floor [CERTIFICATE KEY]\n");
         return 2;
     }
-    struct rlimit files;
-    getrlimit(RLIMIT_NOFILE, &files);
-    files.rlim_cur = files.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &files);
-    signal(SIGPIPE, SIG_IGN);
-    struct sigaction action = {.sa_handler = stop};
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGALRM, &action, NULL);
-    alarm(LIFE_SECONDS);
-
+    prepare_process();
     SSL_CTX *context = argc == 3 ? make_context(argv[1], argv[2]) : NULL;
     int listener = listen_on_loopback();
     int epoll = epoll_create1(EPOLL_CLOEXEC);
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
-    epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event);
+    watch(epoll, listener, NULL);
     run(listener, epoll, context);
     printf("received %llu\n", received_bytes);
     return 0;

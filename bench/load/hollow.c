@@ -8,26 +8,11 @@
  * Without a certificate it speaks plain ws. Prints "listening PORT", and on SIGTERM "received
  * FRAMES BYTES", then ends. Ends by itself after LIFE_SECONDS whatever happens.
  */
-#define _GNU_SOURCE
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/sha.h>
-#include <openssl/ssl.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <unistd.h>
+#include "../server.h"
 
-enum { TEXT_BYTES = 4096, EVENTS = 512, READ_BYTES = 65536, BACKLOG = 4096, LIFE_SECONDS = 600 };
-enum { HEAD_BYTES = 14, UUID_BYTES = 36 };
+#include <stdarg.h>
+
+enum { TEXT_BYTES = 4096, HEAD_BYTES = 14, UUID_BYTES = 36 };
 enum opcode { CONTINUATION = 0, TEXT = 1, BINARY = 2, CLOSE = 8 };
 
 struct connection {
@@ -40,22 +25,8 @@ struct connection {
     char text[TEXT_BYTES];   /* the request, then the payload of a text frame */
 };
 
-static volatile sig_atomic_t told_to_stop;
 static unsigned long long received_frames, received_bytes;
 static SSL_CTX *context;
-
-static void stop(int signal_number)
-{
-    (void)signal_number;
-    told_to_stop = 1;
-}
-
-static void die(const char *what)
-{
-    perror(what);
-    ERR_print_errors_fp(stderr);
-    exit(1);
-}
 
 static void end(struct connection *connection)
 {
@@ -73,24 +44,11 @@ static int send_all(struct connection *connection, const char *bytes, int length
     return send(connection->fd, bytes, (size_t)length, MSG_NOSIGNAL) == length;
 }
 
-/* RFC 6455 section 4.2.2. */
 static int accept_upgrade(struct connection *connection)
 {
-    static const char name[] = "Sec-WebSocket-Key: ";
-    static const char suffix[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-    char joined[128], response[256];
-    unsigned char digest[SHA_DIGEST_LENGTH], encoded[64];
-    const char *key = strcasestr(connection->text, name);
-    if (key == NULL)
-        return 0;
-    snprintf(joined, sizeof joined, "%.24s%s", key + strlen(name), suffix);
-    SHA1((unsigned char *)joined, strlen(joined), digest);
-    EVP_EncodeBlock(encoded, digest, sizeof digest);
-    int length = snprintf(response, sizeof response,
-                          "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-                          "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
-                          encoded);
-    return send_all(connection, response, length);
+    char response[RESPONSE_BYTES];
+    int length = answer_upgrade(connection->text, response);
+    return length > 0 && send_all(connection, response, length);
 }
 
 __attribute__((format(printf, 2, 3))) static int say(struct connection *connection,
@@ -266,11 +224,9 @@ static int read_some(struct connection *connection)
 static void accept_all(int listener, int epoll)
 {
     for (;;) {
-        int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd = accept_one(listener);
         if (fd < 0)
             return;
-        int on = 1;
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         struct connection *connection = calloc(1, sizeof *connection);
         connection->fd = fd;
         if (context != NULL) {
@@ -278,32 +234,8 @@ static void accept_all(int listener, int epoll)
             connection->ssl = SSL_new(context);
             SSL_set_fd(connection->ssl, fd);
         }
-        struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
-        epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
+        watch(epoll, fd, connection);
     }
-}
-
-static SSL_CTX *make_context(const char *certificate, const char *key)
-{
-    SSL_CTX *made = SSL_CTX_new(TLS_server_method());
-    if (SSL_CTX_use_certificate_chain_file(made, certificate) != 1 ||
-        SSL_CTX_use_PrivateKey_file(made, key, SSL_FILETYPE_PEM) != 1)
-        die("certificate");
-    SSL_CTX_set_read_ahead(made, 1);
-    return made;
-}
-
-static int listen_on_loopback(void)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t length = sizeof address;
-    int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (bind(listener, (struct sockaddr *)&address, length) != 0 || listen(listener, BACKLOG) != 0)
-        die("listen");
-    getsockname(listener, (struct sockaddr *)&address, &length);
-    printf("listening %d\n", ntohs(address.sin_port));
-    fflush(stdout);
-    return listener;
 }
 
 static void run(int listener, int epoll)
@@ -328,22 +260,12 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: hollow [CERTIFICATE KEY]\n");
         return 2;
     }
-    struct rlimit files;
-    getrlimit(RLIMIT_NOFILE, &files);
-    files.rlim_cur = files.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &files);
-    signal(SIGPIPE, SIG_IGN);
-    struct sigaction action = {.sa_handler = stop};
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGALRM, &action, NULL);
-    alarm(LIFE_SECONDS);
-
+    prepare_process();
     if (argc == 3)
         context = make_context(argv[1], argv[2]);
     int listener = listen_on_loopback();
     int epoll = epoll_create1(EPOLL_CLOEXEC);
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
-    epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event);
+    watch(epoll, listener, NULL);
     run(listener, epoll);
     printf("received %llu %llu\n", received_frames, received_bytes);
     return 0;
