@@ -10,34 +10,22 @@ import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 import pytest
 import trustme
 
+from commands import Ended, earhook
 from earhook.app import Gateway
 from earhook.config.schema import Configuration
 from earhook.media.wav import WavFormat, build_header
 
+earhook_call = partial(earhook, "call")
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 KEY, SECRET = secrets.token_urlsafe(16), base64.b64encode(secrets.token_bytes(32)).decode()
-
-
-class Ended(NamedTuple):
-    code: int | None
-    output: str
-    complaint: str
-
-
-async def earhook_call(*arguments: str, **environment: str) -> Ended:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "earhook", "call", *arguments,
-        env={"PATH": "/usr/bin", "COLUMNS": "160", **environment}, stdout=PIPE, stderr=PIPE,
-    )  # fmt: skip
-    output, complaint = await process.communicate()
-    return Ended(process.returncode, output.decode(), complaint.decode())
 
 
 @asynccontextmanager

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import secrets
-import sys
-from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from xml.etree import ElementTree
 
 import orjson
 import pytest
 import trustme
 
+from commands import Ended, earhook
 from earhook.app import Gateway
 from earhook.config.schema import Configuration
 from earhook.conform.clauses import ALL
@@ -27,6 +26,7 @@ from .scripted_server import KEY as SCRIPTED_KEY
 from .scripted_server import SECRET as SCRIPTED_SECRET
 from .scripted_server import scripted_server
 
+conform = partial(earhook, "conform")
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 ROOT = Path(__file__).parents[3]
 KEY, SECRET = secrets.token_urlsafe(16), base64.b64encode(secrets.token_bytes(32)).decode()
@@ -36,21 +36,6 @@ SCRIPTED = {
     "EARHOOK_SECRET": base64.b64encode(SCRIPTED_SECRET).decode(),
 }
 ENDS = {"open_seconds": 0.5, "disconnect_seconds": 0.8, "close_seconds": 0.8}
-
-
-class Ended(NamedTuple):
-    code: int | None
-    output: str
-    complaint: str
-
-
-async def conform(*arguments: str, **environment: str) -> Ended:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "earhook", "conform", *arguments,
-        env={"PATH": "/usr/bin", "COLUMNS": "160", **environment}, stdout=PIPE, stderr=PIPE,
-    )  # fmt: skip
-    output, complaint = await process.communicate()
-    return Ended(process.returncode, output.decode(), complaint.decode())
 
 
 @asynccontextmanager

@@ -3,36 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-from asyncio.subprocess import PIPE
 from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
+from commands import Ended, earhook
 from earhook.doctor import Step
 
 from .certificates import LEAF, ROOT, issue
 from .servers import closed_port
 from .ward import API_KEY, SECRET, SECRET_BASE64, TOKEN, audiohook, gateway
 
+earhook_doctor = partial(earhook, "doctor")
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
-
-
-class Ended(NamedTuple):
-    code: int | None
-    output: str
-    complaint: str
-
-
-async def earhook_doctor(*arguments: str, **environment: str) -> Ended:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "earhook", "doctor", *arguments,
-        env={"PATH": "/usr/bin", "COLUMNS": "160", **environment}, stdout=PIPE, stderr=PIPE,
-    )  # fmt: skip
-    output, complaint = await process.communicate()
-    return Ended(process.returncode, output.decode(), complaint.decode())
 
 
 def test_a_gateway_with_tls_to_the_last_sample(run: Run, tmp_path: Path) -> None:
