@@ -41,5 +41,6 @@ fn events(bytes: &[u8], stride: usize) -> (Vec<String>, usize) {
 
 fn records(bytes: &[u8], stride: usize) -> usize {
     let mut counter = RecordCounter::default();
-    bytes.chunks(stride).map(|chunk| counter.feed(chunk)).sum()
+    let counts = bytes.chunks(stride).map(|chunk| counter.feed(chunk));
+    counts.fold(0, usize::saturating_add)
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.machinery
 import importlib.util
+import socket
 import struct
 import sys
 from typing import Any
@@ -71,8 +72,59 @@ def fail_in_drain(core: Any) -> None:
     assert other.finished() == [1]
 
 
+class Listener:
+    """Owner and listener of a line, of which some calls panic."""
+
+    def __init__(self, core: Any, failing: tuple[str, ...] = ()) -> None:
+        self.core = core
+        self.failing = failing
+        self.told: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        def tell(*_said: Any) -> None:
+            self.told.append(name)
+            if name in self.failing:
+                self.core.fail()
+
+        return tell
+
+
+def fail_in_line(core: Any) -> None:
+    """The line ends, the others of the same turn go on, and so does the next turn."""
+    reported: list[Any] = []
+    sys.unraisablehook = reported.append
+    board = core.Switchboard()
+    outlet = socket.socket(fileno=board.take_outlet())
+    # The second cannot even be ended in an orderly way.
+    listeners = [
+        Listener(core, ("hear_text",)),
+        Listener(core, ("hear_text", "abort")),
+        Listener(core),
+    ]
+    far_ends = []
+    for listener in listeners:
+        far, near = socket.socketpair()
+        socket.send_fds(outlet, [b"\0"], [near.fileno()])
+        near.close()
+        line = board.admit(listener)
+        line.pass_frames(listener, (65_536, 64, 200, 10))
+        far_ends.append((far, line))
+    for turn in (1, 2):
+        for far, _ in far_ends[0 if turn == 1 else 2 :]:
+            far.sendall(b"\x81\x80\0\0\0\0")
+        board.serve(float(turn))
+    assert [listener.told for listener in listeners] == [
+        ["hear_text", "abort"],
+        ["hear_text", "abort"],
+        ["hear_text", "hear_text"],
+    ]
+    assert far_ends[1][0].recv(1) == b"", "hung up, since nobody else did it"
+    assert len(reported) == 3
+
+
 if __name__ == "__main__":
     provoked = load_core(sys.argv[1])
     fail_in_push(provoked)
     fail_in_drain(provoked)
-    sys.stdout.write("push drain\n")
+    fail_in_line(provoked)
+    sys.stdout.write("push drain line\n")

@@ -42,7 +42,7 @@ def core_that_can_fail() -> Path:
 
 
 @pytest.mark.timeout(BUILD_SECONDS)
-def test_a_panic_ends_its_own_call_and_is_an_exception_of_ours() -> None:
+def test_a_panic_ends_its_own_call_or_line_and_is_an_exception_of_ours() -> None:
     scenario = Path(__file__).with_name("fault_scenario.py")
     outcome = subprocess.run(
         [sys.executable, scenario, core_that_can_fail()],
@@ -52,7 +52,7 @@ def test_a_panic_ends_its_own_call_and_is_an_exception_of_ours() -> None:
         timeout=60,
     )
     assert outcome.returncode == 0, outcome.stderr
-    assert outcome.stdout == "push drain\n"
+    assert outcome.stdout == "push drain line\n"
 
 
 def test_the_core_that_is_shipped_cannot_be_made_to_fail() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import select
 import socket
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -223,6 +224,51 @@ def test_an_exception_of_who_listens_ends_the_line_and_no_other(
     assert other.told == [("hear_text", b"y")]
     assert [str(error) for error in seen] == ["a defect"]
     line.hang_up()
+
+
+def test_an_exception_of_the_owner_ends_the_line_even_if_it_cannot_end_it(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    monkeypatch.setattr("sys.unraisablehook", lambda it: seen.append(str(it.exc_value)))
+
+    def fail() -> None:
+        raise RuntimeError(owner.told[-1][0])
+
+    owner = Owner()
+    owner.then = fail
+    far = board.admit(owner)
+    far.sendall(b"x")
+    board.serve()
+    assert seen == ["hear_bytes", "abort"]
+    assert far.recv(1) == b"", "it has been hung up"
+
+
+def test_an_event_of_a_line_that_is_gone_is_not_told_to_the_next_in_its_place(
+    board: Board,
+) -> None:
+    first, leaving, coming = Owner(), Owner(), Owner()
+    near = board.admit(first)
+    far = board.admit(leaving)
+    line = leaving.line
+    assert line is not None
+    while not line.send(bytes(100_000)):
+        pass
+
+    def replace() -> None:
+        line.hang_up()
+        board.admit(coming)
+
+    first.then = replace
+    near.sendall(b"now")
+    while far.recv(1 << 20, socket.MSG_DONTWAIT) and _has_more(far):
+        pass
+    assert board.serve() == 2, "the second of them is gone when its turn comes"
+    assert leaving.told == coming.told == []
+
+
+def _has_more(far: socket.socket) -> bool:
+    return bool(select.select([far], [], [], 0)[0])
 
 
 @pytest.mark.parametrize("stage", ["bytes", "frames", "soaking"])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import ssl
+import weakref
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 import trustme
 
 from earhook.clock import SystemClock
+from earhook.edge import line_transport
 from earhook.edge import lines as lines_module
 from earhook.edge.line_transport import LineTransport
 from earhook.edge.lines import Lines
@@ -125,6 +128,93 @@ def test_after_the_stop_nothing_is_served(run: Run, until: Any, *, resting: bool
     run(work())
 
 
+class FailingBoard:
+    """A switchboard of which one turn fails."""
+
+    def __init__(self, board: Any) -> None:
+        self.board = board
+        self.failed = False
+
+    def serve(self, now: float) -> int:
+        if not self.failed:
+            self.failed = True
+            raise OSError("a turn that fails")
+        return int(self.board.serve(now))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.board, name)
+
+
+@pytest.mark.parametrize("resting", [False, True])
+def test_a_turn_that_fails_is_not_the_last(
+    run: Run, until: Any, monkeypatch: pytest.MonkeyPatch, *, resting: bool
+) -> None:
+    monkeypatch.setattr(lines_module, "_REST_SECONDS", 0.1)  # long enough to be seen
+
+    async def work() -> None:
+        lines, (near, far) = Lines(SystemClock()), pair()
+        _, listening = await lines.connect_accepted_socket(Listening, near)
+        if resting:
+            for byte in b"ab":
+                far.sendall(bytes([byte]))
+                await until(lambda n=byte: listening.received[-1:] == bytes([n]))
+            assert lines._resting is not None
+        failing = FailingBoard(lines._switchboard)
+        lines._switchboard = failing  # type: ignore[assignment]
+        far.sendall(b"c")
+        await until(lambda: listening.received[-1:] == b"c")
+        assert failing.failed
+        far.close()
+        await listening.lost
+        lines.stop()
+
+    run(work())
+
+
+def test_a_stop_in_the_middle_of_a_turn_is_one(run: Run, until: Any) -> None:
+    async def work() -> None:
+        lines, (near, far) = Lines(SystemClock()), pair()
+
+        class Stopping(Listening):
+            def data_received(self, data: bytes) -> None:
+                super().data_received(data)
+                if self.received == b"ab":
+                    lines.stop()
+
+        _, listening = await lines.connect_accepted_socket(Stopping, near)
+        for byte in b"ab":
+            far.sendall(bytes([byte]))
+            await until(lambda n=byte: listening.received[-1:] == bytes([n]))
+        far.sendall(b"unheard")
+        await asyncio.sleep(20 * lines_module._REST_SECONDS)
+        assert listening.received == b"ab"
+        listening.transport.abort()
+        await listening.lost
+        far.close()
+
+    run(work())
+
+
+def test_what_has_come_on_more_lines_than_a_turn_serves_is_taken_too(run: Run) -> None:
+    async def work() -> None:
+        lines, far_ends, protocols = Lines(SystemClock()), [], []
+        for _ in range(300):
+            near, far = pair()
+            _, listening = await lines.connect_accepted_socket(Listening, near)
+            far.sendall(b"last words")
+            far_ends.append(far)
+            protocols.append(listening)
+        lines.serve()
+        assert [it.received for it in protocols] == [b"last words"] * 300
+        lines.stop()
+        for far, listening in zip(far_ends, protocols, strict=True):
+            listening.transport.abort()
+            await listening.lost
+            far.close()
+
+    run(work())
+
+
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 @pytest.mark.parametrize("stride", [1, 7, 100_000])
 def test_tls_may_be_cut_anywhere(
@@ -217,6 +307,129 @@ def test_a_handshake_that_comes_to_nothing_is_an_error_and_the_end(
         except ConnectionResetError:
             pass
         far.close()
+        lines.stop()
+
+    run(work())
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\n\r\n"])
+def test_a_handshake_that_comes_to_nothing_leaves_nothing_for_the_collector(
+    run: Run, contexts: Any, sent: bytes
+) -> None:
+    async def work() -> None:
+        gone: list[weakref.ref[Any]] = []
+
+        class Kept(Listening):
+            def __init__(self) -> None:
+                super().__init__()
+                gone.append(weakref.ref(self))
+
+        class Session(ssl.SSLObject):
+            def do_handshake(self) -> None:
+                gone.append(weakref.ref(self))
+                super().do_handshake()
+
+        contexts[0].sslobject_class = Session
+        lines, (near, far) = Lines(SystemClock()), pair()
+        far.sendall(sent)
+        far.shutdown(socket.SHUT_WR)
+        try:
+            await lines.connect_accepted_socket(Kept, near, ssl=contexts[0])
+        except OSError:
+            pass
+        await asyncio.sleep(0)
+        assert [it() for it in gone] == [None] * (2 if sent else 1)
+        far.close()
+        lines.stop()
+
+    gc.disable()
+    try:
+        run(work())
+    finally:
+        gc.enable()
+
+
+def test_tls_that_cannot_begin_ends_the_connection(run: Run, contexts: Any) -> None:
+    async def work() -> None:
+        lines, (near, far) = Lines(SystemClock()), pair()
+
+        class Session(ssl.SSLObject):
+            @classmethod
+            def _create(cls, *_: Any, **__: Any) -> Any:
+                raise MemoryError
+
+        contexts[0].sslobject_class = Session
+        with pytest.raises(MemoryError):
+            await lines.connect_accepted_socket(Listening, near, ssl=contexts[0])
+        assert far.recv(1) == b""
+        far.close()
+        lines.stop()
+
+    run(work())
+
+
+def test_who_says_goodbye_in_tls_is_answered(run: Run, contexts: Any) -> None:
+    async def work() -> None:
+        lines, (near, far) = Lines(SystemClock()), pair()
+
+        def visit() -> None:
+            with contexts[1].wrap_socket(far, server_hostname="localhost") as session:
+                session.sendall(b"hello")
+                session.unwrap().close()  # raises if the stream ends without a goodbye
+
+        (_, listening), _ = await asyncio.gather(
+            lines.connect_accepted_socket(Listening, near, ssl=contexts[0]),
+            asyncio.get_running_loop().run_in_executor(None, visit),
+        )
+        await listening.lost
+        assert listening.received == b"hello"
+        lines.stop()
+
+    run(work())
+
+
+@pytest.mark.parametrize("closed_first", [False, True])
+@pytest.mark.parametrize("reads", [False, True])
+def test_who_sends_no_more_gets_a_while_to_read(
+    run: Run, monkeypatch: pytest.MonkeyPatch, *, closed_first: bool, reads: bool
+) -> None:
+    monkeypatch.setattr(line_transport, "_LAST_SECONDS", 0.2)
+
+    async def work() -> None:
+        lines, (near, far) = Lines(SystemClock()), pair()
+        transport, listening = await lines.connect_accepted_socket(Listening, near)
+        sent = 0
+        while not transport.get_write_buffer_size():
+            transport.write(bytes(100_000))
+            sent += 100_000
+        if closed_first:
+            transport.close()
+        far.shutdown(socket.SHUT_WR)
+        if reads:
+            await asyncio.sleep(0.05)
+            far.setblocking(False)
+            loop, received = asyncio.get_running_loop(), 0
+            while chunk := await loop.sock_recv(far, 1 << 20):
+                received += len(chunk)
+            assert received == sent
+        async with asyncio.timeout(5):
+            await listening.lost
+        far.close()
+        lines.stop()
+
+    run(work())
+
+
+def test_a_reset_of_who_has_not_read_is_the_end_at_once(run: Run) -> None:
+    async def work() -> None:
+        lines, (near, far) = Lines(SystemClock()), pair()
+        transport, listening = await lines.connect_accepted_socket(Listening, near)
+        while not transport.get_write_buffer_size():
+            transport.write(bytes(100_000))
+        transport.close()
+        far.close()  # with what it has not read: a reset
+        async with asyncio.timeout(1):
+            await listening.lost
         lines.stop()
 
     run(work())

@@ -38,7 +38,6 @@ class LineTransport(asyncio.Transport):
         "_lines",
         "_loop",
         "_outgoing",
-        "_peer_name",
         "_protocol",
         "_session",
         "_shaken",
@@ -80,18 +79,27 @@ class LineTransport(asyncio.Transport):
             SSLError: There is no agreement.
             OSError: The connection was lost, or the time was over.
         """
-        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        session = context.wrap_bio(incoming, outgoing, server_side=True)
-        self._session, self._incoming, self._outgoing = session, incoming, outgoing
-        self._shaken = self._loop.create_future()
-        if seconds is not None:
-            self._timer = self._loop.call_later(seconds, self._be_late)
-        self._line.secure(incoming.write, session.read)
         try:
+            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+            session = context.wrap_bio(incoming, outgoing, server_side=True)
+            self._session, self._incoming, self._outgoing = session, incoming, outgoing
+            self._shaken = self._loop.create_future()
+            if seconds is not None:
+                self._timer = self._loop.call_later(seconds, self._be_late)
+            self._line.secure(incoming.write, session.read)
             await self._shaken
-        except asyncio.CancelledError:
+        except BaseException:
             self.abort()
             raise
+        finally:
+            # Its exception knows this frame, and so us and itself: nothing would go before the
+            # collector comes, and failed handshakes are what strangers bring by thousands.
+            self._forget_shaken()
+
+    def _forget_shaken(self) -> None:
+        shaken, self._shaken = self._shaken, None
+        if shaken is not None and shaken.done() and not shaken.cancelled():
+            shaken.exception()  # heard, even if something else ended the wait
 
     def hear_greeting(self) -> None:
         """More of the handshake has come."""
@@ -122,9 +130,12 @@ class LineTransport(asyncio.Transport):
         """Nothing more will come."""
         if self._shaken is not None and not self._shaken.done():
             self._fail(ConnectionResetError("lost in the handshake"))
-        elif self._line.unsent_bytes and not self._is_closing:
+        elif self._line.unsent_bytes:
             self.close()
+            if self._timer is None:
+                self._timer = self._loop.call_later(_LAST_SECONDS, self._lose)
         else:
+            self._say_goodbye()
             self._lose()
 
     def hear_room(self, unsent_bytes: int) -> None:
@@ -174,10 +185,7 @@ class LineTransport(asyncio.Transport):
         if self._is_closing or self._is_lost:
             return
         self.soak()
-        if self._session is not None:
-            with suppress(ssl.SSLError):
-                self._session.unwrap()  # says goodbye, and does not wait for an answer
-            self.flush()
+        self._say_goodbye()
         self._is_closing = True
         if not self._line.unsent_bytes:
             self._part()
@@ -214,6 +222,13 @@ class LineTransport(asyncio.Transport):
         self._high_bytes = _HIGH_BYTES if high is None else high
 
     # The end.
+
+    def _say_goodbye(self) -> None:
+        """Say the last word of TLS, if it has not been said; wait for no answer."""
+        if self._session is not None and not self._is_closing:
+            with suppress(ssl.SSLError):
+                self._session.unwrap()
+            self.flush()
 
     def _connected(self) -> None:
         if self._protocol is not None:
@@ -264,4 +279,6 @@ class LineTransport(asyncio.Transport):
 
 
 _HIGH_BYTES: Final = 65_536
+_LAST_SECONDS: Final = 2.0
+"""What a peer that sends no more gets to take what it has not read yet."""
 _SOAKED_BYTES: Final = 131_072

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from earhook.media.lines import Line, Switchboard
+from earhook.ops.logging import get_limited_logger
 
 from .line_transport import LineTransport
 
@@ -38,6 +39,7 @@ class Lines:
         self._outlet = socket.socket(fileno=self._switchboard.take_outlet())
         self._descriptor = self._switchboard.fileno()
         self._resting: asyncio.Handle | None = None
+        self._is_stopped = False
         self._served_at = float("-inf")
         self._loop.add_reader(self._descriptor, self._turn)
 
@@ -55,8 +57,8 @@ class Lines:
         Raises:
             OSError: The connection was lost before it began, or its handshake failed.
         """
-        protocol = protocol_factory()
         try:
+            protocol = protocol_factory()
             transport = LineTransport(self, connection, protocol, ssl_shutdown_timeout)
         finally:
             connection.close()  # the switchboard has its own descriptor of it by now
@@ -77,11 +79,16 @@ class Lines:
         return self._switchboard.admit(owner)
 
     def serve(self) -> None:
-        """Take what has come, without a rest."""
-        self._switchboard.serve(self._now())
+        """Take what has come on all of them, without a rest."""
+        now = self._now()
+        # A bound, because somebody who sends without an end must not keep us here.
+        for _ in range(_MOST_TURNS):
+            if not self._switchboard.serve(now):
+                break
 
     def stop(self) -> None:
         """Serve no more."""
+        self._is_stopped = True
         if self._resting is not None:
             self._resting.cancel()
             self._resting = None
@@ -98,7 +105,13 @@ class Lines:
         now = self._now()
         busy = now - self._served_at < _BUSY_SECONDS
         rested = self._resting is not None
-        served = self._switchboard.serve(now)
+        try:
+            served = self._switchboard.serve(now)
+        except Exception:  # noqa: BLE001 - nobody else looks after the lines: rest, and try again
+            _LOG.error("lines.fault", exc_info=True)
+            served, busy = 1, True
+        if self._is_stopped:
+            return
         if served:
             self._served_at = now
         if served and (busy or rested):
@@ -113,3 +126,6 @@ class Lines:
 _REST_SECONDS: Final = 0.003
 """How long what has just been served is left alone, and so the most that audio waits for that."""
 _BUSY_SECONDS: Final = 2 * _REST_SECONDS
+_MOST_TURNS: Final = 64
+"""Each serves 256 lines, those first that have waited longest: all that a process ever has."""
+_LOG: Final = get_limited_logger(__name__)

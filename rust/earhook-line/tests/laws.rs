@@ -154,6 +154,19 @@ proptest! {
 }
 
 #[test]
+fn after_what_is_no_record_the_cipher_is_always_asked() {
+    let sound = [23, 3, 3, 0, 1, 7];
+    // A length that no record has, an unknown type, a version, and a greeting of SSL 2.
+    for head in [[23, 3, 3, 0x48, 1], [25, 3, 3, 0, 1], [22, 2, 0, 0, 1], [0x80, 46, 1, 3, 3]] {
+        let mut counter = RecordCounter::default();
+        assert_eq!(counter.feed(&sound), 1);
+        assert_eq!(counter.feed(&head), usize::MAX, "{head:?}");
+        assert_eq!(counter.feed(&sound), usize::MAX, "it stays lost");
+    }
+    assert_eq!(RecordCounter::default().feed(&[22, 3, 1, 0x48, 0]), 0, "the longest there is");
+}
+
+#[test]
 fn a_pace_is_kept_in_any_second() {
     let mut reader = FrameReader::new(FrameLimits::default());
     let mut taken = 0;

@@ -55,5 +55,5 @@ mod _core {
     use crate::switchboard::Switchboard;
     #[cfg(feature = "testing")]
     #[pymodule_export]
-    use crate::testing::{fail_in_drain, fail_in_push};
+    use crate::testing::{fail, fail_in_drain, fail_in_push};
 }

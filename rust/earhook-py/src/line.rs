@@ -13,9 +13,10 @@ use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
 use rustix::net;
 
+use crate::detach::guarded;
 use crate::error::Refusal;
 use crate::pipeline::Pipeline;
-use crate::switchboard::{Desk, Switchboard};
+use crate::switchboard::{Desk, Place, Switchboard};
 
 /// The most that a TLS record holds (RFC 8446 §5.1).
 const RECORD_BYTES: usize = 1 << 14;
@@ -24,7 +25,7 @@ const RECORD_BYTES: usize = 1 << 14;
 #[pyclass(frozen, module = "earhook._core")]
 pub(crate) struct Line {
     board: Py<Switchboard>,
-    slot: usize,
+    place: Place,
     state: Mutex<State>,
 }
 
@@ -91,13 +92,14 @@ enum Word {
 #[pymethods]
 impl Line {
     fn secure(&self, write: Py<PyAny>, read: Py<PyAny>) {
-        let mut state = self.state();
-        state.cipher = Some(Cipher { write, read, records: RecordCounter::default() });
-        state.stage = Stage::Greeting;
+        let cipher = Some(Cipher { write, read, records: RecordCounter::default() });
+        let cipher = std::mem::replace(&mut self.state().cipher, cipher);
+        drop(cipher);
+        self.enter(Stage::Greeting);
     }
 
     fn pass_bytes(&self) {
-        self.state().stage = Stage::Bytes;
+        self.enter(Stage::Bytes);
     }
 
     fn pass_frames(&self, listener: Py<PyAny>, limits: (usize, usize, usize, usize)) {
@@ -108,7 +110,7 @@ impl Line {
             frames_per_second,
             control_frames_per_second,
         });
-        self.state().stage = Stage::Frames(Box::new(Frames { reader, listener }));
+        self.enter(Stage::Frames(Box::new(Frames { reader, listener })));
     }
 
     fn open_lane(&self, pipeline: Py<Pipeline>, group_bytes: usize) -> Result<(), Refusal> {
@@ -116,7 +118,8 @@ impl Line {
             return Err(Refusal::Argument("a sample group has at least a byte".to_owned()));
         }
         let lane = Some(Lane { pipeline, group_bytes });
-        drop(std::mem::replace(&mut self.state().lane, lane));
+        let lane = std::mem::replace(&mut self.state().lane, lane);
+        drop(lane);
         Ok(())
     }
 
@@ -139,7 +142,7 @@ impl Line {
     }
 
     fn send(&self, py: Python<'_>, ready: &[u8]) -> usize {
-        self.state().send(ready, self.board.bind(py).get(), self.slot)
+        self.state().send(ready, self.board.bind(py).get(), self.place)
     }
 
     #[getter]
@@ -148,12 +151,8 @@ impl Line {
     }
 
     fn soak(&self, most_bytes: usize) {
-        let (stage, lane) = {
-            let mut state = self.state();
-            let stage = std::mem::replace(&mut state.stage, Stage::Soaking(most_bytes));
-            (stage, state.lane.take())
-        };
-        drop((stage, lane));
+        self.enter(Stage::Soaking(most_bytes));
+        self.close_lane();
     }
 
     fn finish(&self) {
@@ -171,7 +170,7 @@ impl Line {
             (state.socket.take(), held)
         };
         if let Some(socket) = &gone.0 {
-            drop(self.board.bind(py).get().forget(self.slot, socket));
+            drop(self.board.bind(py).get().forget(self.place, socket));
         }
     }
 }
@@ -179,7 +178,7 @@ impl Line {
 impl Line {
     pub(crate) fn new(
         board: Py<Switchboard>,
-        slot: usize,
+        place: Place,
         socket: OwnedFd,
         owner: Py<PyAny>,
     ) -> Self {
@@ -193,7 +192,17 @@ impl Line {
             unsent: Vec::new(),
             hears: true,
         };
-        Self { board, slot, state: Mutex::new(state) }
+        Self { board, place, state: Mutex::new(state) }
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        self.place
+    }
+
+    /// What is let go is let go with no lock held: Python code may run then.
+    fn enter(&self, stage: Stage) {
+        let stage = std::mem::replace(&mut self.state().stage, stage);
+        drop(stage);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -221,7 +230,14 @@ impl Line {
     /// A defect of ours: this connection ends, and no other.
     pub(crate) fn fail(&self, py: Python<'_>, refusal: Refusal) {
         PyErr::from(refusal).write_unraisable(py, None);
-        self.tell_owner(py, |owner| owner.call_method0(intern!(py, "abort")));
+        let ended = guarded("ending a connection", || {
+            self.tell_owner(py, |owner| owner.call_method0(intern!(py, "abort")));
+            Ok(())
+        });
+        if let Err(refusal) = ended {
+            PyErr::from(refusal).write_unraisable(py, None);
+            self.hang_up(py);
+        }
     }
 
     fn take(&self, py: Python<'_>, desk: &mut Desk, chunk: &mut [u8], now: f64) {
@@ -328,7 +344,7 @@ impl Line {
         {
             let mut state = self.state();
             state.hears = false;
-            state.watch(self.board.bind(py).get(), self.slot);
+            state.watch(self.board.bind(py).get(), self.place);
         }
         desk.announce();
         self.tell_owner(py, |owner| owner.call_method0(intern!(py, "hear_end")));
@@ -338,7 +354,7 @@ impl Line {
         let unsent_bytes = {
             let mut state = self.state();
             state.send_rest();
-            state.watch(self.board.bind(py).get(), self.slot);
+            state.watch(self.board.bind(py).get(), self.place);
             state.unsent.len()
         };
         desk.announce();
@@ -346,7 +362,8 @@ impl Line {
         self.tell_owner(py, |owner| owner.call_method1(hear, (unsent_bytes,)));
     }
 
-    /// Calls the owner, if there still is one, with no lock held.
+    /// Calls the owner, if there still is one, with no lock held. An exception of it is a defect of
+    /// ours, and ends the line.
     fn tell_owner<'py, T>(
         &self,
         py: Python<'py>,
@@ -354,8 +371,12 @@ impl Line {
     ) {
         let owner = self.state().owner.as_ref().map(|owner| owner.clone_ref(py));
         let Some(owner) = owner else { return };
-        if let Err(error) = tell(owner.bind(py)) {
-            error.write_unraisable(py, Some(owner.bind(py)));
+        let owner = owner.bind(py);
+        let Err(error) = tell(owner) else { return };
+        error.write_unraisable(py, Some(owner));
+        if let Err(error) = owner.call_method0(intern!(py, "abort")) {
+            error.write_unraisable(py, Some(owner));
+            self.hang_up(py);
         }
     }
 }
@@ -399,13 +420,13 @@ impl State {
         }
     }
 
-    fn send(&mut self, bytes: &[u8], board: &Switchboard, slot: usize) -> usize {
+    fn send(&mut self, bytes: &[u8], board: &Switchboard, place: Place) -> usize {
         let waits = !self.unsent.is_empty();
         let sent = if waits { 0 } else { self.send_now(bytes) };
         if sent < bytes.len() {
             self.unsent.extend_from_slice(&bytes[sent..]);
             if !waits {
-                self.watch(board, slot);
+                self.watch(board, place);
             }
         }
         self.unsent.len()
@@ -428,12 +449,12 @@ impl State {
         }
     }
 
-    fn watch(&self, board: &Switchboard, slot: usize) {
+    fn watch(&self, board: &Switchboard, place: Place) {
         let mut flags = EventFlags::empty();
         flags.set(EventFlags::IN, self.hears);
         flags.set(EventFlags::OUT, !self.unsent.is_empty());
         if let Some(socket) = &self.socket {
-            board.watch(slot, socket, flags);
+            board.watch(place, socket, flags);
         }
     }
 }

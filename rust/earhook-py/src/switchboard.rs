@@ -28,8 +28,52 @@ pub(crate) struct Switchboard {
     /// Where descriptors come in: the kernel makes them ours, and nobody has to believe a number.
     inlet: OwnedFd,
     outlet: Mutex<Option<OwnedFd>>,
-    lines: Mutex<Vec<Option<Py<Line>>>>,
+    slots: Mutex<Slots>,
     desk: Mutex<Option<Desk>>,
+}
+
+/// Where the lines are. A slot is used again, so an event names the line by its number, too: it
+/// may be about a line that has gone since.
+#[derive(Default)]
+struct Slots {
+    lines: Vec<Option<Py<Line>>>,
+    admitted: u32,
+}
+
+/// Which line: its slot, and its number among all that came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    slot: u32,
+    number: u32,
+}
+
+impl Place {
+    fn to_event(self) -> epoll::EventData {
+        epoll::EventData::new_u64(u64::from(self.number) << 32 | u64::from(self.slot))
+    }
+
+    #[allow(clippy::cast_possible_truncation)] // the two halves
+    fn of_event(data: epoll::EventData) -> Self {
+        Self { slot: data.u64() as u32, number: (data.u64() >> 32) as u32 }
+    }
+}
+
+impl Slots {
+    /// A slot that is free, and a new number.
+    fn place(&mut self) -> Result<Place, Refusal> {
+        let free = self.lines.iter().position(Option::is_none);
+        let slot = free.unwrap_or_else(|| {
+            self.lines.push(None);
+            self.lines.len() - 1
+        });
+        let slot = u32::try_from(slot).map_err(|_| Refusal::Argument("too many".to_owned()))?;
+        self.admitted = self.admitted.wrapping_add(1);
+        Ok(Place { slot, number: self.admitted })
+    }
+
+    fn slot(&mut self, place: Place) -> Option<&mut Option<Py<Line>>> {
+        usize::try_from(place.slot).ok().and_then(|slot| self.lines.get_mut(slot))
+    }
 }
 
 /// What a turn works with, the same for all lines.
@@ -42,6 +86,12 @@ pub(crate) struct Desk {
 impl Desk {
     fn new() -> Self {
         Self { chunk: vec![0; CHUNK_BYTES], plain: Vec::new(), news: Vec::new() }
+    }
+
+    /// What a line was working with when it failed is lost: without room for what comes, every
+    /// other line would seem to be at its end.
+    fn mend(&mut self) {
+        self.chunk.resize(CHUNK_BYTES, 0);
     }
 
     /// Tells the readers of rings what has been written. Before Python is called, because what
@@ -63,7 +113,7 @@ impl Switchboard {
             epoll,
             inlet,
             outlet: Mutex::new(Some(outlet)),
-            lines: Mutex::default(),
+            slots: Mutex::default(),
             desk: Mutex::new(Some(Desk::new())),
         })
     }
@@ -81,26 +131,28 @@ impl Switchboard {
     fn admit(slf: &Bound<'_, Self>, owner: Py<PyAny>) -> PyResult<Py<Line>> {
         let this = slf.get();
         let socket = this.receive_descriptor()?;
-        let slot = lock(&this.lines).iter().position(Option::is_none);
-        let slot = slot.unwrap_or_else(|| {
-            let mut lines = lock(&this.lines);
-            lines.push(None);
-            lines.len() - 1
-        });
-        let data = epoll::EventData::new_u64(slot as u64);
-        epoll::add(&this.epoll, &socket, data, epoll::EventFlags::IN).map_err(os_error)?;
-        let line = Py::new(slf.py(), Line::new(slf.clone().unbind(), slot, socket, owner))?;
-        lock(&this.lines)[slot] = Some(line.clone_ref(slf.py()));
+        let place = lock(&this.slots).place()?;
+        let flags = epoll::EventFlags::IN;
+        epoll::add(&this.epoll, &socket, place.to_event(), flags).map_err(os_error)?;
+        let line = Py::new(slf.py(), Line::new(slf.clone().unbind(), place, socket, owner))?;
+        if let Some(slot) = lock(&this.slots).slot(place) {
+            *slot = Some(line.clone_ref(slf.py()));
+        }
         Ok(line)
     }
 
     fn serve(&self, py: Python<'_>, now: f64) -> PyResult<usize> {
         // Out of its lock, because Python code runs in a turn. Two turns at once there are not.
         let Some(mut desk) = lock(&self.desk).take() else { return Ok(0) };
-        let served = self.turn(py, &mut desk, now);
-        desk.announce();
+        // Whatever happens, the desk goes back: without it nobody would ever be served again.
+        let served = guarded(SERVING, || {
+            let served = self.turn(py, &mut desk, now).map_err(Refusal::Python);
+            desk.announce();
+            served
+        });
+        desk.mend();
         *lock(&self.desk) = Some(desk);
-        served
+        Ok(served?)
     }
 }
 
@@ -115,13 +167,14 @@ impl Switchboard {
         };
         for event in &*events {
             let (data, flags) = (event.data, event.flags);
-            let Some(line) = self.line(py, data.u64()) else { continue };
+            let Some(line) = self.line(py, Place::of_event(data)) else { continue };
             let line = line.bind(py).get();
             let served = guarded(SERVING, || {
                 line.serve(py, desk, flags, now);
                 Ok(())
             });
             if let Err(refusal) = served {
+                desk.mend();
                 desk.announce();
                 line.fail(py, refusal);
             }
@@ -129,9 +182,10 @@ impl Switchboard {
         Ok(events.len())
     }
 
-    fn line(&self, py: Python<'_>, number: u64) -> Option<Py<Line>> {
-        let slot = usize::try_from(number).ok()?;
-        lock(&self.lines).get(slot)?.as_ref().map(|line| line.clone_ref(py))
+    fn line(&self, py: Python<'_>, place: Place) -> Option<Py<Line>> {
+        let mut slots = lock(&self.slots);
+        let line = slots.slot(place)?.as_ref()?;
+        (line.get().place() == place).then(|| line.clone_ref(py))
     }
 
     fn receive_descriptor(&self) -> PyResult<OwnedFd> {
@@ -153,15 +207,14 @@ impl Switchboard {
     }
 
     /// Asks to be told when a line can take more, or no longer.
-    pub(crate) fn watch(&self, slot: usize, socket: &OwnedFd, flags: epoll::EventFlags) {
-        let data = epoll::EventData::new_u64(slot as u64);
+    pub(crate) fn watch(&self, place: Place, socket: &OwnedFd, flags: epoll::EventFlags) {
         // It fails for what is gone, which is noticed where it is read.
-        let _ = epoll::modify(&self.epoll, socket, data, flags);
+        let _ = epoll::modify(&self.epoll, socket, place.to_event(), flags);
     }
 
-    pub(crate) fn forget(&self, slot: usize, socket: &OwnedFd) -> Option<Py<Line>> {
+    pub(crate) fn forget(&self, place: Place, socket: &OwnedFd) -> Option<Py<Line>> {
         let _ = epoll::delete(&self.epoll, socket.as_fd());
-        lock(&self.lines).get_mut(slot).and_then(Option::take)
+        lock(&self.slots).slot(place).and_then(Option::take)
     }
 }
 

@@ -25,6 +25,12 @@ pub(crate) fn fail_in_drain(py: Python<'_>, feed: &Feed, call: u32) -> Result<Ve
     Ok(outlet.taken)
 }
 
+/// Panics where nothing catches it before it has come to Python and back.
+#[pyfunction]
+pub(crate) fn fail() {
+    panic!("provoked")
+}
+
 struct Allergic {
     call: u32,
     taken: Vec<u32>,
