@@ -67,7 +67,7 @@ class Board:
         return far, owner.line
 
     def serve(self, now: float = 1.0) -> int:
-        return self.switchboard.serve(now)
+        return self.switchboard.serve(now)[0]
 
 
 @pytest.fixture

@@ -93,15 +93,16 @@ class Lines:
         """Serve what is ready; then, if much comes, leave it alone for a moment.
 
         What comes meanwhile is taken together: fewer wake-ups of the loop, of the sinks and of
-        their consumers. A connection that is quiet is served as soon as it speaks.
+        their consumers. A connection that is quiet is served as soon as it speaks. While somebody
+        is being greeted there is no rest: that is work enough, and the rest would be added to it.
         """
         now = self._now()
         busy = now - self._served_at < _BUSY_SECONDS
         rested = self._resting is not None
-        served = self._switchboard.serve(now)
+        served, greetings = self._switchboard.serve(now)
         if served:
             self._served_at = now
-        if served and (busy or rested):
+        if served and (busy or rested) and not greetings:
             if not rested:
                 self._loop.remove_reader(self._descriptor)
             self._resting = self._loop.call_later(_REST_SECONDS, self._turn)
