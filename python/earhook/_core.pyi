@@ -443,14 +443,17 @@ class Switchboard:
             OSError: The descriptor did not come: there is none left.
         """
 
-    def serve(self, now: float) -> int:
+    def serve(self, now: float) -> tuple[int, int]:
         """Take what the lines have brought, at most 64 KiB of each.
+
+        Lines that are still in their handshake come last, and only some of them: the others stay
+        ready.
 
         Args:
             now: Monotonic seconds.
 
         Returns:
-            How many lines were served; 0 if none had anything.
+            How many lines had something, and how many of them are in their handshake.
         """
 
 @final

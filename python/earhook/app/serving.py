@@ -13,6 +13,7 @@ from earhook.config.checks.machine import needed_descriptors
 from earhook.config.rules import require_servable
 from earhook.config.schema import Configuration
 from earhook.control.process import (
+    collect_rarely,
     harden,
     keep_standard_streams,
     raise_open_files,
@@ -78,6 +79,7 @@ async def _serve(configuration: Configuration, reread: Callable[[], Configuratio
     signals.start()
     try:
         async with gateway:
+            collect_rarely()
             await gateway.run()
     finally:
         signals.stop()

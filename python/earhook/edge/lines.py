@@ -83,7 +83,8 @@ class Lines:
         now = self._now()
         # A bound, because somebody who sends without an end must not keep us here.
         for _ in range(_MOST_TURNS):
-            if not self._switchboard.serve(now):
+            served, _ = self._switchboard.serve(now)
+            if not served:
                 break
 
     def stop(self) -> None:
@@ -100,21 +101,22 @@ class Lines:
         """Serve what is ready; then, if much comes, leave it alone for a moment.
 
         What comes meanwhile is taken together: fewer wake-ups of the loop, of the sinks and of
-        their consumers. A connection that is quiet is served as soon as it speaks.
+        their consumers. A connection that is quiet is served as soon as it speaks. While somebody
+        is being greeted there is no rest: that is work enough, and the rest would be added to it.
         """
         now = self._now()
         busy = now - self._served_at < _BUSY_SECONDS
         rested = self._resting is not None
         try:
-            served = self._switchboard.serve(now)
+            served, greetings = self._switchboard.serve(now)
         except Exception:  # noqa: BLE001 - nobody else looks after the lines: rest, and try again
             _LOG.error("lines.fault", exc_info=True)
-            served, busy = 1, True
+            served, greetings, busy = 1, 0, True
         if self._is_stopped:
             return
         if served:
             self._served_at = now
-        if served and (busy or rested):
+        if served and (busy or rested) and not greetings:
             if not rested:
                 self._loop.remove_reader(self._descriptor)
             self._resting = self._loop.call_later(_REST_SECONDS, self._turn)

@@ -62,6 +62,17 @@ class BackgroundStream:
     def flush(self) -> None:
         """Do nothing: to wait for the target is what this class is there to avoid."""
 
+    def settle(self, deadline_seconds: float) -> bool:
+        """Wait until everything is written.
+
+        Returns:
+            Whether it was within the deadline.
+        """
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: not self._waiting and not self._writing, deadline_seconds
+            )
+
     def end(self, deadline_seconds: float) -> bool:
         """Wait until everything is written, then end the thread.
 
@@ -69,9 +80,7 @@ class BackgroundStream:
             Whether everything was written within the deadline.
         """
         with self._changed:
-            done = self._changed.wait_for(
-                lambda: not self._waiting and not self._writing, deadline_seconds
-            )
+            done = self.settle(deadline_seconds)
             self._ended = True
             self._changed.notify_all()
         return done

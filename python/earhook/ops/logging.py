@@ -47,6 +47,7 @@ __all__ = [
     "name_process",
     "report_lost",
     "report_suppressed",
+    "settle_lines",
 ]
 
 Logger = structlog.stdlib.BoundLogger
@@ -250,6 +251,12 @@ def report_lost() -> None:
     lost = sum(stream.take_lost() for stream in _background_streams())
     if lost:
         _LOG.warning("log.lost", lines=lost)
+
+
+def settle_lines(deadline_seconds: float) -> None:
+    """Wait until all lines so far are written: what is about to happen ends their thread."""
+    for stream in _background_streams():
+        stream.settle(deadline_seconds)
 
 
 def _background_streams() -> list[BackgroundStream]:

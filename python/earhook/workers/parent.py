@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from earhook import __version__
+from earhook.app.serving import LAST_LINES_SECONDS
 from earhook.clock import Clock, SystemClock
 from earhook.config.schema import Configuration
 from earhook.control.lifecycle import CLOSE_SECONDS, Input, Stage
 from earhook.errors import ChannelError, ConfigurationError, ConfigurationFault
-from earhook.ops.logging import get_logger
+from earhook.ops.logging import get_logger, settle_lines
 
 from .candidate import ask_candidate
 from .channel import Channel, socket_pair
@@ -381,6 +382,7 @@ class Parent:
             counted = await self._front.as_json()
             await self._let_leave()
             _LOG.info("rolling.began", version=version)
+            settle_lines(LAST_LINES_SECONDS)
             self._become_next(counted)
         except OSError as error:
             _LOG.error("rolling.refused", faults=[str(error)], in_service="what was there before")

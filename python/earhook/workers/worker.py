@@ -19,7 +19,7 @@ import uvloop
 from earhook.app.gateway import Gateway
 from earhook.app.serving import LAST_LINES_SECONDS
 from earhook.control.lifecycle import Input
-from earhook.control.process import harden, keep_standard_streams
+from earhook.control.process import collect_rarely, harden, keep_standard_streams
 from earhook.errors import ChannelError
 from earhook.ops.background import BackgroundStream
 from earhook.ops.logging import configure_logging, get_logger, name_process
@@ -101,6 +101,7 @@ class _Worker:
         try:
             gateway = Gateway(configuration, inherited=inherited)
             await gateway.start()
+            collect_rarely()
         except BaseException:
             # Whoever asked hears it before this process ends.
             asyncio.get_running_loop().call_later(_LAST_WORDS_SECONDS, self._done.set)

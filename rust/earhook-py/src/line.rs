@@ -209,6 +209,11 @@ impl Line {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether TLS is still being agreed.
+    pub(crate) fn is_greeting(&self) -> bool {
+        matches!(self.state().stage, Stage::Greeting)
+    }
+
     /// The connection has something for us, or room again.
     pub(crate) fn serve(&self, py: Python<'_>, desk: &mut Desk, flags: EventFlags, now: f64) {
         if flags.contains(EventFlags::OUT) {

@@ -19,6 +19,9 @@ use crate::line::Line;
 const CHUNK_BYTES: usize = 65_536;
 /// How many connections are served in a turn.
 const TURN_LINES: usize = 256;
+/// How many handshakes are taken a step further in a turn: a step may cost a signature, half a
+/// millisecond, and whoever is on the line already waits for the turn's end.
+const TURN_GREETINGS: usize = 8;
 const SERVING: &str = "serving a connection";
 
 /// The connections of one loop.
@@ -141,9 +144,9 @@ impl Switchboard {
         Ok(line)
     }
 
-    fn serve(&self, py: Python<'_>, now: f64) -> PyResult<usize> {
+    fn serve(&self, py: Python<'_>, now: f64) -> PyResult<(usize, usize)> {
         // Out of its lock, because Python code runs in a turn. Two turns at once there are not.
-        let Some(mut desk) = lock(&self.desk).take() else { return Ok(0) };
+        let Some(mut desk) = lock(&self.desk).take() else { return Ok((0, 0)) };
         // Whatever happens, the desk goes back: without it nobody would ever be served again.
         let served = guarded(SERVING, || {
             let served = self.turn(py, &mut desk, now).map_err(Refusal::Python);
@@ -157,29 +160,30 @@ impl Switchboard {
 }
 
 impl Switchboard {
-    fn turn(&self, py: Python<'_>, desk: &mut Desk, now: f64) -> PyResult<usize> {
+    /// Serves who is on the line, and then some of those who are still being greeted; the others
+    /// stay ready, and are told of again in the order in which they came.
+    fn turn(&self, py: Python<'_>, desk: &mut Desk, now: f64) -> PyResult<(usize, usize)> {
         let mut room = [MaybeUninit::uninit(); TURN_LINES];
         let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
         let events = match epoll::wait(&self.epoll, &mut room, Some(&at_once)) {
             Ok((events, _)) => events,
-            Err(rustix::io::Errno::INTR) => return Ok(0),
+            Err(rustix::io::Errno::INTR) => return Ok((0, 0)),
             Err(error) => return Err(os_error(error)),
         };
+        let mut greetings = Vec::new();
         for event in &*events {
             let (data, flags) = (event.data, event.flags);
             let Some(line) = self.line(py, Place::of_event(data)) else { continue };
-            let line = line.bind(py).get();
-            let served = guarded(SERVING, || {
-                line.serve(py, desk, flags, now);
-                Ok(())
-            });
-            if let Err(refusal) = served {
-                desk.mend();
-                desk.announce();
-                line.fail(py, refusal);
+            if line.get().is_greeting() {
+                greetings.push((line, flags));
+            } else {
+                serve_line(line.bind(py), desk, flags, now);
             }
         }
-        Ok(events.len())
+        for (line, flags) in greetings.iter().take(TURN_GREETINGS) {
+            serve_line(line.bind(py), desk, *flags, now);
+        }
+        Ok((events.len(), greetings.len()))
     }
 
     fn line(&self, py: Python<'_>, place: Place) -> Option<Py<Line>> {
@@ -215,6 +219,20 @@ impl Switchboard {
     pub(crate) fn forget(&self, place: Place, socket: &OwnedFd) -> Option<Py<Line>> {
         let _ = epoll::delete(&self.epoll, socket.as_fd());
         lock(&self.slots).slot(place).and_then(Option::take)
+    }
+}
+
+/// A defect in it ends this line, and no other.
+fn serve_line(line: &Bound<'_, Line>, desk: &mut Desk, flags: epoll::EventFlags, now: f64) {
+    let (py, line) = (line.py(), line.get());
+    let served = guarded(SERVING, || {
+        line.serve(py, desk, flags, now);
+        Ok(())
+    });
+    if let Err(refusal) = served {
+        desk.mend();
+        desk.announce();
+        line.fail(py, refusal);
     }
 }
 

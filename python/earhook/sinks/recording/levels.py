@@ -21,17 +21,19 @@ class LevelMeter:
     def __init__(self, codec: WavCodec, channels: Sequence[int]) -> None:
         self._codec = codec
         self._channels = tuple(channels)
+        self._group_bytes = BYTES_PER_SAMPLE[codec] * len(self._channels)
         self._samples = 0
         self._energies = [0] * len(self._channels)
         self._peaks = [0] * len(self._channels)
 
     def add(self, audio: bytes | memoryview) -> None:
         """Add interleaved audio in the meter's codec: whole sample groups."""
-        channels = len(self._channels)
-        for lane, (peak, energy) in enumerate(measure_levels(audio, self._codec, channels)):
-            self._peaks[lane] = max(self._peaks[lane], peak)
-            self._energies[lane] += energy
-        self._samples += len(audio) // (BYTES_PER_SAMPLE[self._codec] * channels)
+        peaks, energies = self._peaks, self._energies
+        levels = measure_levels(audio, self._codec, len(self._channels))
+        for lane, (peak, energy) in enumerate(levels):
+            peaks[lane] = max(peaks[lane], peak)
+            energies[lane] += energy
+        self._samples += len(audio) // self._group_bytes
 
     def as_json(self) -> dict[str, Any]:
         """Peak (0 to 32768) and RMS by the channels' names."""

@@ -22,7 +22,17 @@ class PartFile:
     `OSError`; the file is then as long as `samples` says once it is sealed.
     """
 
-    __slots__ = ("_audio", "_capacity_samples", "_disk", "_file", "name", "position", "samples")
+    __slots__ = (
+        "_audio",
+        "_capacity_samples",
+        "_disk",
+        "_file",
+        "_group_bytes",
+        "_header_bytes",
+        "name",
+        "position",
+        "samples",
+    )
 
     def __init__(
         self, disk: Disk, file: int, name: str, audio: WavFormat, *, position: int, capacity: int
@@ -41,6 +51,8 @@ class PartFile:
         self._file = file
         self._audio = audio
         self._capacity_samples = capacity
+        # Kept, because they are wanted for every block.
+        self._group_bytes, self._header_bytes = audio.bytes_per_group, audio.header_bytes
         self.name = name
         self.position = position
         self.samples = 0
@@ -57,18 +69,19 @@ class PartFile:
         """Samples per channel that still go in."""
         return self._capacity_samples - self.samples
 
-    def write(self, audio: memoryview) -> None:
+    def write(self, audio: bytes | memoryview) -> None:
         """Append whole sample groups, no more than there is room for.
 
         On an error `samples` has grown by what reached the file.
         """
-        offset = self._end_offset()
-        written = 0
+        group = self._group_bytes
+        offset = self._header_bytes + self.samples * group
+        written = self._disk.write_at(self._file, audio, offset)
         try:
             while written < len(audio):
                 written += self._disk.write_at(self._file, audio[written:], offset + written)
         finally:
-            self.samples += written // self._audio.bytes_per_group
+            self.samples += written // group
 
     def write_silence(self, samples: int) -> None:
         """Append silence, no more than there is room for.
@@ -101,6 +114,3 @@ class PartFile:
     def close(self) -> None:
         """Close the descriptor, which also gives up the lock."""
         os.close(self._file)
-
-    def _end_offset(self) -> int:
-        return self._audio.header_bytes + self.samples * self._audio.bytes_per_group

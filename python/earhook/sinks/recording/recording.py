@@ -94,6 +94,7 @@ class CallRecording:
         self.audio = WavFormat(settings.codec, len(self.channels), media.rate)
         self.folder: Folder = folder_of(call.facts)
         self.stem = ""
+        self._group_bytes = self.audio.bytes_per_group
         self.written = 0
         self.suspicion: str | None = None
         self._shelf = shelf
@@ -127,9 +128,13 @@ class CallRecording:
 
     def take_audio(self, position: int, audio: bytes) -> None:
         """Write audio, in whole groups; what cannot be written is counted as lost."""
-        group = self.audio.bytes_per_group
-        self._position = position + len(audio) // group
-        rest, at = memoryview(audio), position
+        group = self._group_bytes
+        samples = len(audio) // group
+        self._position = position + samples
+        rest: bytes | memoryview = audio
+        at, part = position, self._part
+        if part is None or part.end != position or part.room < samples:
+            rest = memoryview(audio)
         try:
             while rest and (part := self._part_at(at)) is not None:
                 piece = rest[: part.room * group]
