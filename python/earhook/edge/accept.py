@@ -155,6 +155,21 @@ class AcceptLoop:
             self._loop.add_reader(listening, self._accept, listening)
 
 
+def _require_two_descriptors(listening: socket.socket) -> None:
+    """One for a connection, and one that it is passed on with: whom we accept, we can serve.
+
+    Raises:
+        OSError: There are not as many. Who comes waits in the kernel's queue, and is not cut.
+    """
+    first = os.dup(listening.fileno())
+    try:
+        os.close(os.dup(listening.fileno()))
+    finally:
+        os.close(first)
+
+
+_SCARCE: Final = 64
+"""With fewer descriptors left than about this, each connection is preceded by a trial."""
 _ACCEPTS_PER_WAKE: Final = 4
 """Few, so that a storm of connections neither keeps calls waiting nor piles up here: what is not
 accepted waits in the kernel, in the order in which it came, and costs nothing. Each connection
