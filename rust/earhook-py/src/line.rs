@@ -239,7 +239,14 @@ impl Line {
                 self.tell_owner(py, |owner| owner.call_method0(intern!(py, "abort")));
             }
             Route::Plain => self.pass_on(py, chunk, &mut desk.news, now),
-            Route::Cipher { write, read } => self.decrypt(py, desk, chunk, (&write, &read), now),
+            Route::Cipher { write, read, greets } => {
+                self.decrypt(py, desk, chunk, (&write, &read), now);
+                if greets {
+                    // Only now, and not if it failed: a greeting that goes wrong is not answered.
+                    desk.announce();
+                    self.tell_owner(py, |owner| owner.call_method0(intern!(py, "flush")));
+                }
+            }
         }
     }
 
@@ -409,7 +416,7 @@ enum Route {
     Nowhere,
     TooMuch,
     Plain,
-    Cipher { write: Py<PyAny>, read: Py<PyAny> },
+    Cipher { write: Py<PyAny>, read: Py<PyAny>, greets: bool },
 }
 
 impl Stage {
@@ -433,9 +440,11 @@ impl State {
                 }
                 None => Route::TooMuch,
             },
-            (_, Some(cipher)) => {
-                Route::Cipher { write: cipher.write.clone_ref(py), read: cipher.read.clone_ref(py) }
-            }
+            (stage, Some(cipher)) => Route::Cipher {
+                write: cipher.write.clone_ref(py),
+                read: cipher.read.clone_ref(py),
+                greets: matches!(stage, Stage::Greeting),
+            },
             (_, None) => Route::Plain,
         }
     }
