@@ -463,6 +463,11 @@ class Line:
     def secure(self, write: Callable[[bytes], int], read: Callable[[int], bytes]) -> None:
         """Expect TLS: what comes goes to `write`, and `owner.hear_greeting()` is called.
 
+        It goes there record by record. Who sends more than 2000 in a second (ten for each frame
+        that is allowed, once there are frames), or more than 10 that bring nothing, is cut:
+        `owner.abort()`, or `hear_broken` of who listens to frames. Each costs work, however little
+        it holds, and new keys cost very much more than asking for them.
+
         Args:
             write: `MemoryBIO.write` of an `SSLObject`.
             read: Its `SSLObject.read`.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import select
 import socket
+import ssl
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -242,6 +243,96 @@ def test_an_exception_of_the_owner_ends_the_line_even_if_it_cannot_end_it(
     board.serve()
     assert seen == ["hear_bytes", "abort"]
     assert far.recv(1) == b"", "it has been hung up"
+
+
+class FakeTls:
+    """Takes records, and gives what they hold without having done anything to it."""
+
+    def __init__(self) -> None:
+        self.written: list[bytes] = []
+        self.ready: list[bytes] = []
+
+    def write(self, record: bytes) -> int:
+        self.written.append(record)
+        self.ready += [record[5:]] if record[5:] else []
+        return len(record)
+
+    def read(self, _most_bytes: int) -> bytes:
+        if not self.ready:
+            raise ssl.SSLWantReadError
+        return self.ready.pop(0)
+
+
+def record(payload: bytes) -> bytes:
+    return b"\x17\x03\x03" + len(payload).to_bytes(2) + payload
+
+
+def test_tls_gets_one_record_at_a_time_and_no_more_when_nobody_listens(board: Board) -> None:
+    owner, tls = Owner(), FakeTls()
+    far, line = board.frames(owner)
+    line.secure(tls.write, tls.read)
+    records = [record(b"hello"), record(b"more")]
+    far.sendall(b"".join(records)[:-1])
+    board.serve()
+    far.sendall(b"".join(records)[-1:])
+    board.serve()
+    assert tls.written == [records[0], records[1][:-1], records[1][-1:]]
+    greeted = [("hear_greeting",), ("flush",)]
+    assert owner.told == greeted * 2, "for each record, and not for a part of one"
+    line.pass_bytes()
+    tls.ready.clear()
+    owner.then = lambda: line.soak(100)
+    far.sendall(b"".join(records))
+    board.serve()
+    assert owner.told[4:] == [("hear_bytes", b"hello")]
+    assert tls.written[3:] == records[:1]
+
+
+@pytest.mark.parametrize("frames", [False, True])
+@pytest.mark.parametrize(("payload", "most"), [(b"", 10), (b"\0", 2000)])
+def test_a_flood_of_records_is_cut(
+    board: Board, payload: bytes, most: int, *, frames: bool
+) -> None:
+    owner, tls = Owner(), FakeTls()
+    far = board.admit(owner)
+    line = owner.line
+    assert line is not None
+    line.secure(tls.write, tls.read)
+    line.pass_bytes()
+    if frames:
+        line.pass_frames(owner, LIMITS)
+    ends = ("hear_broken", "frame-rate", 0) if frames else ("abort",)
+
+    def cut() -> None:
+        if owner.told[-1] == ends:
+            line.hang_up()
+
+    owner.then = cut
+    far.sendall(record(payload) * (most // 2))
+    board.serve(1.0)
+    far.sendall(record(payload) * (most // 2))
+    board.serve(1.5)
+    assert ends not in owner.told
+    far.sendall(record(payload) * most)
+    board.serve(1.9)
+    assert owner.told[-1] == ends
+    assert len(tls.written) == most + (not payload), "what is too much is not even looked at"
+
+
+@pytest.mark.parametrize("stage", ["greeting", "frames"])
+def test_what_is_no_tls_is_shown_to_the_cipher_and_is_the_end(board: Board, stage: str) -> None:
+    owner, tls = Owner(), FakeTls()
+    far = board.admit(owner)
+    line = owner.line
+    assert line is not None
+    line.secure(tls.write, tls.read)
+    if stage == "frames":
+        line.pass_frames(owner, LIMITS)
+    far.sendall(b"\x80\x2e\x01\x03\x03")
+    board.serve()
+    assert tls.written == [b"\x80\x2e\x01\x03\x03"]
+    told = ["hear_greeting", "hear_end", "flush"] if stage == "greeting" else ["flush", "hear_end"]
+    assert [name for name, *_ in owner.told] == told
 
 
 def test_an_event_of_a_line_that_is_gone_is_not_told_to_the_next_in_its_place(

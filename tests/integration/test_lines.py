@@ -135,11 +135,12 @@ class FailingBoard:
         self.board = board
         self.failed = False
 
-    def serve(self, now: float) -> int:
+    def serve(self, now: float) -> tuple[int, int]:
         if not self.failed:
             self.failed = True
             raise OSError("a turn that fails")
-        return int(self.board.serve(now))
+        served, greetings = self.board.serve(now)
+        return served, greetings
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.board, name)

@@ -102,16 +102,15 @@ class LineTransport(asyncio.Transport):
             shaken.exception()  # heard, even if something else ended the wait
 
     def hear_greeting(self) -> None:
-        """More of the handshake has come."""
+        """More of the handshake has come. What it has to say goes out with the next `flush`."""
         assert self._session is not None
         try:
             self._session.do_handshake()
         except ssl.SSLWantReadError:
-            self.flush()
+            pass
         except ssl.SSLError as error:
             self._fail(error)  # without a word: to whom would it be?
         else:
-            self.flush()
             self._stop_timer()
             self._line.pass_bytes()
             if self._shaken is not None and not self._shaken.done():

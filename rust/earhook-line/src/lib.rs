@@ -1,8 +1,8 @@
 //! What a connection brings, however it is cut: where TLS records end, and what frames say.
 //!
 //! No socket, no clock and no cipher is in here: bytes and the time come in, events go out.
-//! [`FrameReader`] holds a client to RFC 6455 and to limits; [`RecordCounter`] knows when there is
-//! a TLS record to decrypt, so that nobody has to try.
+//! [`FrameReader`] holds a client to RFC 6455 and to limits; [`RecordReader`] knows where a TLS
+//! record ends, so that nobody has to try, and the cipher gets one at a time.
 //!
 //! ```
 //! use earhook_line::{Event, FrameLimits, FrameReader};
@@ -26,5 +26,6 @@ mod records;
 mod rule;
 
 pub use frames::{Event, FrameLimits, FrameReader};
-pub use records::RecordCounter;
+pub use pace::Pace;
+pub use records::{Piece, RecordReader};
 pub use rule::Rule;

@@ -8,7 +8,7 @@ const SECOND: f64 = 1.0;
 
 /// Lets a number of events a second through; looks at the clock once in a block of them.
 #[derive(Debug)]
-pub(crate) struct Pace {
+pub struct Pace {
     block: usize,
     left: usize,
     room: usize,
@@ -17,12 +17,14 @@ pub(crate) struct Pace {
 
 impl Pace {
     /// At most so many in any second, counted in blocks of a twentieth.
-    pub(crate) fn in_blocks(per_second: usize) -> Self {
+    #[must_use]
+    pub fn in_blocks(per_second: usize) -> Self {
         Self::new(per_second, (per_second / MARKS).max(1))
     }
 
     /// At most so many in any second, counted one by one: for few.
-    pub(crate) fn one_by_one(per_second: usize) -> Self {
+    #[must_use]
+    pub fn one_by_one(per_second: usize) -> Self {
         Self::new(per_second, 1)
     }
 
@@ -31,7 +33,7 @@ impl Pace {
     }
 
     /// One more, at `now` seconds; false if that is too many.
-    pub(crate) fn admits(&mut self, now: f64) -> bool {
+    pub fn admits(&mut self, now: f64) -> bool {
         self.left -= 1;
         if self.left > 0 {
             return true;

@@ -8,45 +8,52 @@ const MOST_BYTES: usize = (1 << 14) + 2048;
 const FIRST_TYPE: u8 = 20;
 const LAST_TYPE: u8 = 24;
 
-/// Counts the TLS records that are complete, without looking into them (RFC 8446 §5.1; the
-/// framing is the same in TLS 1.2, and never encrypted).
+/// What the next bytes of a connection are to TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Piece {
+    /// A part of a record, up to where the bytes end.
+    Part,
+    /// A record, or the rest of one, ends here.
+    Record,
+    /// There has been what cannot be a record, and nobody knows where one ends: the cipher has to
+    /// say when it has had enough.
+    Unknown,
+}
+
+/// Finds where TLS records end, without looking into them (RFC 8446 §5.1; the framing is the same
+/// in TLS 1.2, and never encrypted).
 #[derive(Debug, Default)]
-pub struct RecordCounter {
+pub struct RecordReader {
     head: [u8; HEAD_BYTES],
     head_bytes: usize,
     left: usize,
     is_lost: bool,
 }
 
-impl RecordCounter {
-    /// Takes the next bytes of a connection; gives how many records end in them.
-    ///
-    /// After what cannot be a record nobody knows where one ends: then it is always
-    /// `usize::MAX`, and the cipher has to say when it has had enough.
-    pub fn feed(&mut self, mut bytes: &[u8]) -> usize {
-        let mut records = 0;
-        while !bytes.is_empty() && !self.is_lost {
+impl RecordReader {
+    /// Takes bytes up to the end of a record; gives how many it took, and what they are. What is
+    /// not a `Record` took them all.
+    pub fn next(&mut self, bytes: &[u8]) -> (usize, Piece) {
+        let mut rest = bytes;
+        if !self.is_lost && self.head_bytes < HEAD_BYTES {
+            rest = self.take_head(bytes);
             if self.head_bytes < HEAD_BYTES {
-                bytes = self.take_head(bytes);
-                if self.head_bytes < HEAD_BYTES {
-                    break;
-                }
-                self.left = usize::from(u16::from_be_bytes([self.head[3], self.head[4]]));
-                self.is_lost = !self.is_sound();
+                return (bytes.len(), Piece::Part);
             }
-            let taken = self.left.min(bytes.len());
-            self.left -= taken;
-            bytes = &bytes[taken..];
-            if self.left == 0 {
-                records += 1;
-                self.head_bytes = 0;
-            }
+            self.left = usize::from(u16::from_be_bytes([self.head[3], self.head[4]]));
+            self.is_lost = !self.is_sound();
         }
         if self.is_lost {
-            usize::MAX
-        } else {
-            records
+            return (bytes.len(), Piece::Unknown);
         }
+        let taken = self.left.min(rest.len());
+        self.left -= taken;
+        let taken = bytes.len() - rest.len() + taken;
+        if self.left > 0 {
+            return (taken, Piece::Part);
+        }
+        self.head_bytes = 0;
+        (taken, Piece::Record)
     }
 
     /// Whether this can be the head of a record.

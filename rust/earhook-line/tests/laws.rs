@@ -1,6 +1,6 @@
 //! Laws of the readers: how bytes are cut means nothing, and what is sent is what is told.
 
-use earhook_line::{Event, FrameLimits, FrameReader, RecordCounter, Rule};
+use earhook_line::{Event, FrameLimits, FrameReader, Piece, RecordReader, Rule};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -144,26 +144,36 @@ proptest! {
         let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (bytes.len() + 1)).collect();
         cuts.push(bytes.len());
         cuts.sort_unstable();
-        let (mut counter, mut start, mut records) = (RecordCounter::default(), 0, 0);
+        let (mut reader, mut at, mut ends) = (RecordReader::default(), 0, Vec::new());
         for end in cuts {
-            records += counter.feed(&bytes[start..end]);
-            start = end;
+            while at < end {
+                let (taken, piece) = reader.next(&bytes[at..end]);
+                at += taken;
+                prop_assert!(piece == Piece::Record || (piece == Piece::Part && at == end));
+                ends.extend((piece == Piece::Record).then_some(at));
+            }
         }
-        prop_assert_eq!(records, lengths.len());
+        let mut expected = lengths.iter().scan(0, |at, length| {
+            *at += 5 + usize::from(*length);
+            Some(*at)
+        });
+        prop_assert!(ends.iter().all(|end| expected.next() == Some(*end)));
+        prop_assert_eq!(ends.len(), lengths.len());
     }
 }
 
 #[test]
-fn after_what_is_no_record_the_cipher_is_always_asked() {
+fn what_is_no_record_is_known_by_its_head() {
     let sound = [23, 3, 3, 0, 1, 7];
     // A length that no record has, an unknown type, a version, and a greeting of SSL 2.
     for head in [[23, 3, 3, 0x48, 1], [25, 3, 3, 0, 1], [22, 2, 0, 0, 1], [0x80, 46, 1, 3, 3]] {
-        let mut counter = RecordCounter::default();
-        assert_eq!(counter.feed(&sound), 1);
-        assert_eq!(counter.feed(&head), usize::MAX, "{head:?}");
-        assert_eq!(counter.feed(&sound), usize::MAX, "it stays lost");
+        let mut reader = RecordReader::default();
+        assert_eq!(reader.next(&sound), (6, Piece::Record));
+        assert_eq!(reader.next(&head), (5, Piece::Unknown), "{head:?}");
+        assert_eq!(reader.next(&sound), (6, Piece::Unknown), "it stays lost");
     }
-    assert_eq!(RecordCounter::default().feed(&[22, 3, 1, 0x48, 0]), 0, "the longest there is");
+    let longest = [22, 3, 1, 0x48, 0];
+    assert_eq!(RecordReader::default().next(&longest), (5, Piece::Part), "the longest there is");
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod blocks;
 mod books;
 mod budget;
 mod buffer;
+mod cipher;
 mod detach;
 mod encryption;
 mod error;
@@ -23,6 +24,7 @@ mod stream;
 mod switchboard;
 #[cfg(feature = "testing")]
 mod testing;
+mod word;
 
 use pyo3::prelude::*;
 

@@ -3,24 +3,24 @@
 use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use earhook_line::{Event, FrameLimits, FrameReader, RecordCounter, Rule};
+use earhook_line::{Event, FrameLimits, FrameReader, Rule};
 use earhook_ring::News;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyType};
+use pyo3::types::PyBytes;
 use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
 use rustix::net;
 
+use crate::cipher::{wants_more, Cipher, Step, Then};
 use crate::detach::guarded;
 use crate::error::Refusal;
 use crate::pipeline::Pipeline;
 use crate::switchboard::{Desk, Place, Switchboard};
+use crate::word::Word;
 
 /// The most that a TLS record holds (RFC 8446 §5.1).
 const RECORD_BYTES: usize = 1 << 14;
-
 /// One connection: what comes is decrypted, taken apart, and told to its owner.
 #[pyclass(frozen, module = "earhook._core")]
 pub(crate) struct Line {
@@ -58,14 +58,6 @@ struct Frames {
     listener: Py<PyAny>,
 }
 
-/// Python's TLS, in memory.
-struct Cipher {
-    /// `MemoryBIO.write` of what comes in, and `SSLObject.read`.
-    write: Py<PyAny>,
-    read: Py<PyAny>,
-    records: RecordCounter,
-}
-
 /// Where binary messages go while they are audio that is to be kept.
 struct Lane {
     pipeline: Py<Pipeline>,
@@ -79,20 +71,10 @@ struct Kept {
     heard_at: f64,
 }
 
-/// What Python is told.
-enum Word {
-    Text(Vec<u8>),
-    Audio(Vec<u8>),
-    Ping(Vec<u8>),
-    Close(u16),
-    Broken(Rule),
-    Fault(Refusal, Py<Pipeline>),
-}
-
 #[pymethods]
 impl Line {
     fn secure(&self, write: Py<PyAny>, read: Py<PyAny>) {
-        let cipher = Some(Cipher { write, read, records: RecordCounter::default() });
+        let cipher = Some(Cipher::new(write, read));
         let cipher = std::mem::replace(&mut self.state().cipher, cipher);
         drop(cipher);
         self.enter(Stage::Greeting);
@@ -110,6 +92,9 @@ impl Line {
             frames_per_second,
             control_frames_per_second,
         });
+        if let Some(cipher) = &mut self.state().cipher {
+            cipher.expect_frames(frames_per_second);
+        }
         self.enter(Stage::Frames(Box::new(Frames { reader, listener })));
     }
 
@@ -254,56 +239,91 @@ impl Line {
                 self.tell_owner(py, |owner| owner.call_method0(intern!(py, "abort")));
             }
             Route::Plain => self.pass_on(py, chunk, &mut desk.news, now),
-            Route::Cipher { write, read, records, greets } => {
-                if write.call1(py, (PyBytes::new(py, chunk),)).is_err() {
-                    return self.end(py, desk);
-                }
-                let mut records = records;
+            Route::Cipher { write, read, greets } => {
+                self.decrypt(py, desk, chunk, (&write, &read), now);
                 if greets {
+                    // Only now, and not if it failed: a greeting that goes wrong is not answered.
                     desk.announce();
-                    self.tell_owner(py, |owner| owner.call_method0(intern!(py, "hear_greeting")));
-                    // How many of the records were the greeting's is not known.
-                    records = usize::MAX;
+                    self.tell_owner(py, |owner| owner.call_method0(intern!(py, "flush")));
                 }
-                self.decrypt(py, desk, &read, records, now);
             }
         }
     }
 
-    /// Reads what so many records hold. A read gives a whole record: none is longer than the
-    /// room for it.
-    fn decrypt(&self, py: Python<'_>, desk: &mut Desk, read: &Py<PyAny>, records: usize, now: f64) {
-        let mut plain = std::mem::take(&mut desk.plain);
-        for _ in 0..records {
-            if !self.state().stage.listens() {
-                break;
+    /// Gives TLS one record at a time, so that nobody can buy much work with one chunk.
+    fn decrypt(
+        &self,
+        py: Python<'_>,
+        desk: &mut Desk,
+        mut chunk: &[u8],
+        (write, read): (&Py<PyAny>, &Py<PyAny>),
+        now: f64,
+    ) {
+        while !chunk.is_empty() {
+            let Some(step) = self.state().step(chunk, now) else { return };
+            let (record, behind) = chunk.split_at(step.bytes);
+            chunk = behind;
+            if matches!(step.then, Then::Cut) {
+                return self.cut(py, desk);
             }
-            let decrypted = read.call1(py, (RECORD_BYTES,));
-            match decrypted.as_ref().map(|bytes| bytes.bind(py).cast::<PyBytes>()) {
-                Ok(Ok(bytes)) if !bytes.as_bytes().is_empty() => {
-                    plain.clear();
-                    plain.extend_from_slice(bytes.as_bytes());
-                    self.pass_on(py, &mut plain, &mut desk.news, now);
+            if write.call1(py, (PyBytes::new(py, record),)).is_err() {
+                return self.end(py, desk);
+            }
+            match step.then {
+                Then::Wait | Then::Cut => {}
+                Then::Greet => {
+                    desk.announce();
+                    self.tell_owner(py, |owner| owner.call_method0(intern!(py, "hear_greeting")));
                 }
-                Ok(_) => {
-                    self.end(py, desk);
-                    break;
-                }
-                Err(error) => {
-                    self.stumble(py, desk, error);
-                    break;
-                }
+                Then::Read => self.read_record(py, desk, read, now),
+            }
+            if step.is_last {
+                return self.end(py, desk);
             }
         }
-        desk.plain = plain;
+    }
+
+    /// Reads what a record holds: a read gives all of it, since none is longer than the room.
+    fn read_record(&self, py: Python<'_>, desk: &mut Desk, read: &Py<PyAny>, now: f64) {
+        let decrypted = read.call1(py, (RECORD_BYTES,));
+        match decrypted.as_ref().map(|bytes| bytes.bind(py).cast::<PyBytes>()) {
+            Ok(Ok(bytes)) if !bytes.as_bytes().is_empty() => {
+                let mut plain = std::mem::take(&mut desk.plain);
+                plain.clear();
+                plain.extend_from_slice(bytes.as_bytes());
+                self.pass_on(py, &mut plain, &mut desk.news, now);
+                desk.plain = plain;
+            }
+            Ok(_) => self.end(py, desk),
+            Err(error) => self.stumble(py, desk, error, now),
+        }
     }
 
     /// TLS gave no bytes: it waits for more, or it is over. It may have something to say itself.
-    fn stumble(&self, py: Python<'_>, desk: &mut Desk, error: &PyErr) {
+    fn stumble(&self, py: Python<'_>, desk: &mut Desk, error: &PyErr, now: f64) {
         desk.announce();
         self.tell_owner(py, |owner| owner.call_method0(intern!(py, "flush")));
         if !wants_more(py, error) {
-            self.end(py, desk);
+            return self.end(py, desk);
+        }
+        let is_flooded = self.state().cipher.as_mut().is_some_and(|it| it.is_flooded(now));
+        if is_flooded {
+            self.cut(py, desk);
+        }
+    }
+
+    /// The peer floods us below its frames.
+    fn cut(&self, py: Python<'_>, desk: &mut Desk) {
+        desk.announce();
+        let listener = match &self.state().stage {
+            Stage::Frames(frames) => Some(frames.listener.clone_ref(py)),
+            _ => None,
+        };
+        match listener {
+            Some(listener) => {
+                self.tell_listener(&listener.into_bound(py), Word::Broken(Rule::FrameRate))
+            }
+            None => self.tell_owner(py, |owner| owner.call_method0(intern!(py, "abort"))),
         }
     }
 
@@ -337,10 +357,15 @@ impl Line {
             let listener = frames.listener.clone_ref(py);
             drop(guard);
             news.drain(..).for_each(News::announce);
-            if let Err(error) = word.tell(listener.bind(py)) {
-                error.write_unraisable(py, None);
-                self.tell_owner(py, |owner| owner.call_method0(intern!(py, "abort")));
-            }
+            self.tell_listener(listener.bind(py), word);
+        }
+    }
+
+    fn tell_listener(&self, listener: &Bound<'_, PyAny>, word: Word) {
+        let py = listener.py();
+        if let Err(error) = word.tell(listener) {
+            error.write_unraisable(py, None);
+            self.tell_owner(py, |owner| owner.call_method0(intern!(py, "abort")));
         }
     }
 
@@ -391,7 +416,7 @@ enum Route {
     Nowhere,
     TooMuch,
     Plain,
-    Cipher { write: Py<PyAny>, read: Py<PyAny>, records: usize, greets: bool },
+    Cipher { write: Py<PyAny>, read: Py<PyAny>, greets: bool },
 }
 
 impl Stage {
@@ -418,11 +443,18 @@ impl State {
             (stage, Some(cipher)) => Route::Cipher {
                 write: cipher.write.clone_ref(py),
                 read: cipher.read.clone_ref(py),
-                records: cipher.records.feed(chunk),
                 greets: matches!(stage, Stage::Greeting),
             },
             (_, None) => Route::Plain,
         }
+    }
+
+    /// What TLS gets next; nothing, if nobody would hear what it says.
+    fn step(&mut self, bytes: &[u8], now: f64) -> Option<Step> {
+        let greets = matches!(self.stage, Stage::Greeting);
+        let is_heard = self.hears && (greets || self.stage.listens());
+        let cipher = self.cipher.as_mut().filter(|_| is_heard)?;
+        Some(cipher.step(bytes, greets, now))
     }
 
     fn send(&mut self, bytes: &[u8], board: &Switchboard, place: Place) -> usize {
@@ -488,50 +520,4 @@ impl Lane {
             Err(refusal) => Some(Word::Fault(refusal, self.pipeline.clone_ref(py))),
         }
     }
-}
-
-impl From<Event<'_>> for Word {
-    fn from(event: Event<'_>) -> Self {
-        match event {
-            Event::Text(payload) => Self::Text(payload.to_vec()),
-            Event::Binary(payload) => Self::Audio(payload.to_vec()),
-            Event::Ping(payload) => Self::Ping(payload.to_vec()),
-            Event::Close(code) => Self::Close(code.unwrap_or(0)),
-            Event::Broken(rule) => Self::Broken(rule),
-        }
-    }
-}
-
-impl Word {
-    fn tell(self, listener: &Bound<'_, PyAny>) -> PyResult<()> {
-        let py = listener.py();
-        match self {
-            Self::Text(payload) => {
-                listener.call_method1(intern!(py, "hear_text"), (PyBytes::new(py, &payload),))
-            }
-            Self::Audio(payload) => {
-                listener.call_method1(intern!(py, "hear_audio"), (PyBytes::new(py, &payload),))
-            }
-            Self::Ping(payload) => {
-                listener.call_method1(intern!(py, "hear_ping"), (PyBytes::new(py, &payload),))
-            }
-            Self::Close(code) => listener.call_method1(intern!(py, "hear_close"), (code,)),
-            Self::Broken(rule) => {
-                let code = rule.close_code().unwrap_or(0);
-                listener.call_method1(intern!(py, "hear_broken"), (rule.word(), code))
-            }
-            Self::Fault(refusal, pipeline) => {
-                pipeline.get().give_up();
-                listener.call_method1(intern!(py, "hear_fault"), (PyErr::from(refusal),))
-            }
-        }
-        .map(|_| ())
-    }
-}
-
-/// Whether TLS only waits for more bytes.
-fn wants_more(py: Python<'_>, error: &PyErr) -> bool {
-    static WANT_READ: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    let class = WANT_READ.import(py, "ssl", "SSLWantReadError");
-    class.is_ok_and(|class| error.is_instance(py, class))
 }
