@@ -1,11 +1,14 @@
 """CPU per frame of the ways out alone: what one frame costs from the ring to a sink.
 
-    python bench/forwarding.py [--calls 1000] [--rounds 5] [--seconds 3] [--frame-ms 200]
+    python -m bench.forwarding                             all cases, 5 rounds (2 minutes)
+    python -m bench.forwarding --cases push stream@0 stream@0.005
+    python -m bench.forwarding --smoke                     does it work? figures mean nothing
 
 No network and no TLS: stereo mu-law frames are pushed into pipelines in real time, evenly spread,
-by the process that also runs the sinks, pinned to core 0; consumers run on core 1. Each round
-measures every case in turn, and a case's figure is its CPU time without that of pushing alone.
-The reference is a program that writes as many bytes to the same kind of socket, in as many writes.
+by the process that also runs the sinks, on core 0; consumers run on core 1. Each round measures
+every case in turn. `push` is pushing alone: what another case costs is the difference to it. `raw`
+is the reference: a program that writes as many bytes to the same kind of socket, every 2 ms.
+`stream@S` gathers frames for S seconds before they are written, `streamx2` has two subscribers.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import argparse
 import asyncio
 import json
 import os
+import random
 import socket
 import statistics
 import subprocess
@@ -21,17 +25,16 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import uvloop
-from ingest.servers import LOAD_CORE, SERVER_CORE, pinned
 
 from earhook.clock import SystemClock
-from earhook.control.process import raise_open_files
-from earhook.hub.hub import Hub
+from earhook.control.process import collect_rarely, raise_open_files
+from earhook.hub.hub import CallDoor, Hub
 from earhook.hub.settings import RingSettings
 from earhook.ids import KeyName
 from earhook.media.format import MediaFormat
@@ -41,8 +44,17 @@ from earhook.sinks.pcm_stream.sink import PcmStreamSink
 from earhook.sinks.recording.settings import RecordingSettings
 from earhook.sinks.recording.sink import RecordingSink
 
-SUBSCRIBER = Path(__file__).parent / "ingest" / "subscriber.py"
+from .ingest.servers import HERE, LOAD_CORE, SERVER_CORE, pinned
+from .provenance import IDLE_LOAD, machine, sentence
+
+CASES: Final = ("push", "raw", "stream", "streamx2", "recording")
 TICK_SECONDS: Final = 0.001
+RAW_SECONDS: Final = 0.002
+WARM_SECONDS: Final = 1.0
+BYTES_PER_SECOND: Final = 16_000
+PCM_BYTES_PER_CODE: Final = 2
+STREAM_HEADERS_BYTES: Final = 48
+"""Of the two channels of a frame in the PCM stream."""
 RAW_READER: Final = """
 import socket, sys
 stream, room = socket.socket(socket.AF_UNIX), bytearray(1 << 20)
@@ -53,32 +65,39 @@ while stream.recv_into(room):
 
 
 class Calls:
-    """Live calls whose frames come evenly spread, each at its time."""
+    """Live calls whose frames come evenly spread, each at its time.
+
+    Attributes:
+        pushed: Frames so far.
+        frame_bytes: Of each.
+    """
 
     def __init__(self, sinks: list[Sink], count: int, frame_seconds: float) -> None:
-        self.hub = Hub(RingSettings(), sinks, SystemClock())
-        self.live = [self.hub.open(facts(), None) for _ in range(count)]  # type: ignore[arg-type]
         self.pushed = 0
-        self._frame = os.urandom(round(16_000 * frame_seconds))
+        self.frame_bytes = round(BYTES_PER_SECOND * frame_seconds)
+        self._hub = Hub(RingSettings(budget_mib=4096), sinks, SystemClock())
+        door = cast("CallDoor", None)  # nobody sends commands to these
+        self._live = [self._hub.open(facts(), door) for _ in range(count)]
+        self._frame = random.Random(1).randbytes(self.frame_bytes)
         self._seconds_each = frame_seconds / count
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
-        self._timer = self._loop.call_soon(self._tick)
+        self._timer: asyncio.Handle = self._loop.call_soon(self._tick)
 
     def _tick(self) -> None:
         due = int((self._loop.time() - self._began) / self._seconds_each)
         for number in range(self.pushed, due):
-            self.live[number % len(self.live)].pipeline.push(self._frame)
+            self._live[number % len(self._live)].pipeline.push(self._frame)
         self.pushed = due
         self._timer = self._loop.call_later(TICK_SECONDS, self._tick)
 
     def end(self) -> None:
         """No more frames."""
         self._timer.cancel()
-        for call in self.live:
+        for call in self._live:
             samples = call.pipeline.position
             outcome = CallOutcome("completed", samples, samples, samples, {}, 0, 0.0)
-            self.hub.close(call, outcome)
+            self._hub.close(call, outcome)
 
 
 def facts() -> CallFacts:
@@ -94,30 +113,34 @@ def facts() -> CallFacts:
 
 
 @asynccontextmanager
-async def subscribed(directory: Path, consumers: int, coalesce_seconds: float | None) -> Any:
-    """A PCM stream with so many consumers that have subscribed."""
+async def subscribed(
+    directory: Path, consumers: int, coalesce_seconds: float | None
+) -> AsyncIterator[Sink]:
+    """A PCM stream with so many consumers that have subscribed; nothing may be lost."""
     path = directory / "pcm.sock"
-    more = {} if coalesce_seconds is None else {"coalesce_seconds": coalesce_seconds}
-    settings = PcmStreamSettings(listen=f"unix:{path}", **more)
+    settings = PcmStreamSettings(listen=f"unix:{path}")
+    if coalesce_seconds is not None:
+        settings = settings.model_copy(update={"coalesce_seconds": coalesce_seconds})
     sink = PcmStreamSink(settings, lambda _session, _command: None)
     await sink.start()
-    command = pinned([sys.executable, SUBSCRIBER, path], LOAD_CORE)
-    processes = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(consumers)]
-    while len(sink.snapshot().subscribers) < consumers:
-        await asyncio.sleep(0.01)
+    command = pinned([sys.executable, HERE / "subscriber.py", path], LOAD_CORE)
+    processes = [start(command) for _ in range(consumers)]
+    async with asyncio.timeout(10.0):
+        while len(sink.snapshot().subscribers) < consumers:  # noqa: ASYNC110 - a bench may look
+            await asyncio.sleep(0.01)
     try:
         yield sink
     finally:
         await sink.stop(5.0)
         books = sink.snapshot().books
-        assert books.balances(), books
-        assert not books.dropped, f"the consumer does not keep up: {books.dropped}"
         for process in processes:
             process.communicate(timeout=10)
+        if books.dropped or not books.balances():
+            sys.exit(f"the consumer did not keep up, the figure means nothing: {books}")
 
 
 @asynccontextmanager
-async def recorded(directory: Path) -> Any:
+async def recorded(directory: Path) -> AsyncIterator[Sink]:
     """Recordings."""
     sink = RecordingSink(RecordingSettings(directory=directory / "recordings", sync="never"))
     await sink.start()
@@ -127,87 +150,113 @@ async def recorded(directory: Path) -> Any:
         await sink.stop(10.0)
 
 
-async def measure(
-    sinks: list[Sink], options: argparse.Namespace, also: Callable[[Calls], Awaitable[None]] | None
-) -> float:
-    """Microseconds of CPU per frame."""
-    calls = Calls(sinks, options.calls, options.frame_ms / 1000)
-    helping = asyncio.create_task(also(calls)) if also else None  # type: ignore[arg-type]
-    await asyncio.sleep(1.0)
-    frames, cpu = calls.pushed, time.process_time()
-    await asyncio.sleep(options.seconds)
-    cost = (time.process_time() - cpu) / (calls.pushed - frames)
-    if helping is not None:
-        helping.cancel()
-    calls.end()
-    return cost * 1e6
+def start(command: list[str]) -> subprocess.Popen[bytes]:
+    """A consumer."""
+    return subprocess.Popen(command, stdout=subprocess.PIPE)
 
 
-async def raw(calls: Calls, path: Path, write_seconds: float) -> None:
-    """Write as many bytes as the sink would, and as often."""
+async def write_raw(calls: Calls, path: Path) -> None:
+    """Write as many bytes as the sink would, to somebody who reads them."""
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(path))
         listening.listen()
-        command = pinned([sys.executable, "-c", RAW_READER, path], LOAD_CORE)
-        reader = subprocess.Popen(command)
+        reader = start(pinned([sys.executable, "-c", RAW_READER, path], LOAD_CORE))
         stream, _ = listening.accept()
-    frame = 4 * len(calls._frame) // 2 + 2 * 24
-    many = bytes(frame * 4096)
-    before = calls.pushed
+    frame_bytes = PCM_BYTES_PER_CODE * calls.frame_bytes + STREAM_HEADERS_BYTES
+    written = calls.pushed
     try:
         while True:
-            await asyncio.sleep(write_seconds)
-            due, before = calls.pushed - before, calls.pushed
-            with memoryview(many) as view:
-                stream.sendall(view[: frame * due])
+            await asyncio.sleep(RAW_SECONDS)
+            due, written = calls.pushed - written, calls.pushed
+            stream.sendall(bytes(frame_bytes * due))
     finally:
         stream.close()
         reader.wait(10)
 
 
+async def measure(sinks: list[Sink], options: argparse.Namespace, raw: Path | None) -> float:
+    """Microseconds of CPU per frame."""
+    calls = Calls(sinks, options.calls, options.frame_ms / 1000)
+    writing = asyncio.create_task(write_raw(calls, raw)) if raw else None
+    await asyncio.sleep(WARM_SECONDS)
+    frames, cpu = calls.pushed, time.process_time()
+    await asyncio.sleep(options.seconds)
+    cost = (time.process_time() - cpu) / (calls.pushed - frames)
+    if writing is not None:
+        writing.cancel()
+        with suppress(asyncio.CancelledError):
+            await writing
+    calls.end()
+    return cost * 1e6
+
+
 async def run_case(name: str, options: argparse.Namespace) -> float:
     """One case, from nothing to nothing."""
-    with tempfile.TemporaryDirectory(prefix="earhook-bench-") as temporary:
-        directory = Path(temporary)
-        async with AsyncExitStack() as stack:
-            sinks: list[Sink] = []
-            also = None
-            if name.startswith("stream"):
-                kind, _, wait = name.partition("@")
-                consumers = int(kind.partition("x")[2] or 1)
-                made = subscribed(directory, consumers, float(wait) if wait else None)
-                sinks.append(await stack.enter_async_context(made))
-            if name == "recording":
-                sinks.append(await stack.enter_async_context(recorded(directory)))
-            if name.startswith("raw"):
-                wait = float(name.partition("@")[2] or 0.002)
-                also = lambda calls: raw(calls, directory / "raw.sock", wait)  # noqa: E731
-            return await measure(sinks, options, also)
+    async with AsyncExitStack() as stack:
+        temporary = tempfile.TemporaryDirectory(prefix="earhook-bench-")
+        directory = Path(stack.enter_context(temporary))
+        sinks: list[Sink] = []
+        kind, _, wait = name.partition("@")
+        if kind.startswith("stream"):
+            consumers = int(kind.removeprefix("stream").removeprefix("x") or 1)
+            made = subscribed(directory, consumers, float(wait) if wait else None)
+            sinks.append(await stack.enter_async_context(made))
+        elif kind == "recording":
+            sinks.append(await stack.enter_async_context(recorded(directory)))
+        return await measure(sinks, options, directory / "raw" if kind == "raw" else None)
 
 
-CASES: Final = ("push", "raw", "stream", "streamx2", "recording")
+def markdown(costs: dict[str, list[float]]) -> str:
+    """Medians, and the difference to pushing alone."""
+    medians = {case: statistics.median(own) for case, own in costs.items()}
+    rows = [
+        "| case | CPU per frame, us | without pushing | least and most |",
+        "|---|---:|---:|---|",
+    ]
+    for case, own in costs.items():
+        alone = f"{medians[case] - medians['push']:.1f}" if "push" in medians else ""
+        span = f"{min(own):.1f} to {max(own):.1f}"
+        rows.append(f"| {case} | {medians[case]:.1f} | {alone} | {span} |")
+    return "\n".join(rows)
 
 
 def main() -> None:
     """Run all rounds and print medians."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--calls", type=int, default=1000)
+    options = read_options()
+    where = machine()
+    if where["load before"] > IDLE_LOAD:
+        busy = f"the machine is busy (load {where['load before']}): do not keep figures"
+        print(busy, file=sys.stderr)
+    os.sched_setaffinity(0, {SERVER_CORE})
+    raise_open_files()
+    collect_rarely()
+    costs: dict[str, list[float]] = {case: [] for case in options.cases}
+    for _ in range(options.rounds):
+        for case in options.cases:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                costs[case].append(runner.run(run_case(case, options)))
+    print(f"{sentence(where)}\n\n{markdown(costs)}")
+    if options.output is not None:
+        report = {"machine": where, "calls": options.calls, "us_per_frame": costs}
+        options.output.write_text(json.dumps(report, indent=1) + "\n")
+
+
+def read_options() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--calls", type=int, default=1_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--frame-ms", type=float, default=200.0)
-    parser.add_argument("--cases", default=",".join(CASES))
+    parser.add_argument("--cases", nargs="+", default=list(CASES))
+    parser.add_argument("--smoke", action="store_true", help="does it work? figures mean nothing")
+    parser.add_argument("--output", type=Path)
     options = parser.parse_args()
-    os.sched_setaffinity(0, {SERVER_CORE})
-    raise_open_files()
-    cases = options.cases.split(",")
-    costs: dict[str, list[float]] = {case: [] for case in cases}
-    for _ in range(options.rounds):
-        for case in cases:
-            runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
-            with runner:
-                costs[case].append(runner.run(run_case(case, options)))
-    medians = {case: statistics.median(cost) for case, cost in costs.items()}
-    print(json.dumps({case: round(median, 2) for case, median in medians.items()}))
+    if options.smoke:
+        options.calls, options.rounds, options.seconds = 50, 1, 0.5
+    return options
 
 
 if __name__ == "__main__":

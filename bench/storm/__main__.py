@@ -28,14 +28,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from bench.gateway_process import percentiles
-from bench.ingest.measure import COMPILE, Contestant
-from bench.ingest.servers import CONFIGURATION, LOAD_CORE, Floor, Gateway, Server, pinned
-from bench.provenance import IDLE_LOAD, machine, sentence
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from bench.gateway_process import percentiles
+from bench.ingest.measure import COMPILE, Contestant
+from bench.ingest.servers import CONFIGURATION, LOAD_CORE, Floor, Gateway, Server, pinned
+from bench.provenance import IDLE_LOAD, machine, sentence
 from earhook.testing.peer_messages import Envelope, encode_message
 from earhook.testing.peer_request import upgrade_headers
 from earhook.testing.peer_setup import CallSetup, PeerCredential
@@ -75,15 +75,16 @@ class SheddingGateway(SignedGateway):
     name, sheds = "earhook, shedding", True
 
 
-def script(port: int, calls: int) -> Iterator[bytes]:
-    """What every call says: its request and its `open`, with their lengths."""
+def script(port: int, calls: int, rate: float = 0.0) -> Iterator[bytes]:
+    """What every call says: its request, signed when it is due, and its `open`; with lengths."""
     url, credential = f"wss://localhost:{port}/audiohook", PeerCredential(API_KEY, SECRET)
-    for _ in range(calls):
+    for number in range(calls):
         setup = CallSetup()
+        due = time.time() + (number / rate if rate else 0.0)
         nonce = secrets.token_urlsafe(24)
         key = base64.b64encode(secrets.token_bytes(16)).decode()
         headers = [
-            *upgrade_headers(url, setup, credential, time.time(), nonce),
+            *upgrade_headers(url, setup, credential, due, nonce),
             *(("Upgrade", "websocket"), ("Connection", "Upgrade")),
             *(("Sec-WebSocket-Version", "13"), ("Sec-WebSocket-Key", key)),
         ]
@@ -131,7 +132,7 @@ def storm(server: Server, calls: int, rate: float) -> dict[str, Any]:
     with server:
         before = server.memory_kib()
         spoken = server.directory / "script"
-        spoken.write_bytes(b"".join(script(server.port, calls)))
+        spoken.write_bytes(b"".join(script(server.port, calls, rate)))
         words = (
             *(server.directory.parent / "dialler", "127.0.0.1", server.port),
             *(server.process.pid, calls, rate, spoken),
@@ -154,8 +155,10 @@ def storm(server: Server, calls: int, rate: float) -> dict[str, Any]:
 def markdown(runs: list[dict[str, Any]]) -> str:
     """The table for people: medians over rounds."""
     rows = [
-        "| dialled | server | open | over after, s | CPU per connect, us | its core | the dialler's "
-        "| to TLS, ms p50 / p99 | to 101 | `open` to `opened`, p50 / p99 / max |",
+        (
+            "| dialled | server | open | over after, s | CPU per connect, us | its core "
+            "| dialler's | to TLS, ms p50 / p99 | to 101 | `open` to `opened`, p50 / p99 / max |"
+        ),
         "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for rate, name in dict.fromkeys((run["rate"], run["server"]) for run in runs):
@@ -192,23 +195,14 @@ def main() -> int:
     if where["load before"] > IDLE_LOAD:
         busy = f"the machine is busy (load {where['load before']}): do not keep figures"
         print(busy, file=sys.stderr)
-    contestants = [Contestant(kind.name, kind) for kind in (Floor, SignedGateway)]
-    if options.shedding:
-        contestants.append(Contestant(SheddingGateway.name, SheddingGateway))
-    if options.beside:
-        other = partial(SignedGateway, python=options.beside)
-        contestants.append(Contestant("earhook, another build", other))
+    contestants = choose(options)
     runs: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="earhook-") as temporary:
         directory = Path(temporary)
         issue(options.key, directory)
-        for program, source in (
-            ("floor", HERE.parent / "ingest" / "floor.c"),
-            ("dialler", HERE / "dialler.c"),
-        ):
-            subprocess.run(
-                [*COMPILE, "-o", directory / program, source, "-lssl", "-lcrypto"], check=True
-            )
+        for source in (HERE.parent / "ingest" / "floor.c", HERE / "dialler.c"):
+            command = [*COMPILE, "-o", directory / source.stem, source, "-lssl", "-lcrypto"]
+            subprocess.run(command, check=True)
         for number in range(options.rounds):
             for rate in options.rates:
                 for name, make in contestants:
@@ -221,6 +215,17 @@ def main() -> int:
         report = {"machine": where, "key": options.key, "calls": options.calls, "storms": runs}
         options.output.write_text(json.dumps(report, indent=1) + "\n")
     return int(any(run["lost"] for run in runs if run["server"] == SignedGateway.name))
+
+
+def choose(options: argparse.Namespace) -> list[Contestant]:
+    """Who gets the storms."""
+    contestants = [Contestant(kind.name, kind) for kind in (Floor, SignedGateway)]
+    if options.shedding:
+        contestants.append(Contestant(SheddingGateway.name, SheddingGateway))
+    if options.beside:
+        other = partial(SignedGateway, python=options.beside)
+        contestants.append(Contestant("earhook, another build", other))
+    return contestants
 
 
 def read_options() -> argparse.Namespace:

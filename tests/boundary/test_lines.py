@@ -107,6 +107,31 @@ def test_bytes_come_as_they_are_and_frames_as_what_they_say(board: Board) -> Non
     ]
 
 
+def test_who_is_on_the_line_comes_before_who_is_being_greeted(board: Board) -> None:
+    order: list[str] = []
+    strangers = [Owner() for _ in range(12)]
+    for owner in strangers:
+        far = board.admit(owner)
+        assert owner.line is not None
+        owner.line.secure(len, _wait)
+        owner.then = lambda: order.append("greeting")
+        far.sendall(b"hello")
+    known = Owner()
+    known.then = lambda: order.append("bytes")
+    board.admit(known).sendall(b"later")
+    assert board.switchboard.serve(1.0) == (13, 12)
+    assert order[0] == "bytes"
+    greeted = [[told[0] for told in owner.told].count("hear_greeting") for owner in strangers]
+    assert greeted == [1] * 8 + [0] * 4, "the first come are the first served, and not all at once"
+    assert board.switchboard.serve(1.0) == (4, 4)
+    assert board.switchboard.serve(1.0) == (0, 0)
+    assert all(("hear_greeting",) in owner.told for owner in strangers)
+
+
+def _wait(_size: int) -> bytes:
+    raise ssl.SSLWantReadError
+
+
 def test_the_lane_takes_whole_groups_and_tells_nobody(board: Board, open_call: OpensCalls) -> None:
     owner, pipeline = Owner(), open_call()
     feed = Feed()

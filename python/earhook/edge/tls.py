@@ -157,6 +157,8 @@ def load_context(
     context.set_ciphers(_CIPHERS)
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE | ssl.OP_SINGLE_ECDH_USE
+    # By default there are two, each sealed and kept; a client that comes back brings one.
+    context.num_tickets = 1
     if hasattr(context, "set_groups"):  # Python 3.15; before, what OpenSSL's own file says
         context.set_groups(_GROUPS)
     _load_pair(context, settings, section)
