@@ -37,6 +37,7 @@ from .watch import Reading, read_tree, total, unbalanced
 from .watch import faults as gateway_faults
 
 LOOK_SECONDS: Final = 5.0
+FIRST_CALL_SECONDS: Final = 60.0
 COLLECT_SECONDS: Final = 10.0
 REST_SECONDS: Final = 90.0
 """In which the gateway comes to rest: a call whose sender is gone over HTTPS ends by silence."""
@@ -135,6 +136,9 @@ class Soak:
                 if not self.gateway.is_alive:
                     return
                 continue
+            if not moment.opened and moment.seconds >= FIRST_CALL_SECONDS:
+                self._object(f"no call came about in {FIRST_CALL_SECONDS:.0f} s; see the log")
+                return
             if loop.time() >= said + self.options.say_every:
                 said = loop.time()
                 self._say(moment)

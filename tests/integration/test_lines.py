@@ -151,6 +151,7 @@ def test_a_turn_that_fails_is_not_the_last(
     run: Run, until: Any, monkeypatch: pytest.MonkeyPatch, *, resting: bool
 ) -> None:
     monkeypatch.setattr(lines_module, "_REST_SECONDS", 0.1)  # long enough to be seen
+    monkeypatch.setattr(lines_module, "_BUSY_SECONDS", 60.0)  # however slow we are
 
     async def work() -> None:
         lines, (near, far) = Lines(SystemClock()), pair()
