@@ -99,6 +99,11 @@ fuzz *arguments:
     cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
     {{python}} fuzz/run.py {{arguments}}
 
+# Kill, stop and starve workers under connects and proved calls, restart them twenty times (8 minutes; `--help` lists the stories; the machine must be idle)
+[group('test')]
+faults *arguments:
+    PYTHONPATH=tests {{python}} -m faults {{arguments}}
+
 # Scan the TLS of both doors with testssl.sh and sslyze; `just scan --only sslyze` takes seconds
 [group('test')]
 scan *arguments:

@@ -1,5 +1,7 @@
 """What workers do when things go wrong: stories that are played against a real `earhook serve`.
 
-`python -m faults` (from `tests`, or `just faults`) plays the long ones and prints a table; the
-suite plays short forms of some.
+`just faults` (`PYTHONPATH=tests python -m faults`) plays the long ones. Short forms are in the
+suite: `integration/workers/test_workers.py` (kills, stopped, parent, rolled),
+`integration/workers/test_hard_times.py` (descriptors), `integration/workers/test_recycling.py`
+(memory, and age besides).
 """

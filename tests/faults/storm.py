@@ -27,14 +27,20 @@ class Storm:
             listened), `reset` (somebody had accepted and ended without an answer), `waited` (no
             answer for longer than Genesys waits).
         longest_seconds: Until a connect was upgraded.
+        late_seconds: By how much a connect began too late at most: this program had to wait for
+            the processor. Connects then wait, and are cut, for want of a client.
+        begun: Connects, those included of which nothing has become yet.
     """
 
     outcomes: Counter[str] = field(default_factory=Counter)
     longest_seconds: float = 0.0
+    late_seconds: float = 0.0
+    begun: int = 0
 
     def __str__(self) -> str:
         counts = ", ".join(f"{count} {name}" for name, count in self.outcomes.most_common())
-        return f"{counts}; longest {self.longest_seconds * 1000:.0f} ms"
+        late = f", begun up to {self.late_seconds:.1f} s late" if self.late_seconds >= 1 else ""
+        return f"{counts}; longest {self.longest_seconds * 1000:.0f} ms{late}"
 
 
 @asynccontextmanager
@@ -53,9 +59,12 @@ async def storming(
     task = asyncio.create_task(_Weather(storm, url, credential, ends).blow(rate, held=held))
     try:
         yield storm
-    finally:
-        ends.set()
-        await task
+    except BaseException:
+        task.cancel()
+        await asyncio.wait([task])
+        raise
+    ends.set()
+    await task
 
 
 class _Weather:
@@ -69,10 +78,14 @@ class _Weather:
 
     async def blow(self, rate: float, *, held: bool) -> None:
         """Connect when a connect is due, however the others fare."""
-        began, number = asyncio.get_running_loop().time(), 0
+        now = asyncio.get_running_loop().time
+        began, number = now(), 0
         async with asyncio.TaskGroup() as group:
             while not self._ends.is_set():
+                late = now() - began - number / rate
+                self._storm.late_seconds = max(self._storm.late_seconds, late)
                 number += 1
+                self._storm.begun = number
                 group.create_task(self._connect(held=held))
                 with suppress(TimeoutError):
                     async with asyncio.timeout_at(began + number / rate):
@@ -93,9 +106,11 @@ class _Weather:
         if outcome == "ok":
             storm.longest_seconds = max(storm.longest_seconds, time.monotonic() - began)
         if writer is not None:
-            if held:
-                await self._ends.wait()
-            writer.close()
+            try:
+                if held:
+                    await self._ends.wait()
+            finally:
+                writer.close()
 
     async def _upgrade(self) -> tuple[str, asyncio.StreamWriter]:
         parts = urlsplit(self._url)

@@ -60,6 +60,20 @@ def test_lines_arrive_in_order_and_the_end_waits_for_them() -> None:
     assert target.getvalue().split() == [str(number) for number in range(1000)]
 
 
+def test_lines_can_be_waited_for_and_it_goes_on() -> None:
+    target = ShutPipe()
+    stream = BackgroundStream(target)
+    stream.write("first\n")
+    assert target.reached.wait(10.0)
+    assert not stream.settle(0.01), "it is being written"
+    target.opened.set()
+    assert stream.settle(10.0)
+    assert target.getvalue() == "first\n"
+    stream.write("second\n")
+    assert stream.end(10.0)
+    assert target.getvalue() == "first\nsecond\n"
+
+
 def test_a_reader_that_has_stopped_costs_lines_and_no_time() -> None:
     target = ShutPipe()
     stream = BackgroundStream(target)

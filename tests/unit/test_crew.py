@@ -91,6 +91,12 @@ class World:
             done += self.act()
         return done
 
+    def is_stopped_for(self, seconds: float) -> None:
+        """The owner of the crew is, and finds nothing to do afterwards."""
+        self.now += seconds
+        self.crew.handle_timeout(self.now)
+        assert self.act() == []
+
     def of(self, standing: Standing) -> list[int]:
         return [one.generation for one in self.crew.members if one.standing is standing]
 
@@ -200,10 +206,34 @@ def test_a_silent_one_that_nobody_has_replaced_goes_on() -> None:
 def test_nobody_is_silent_because_we_were_stopped_ourselves() -> None:
     world = World(2)
     world.passes(3.0)
-    world.now += 1000.0
-    world.crew.handle_timeout(world.now)
-    assert world.act() == []
+    world.is_stopped_for(1000.0)
     assert world.passes(10.0) == []
+
+
+def test_nobody_is_late_because_we_were_stopped_ourselves() -> None:
+    world = World(2)
+    world.starts_late = True
+    world.kills(world.of(Standing.SPARE)[0])
+    (starting,) = world.of(Standing.STARTING)
+    world.passes(3.0)
+    world.is_stopped_for(1000.0)
+    assert world.of(Standing.STARTING) == [starting]
+    world.crew.warm(starting, world.now)
+    assert world.act() == []
+
+    world = World(2)
+    world.passes(100.0)
+    stuck, entering = world.serving_at(0), world.of(Standing.SPARE)[0]
+    world.mute |= {stuck, entering}
+    world.passes(6.0)
+    assert world.of(Standing.SILENT) == [stuck]
+    world.is_stopped_for(1000.0)
+    assert world.of(Standing.ENTERING) == [entering]
+    world.mute.clear()
+    world.crew.serving(entering, world.now)
+    world.passes(1.0)
+    assert world.of(Standing.DRAINING) == [stuck]
+    assert Do.KILL not in {do for do, _ in world.told}
 
 
 def test_who_does_not_come_to_wait_or_to_serve_is_killed() -> None:

@@ -477,12 +477,14 @@ class Crew:
         return is_first and not self._is_replacing() and not self._is_recycled_draining()
 
     def _forgive_own_absence(self, now: float) -> None:
-        """Where this process itself was stopped, nobody else is silent."""
+        """Where this process itself was stopped, nobody else is silent, and nobody is late."""
         looked_at, self._looked_at = self._looked_at, now
         absent_seconds = 0.0 if looked_at is None else now - looked_at
         if absent_seconds > _LOOK_SECONDS:
             for member in self._members.values():
                 member.heard_at = max(member.heard_at, now - _LOOK_SECONDS)
+                if member.standing in _WAITED_FOR:
+                    member.since += absent_seconds - _LOOK_SECONDS
 
     def _set_aside(self, member: Member, now: float) -> None:
         if not member.told:
@@ -553,6 +555,8 @@ class Crew:
 
 
 _AT_WORK: Final = (Standing.SERVING, Standing.ENTERING)
+_WAITED_FOR: Final = (Standing.STARTING, Standing.ENTERING, Standing.SILENT)
+"""Whoever does not leave it in time is killed."""
 _JITTER: Final = 0.1
 _LOOK_SECONDS: Final = 1.5
 """The owner looks at least once a second; if it has not, it was stopped itself."""

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from earhook import __version__
-from earhook.app.serving import LAST_LINES_SECONDS
 from earhook.clock import Clock, SystemClock
 from earhook.config.schema import Configuration
 from earhook.control.lifecycle import CLOSE_SECONDS, Input, Stage
@@ -382,7 +381,7 @@ class Parent:
             counted = await self._front.as_json()
             await self._let_leave()
             _LOG.info("rolling.began", version=version)
-            settle_lines(LAST_LINES_SECONDS)
+            settle_lines(_LINES_SECONDS)
             self._become_next(counted)
         except OSError as error:
             _LOG.error("rolling.refused", faults=[str(error)], in_service="what was there before")
@@ -487,6 +486,8 @@ _ORDERLY: Final = (0, -signal.SIGTERM)
 _LOOK_SECONDS: Final = 1.0
 _LEAVE_SECONDS: Final = 10.0
 _LEAVE_LOOK_SECONDS: Final = 0.01
+_LINES_SECONDS: Final = 1.0
+"""What a reader of our log that has fallen behind gets before the thread that writes it ends."""
 _SERVE_SECONDS: Final = 60.0
 _RELAY_END_SECONDS: Final = 0.5
 _LONGEST_PARENT: Final = 60

@@ -31,7 +31,7 @@ __all__ = ["Sum"]
 ANSWER_SECONDS: Final = 1.0
 CHECK_SECONDS: Final = 0.5
 """Whoever asks for readiness often waits for a second only: one silent worker must not cost it."""
-REFRESH_SECONDS: Final = 10.0
+REFRESH_SECONDS: Final = 2.0
 """What a worker counted that is killed is known up to so long before, if nobody scrapes."""
 
 

@@ -216,11 +216,32 @@ def test_the_dead_are_counted_for_ever_and_to_their_last_word(run: Run, until: A
             assert "earhook_calls" not in figures
             assert not (await house.sum.checks())[0].passes
 
-    def _opened(house: House) -> float:
-        last = house.sum.as_json()["last"].get("2", {"numbers": {}})
-        return float(last["numbers"].get("earhook_calls_opened_total", [[[], 0]])[0][1])
-
     run(story())
+
+
+def test_what_a_killed_one_counted_is_known_though_nobody_scrapes(
+    run: Run, until: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> None:
+        async with House() as house:
+            house.sum.start()
+            killed = house.workers[1]
+            killed.opened = 7
+            await until(lambda: _opened(house) == 7)
+            killed.opened = 9  # and dies before it is asked again: these two are not known
+            killed.stop()
+            house.workers.remove(killed)
+            killed.close()
+            assert (await house.figures())["earhook_calls_opened_total"] == 7
+
+    monkeypatch.setattr(sum_module, "REFRESH_SECONDS", 0.02)
+    run(story())
+
+
+def _opened(house: House) -> float:
+    """What is known of the second worker."""
+    last = house.sum.as_json()["last"].get("2", {"numbers": {}})
+    return float(last["numbers"].get("earhook_calls_opened_total", [[[], 0]])[0][1])
 
 
 def test_who_asks_at_the_same_time_gets_the_same_answer(run: Run) -> None:
