@@ -188,7 +188,8 @@ def test_a_stop_in_the_middle_of_a_turn_is_one(run: Run, until: Any) -> None:
             far.sendall(bytes([byte]))
             await until(lambda n=byte: listening.received[-1:] == bytes([n]))
         far.sendall(b"unheard")
-        await asyncio.sleep(20 * lines_module._REST_SECONDS)
+        assert lines._resting is None
+        assert not asyncio.get_running_loop().remove_reader(lines._descriptor)
         assert listening.received == b"ab"
         listening.transport.abort()
         await listening.lost
@@ -291,7 +292,7 @@ async def _read(
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\n\r\n", bytes(100)])
 @pytest.mark.parametrize("ending", ["waits", "hangs-up"])
 def test_a_handshake_that_comes_to_nothing_is_an_error_and_the_end(
-    run: Run, contexts: Any, sent: bytes, ending: str
+    run: Run, until: Any, contexts: Any, sent: bytes, ending: str
 ) -> None:
     async def work() -> None:
         lines, (near, far) = Lines(SystemClock()), pair()
@@ -316,7 +317,7 @@ def test_a_handshake_that_comes_to_nothing_is_an_error_and_the_end(
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\n\r\n"])
 def test_a_handshake_that_comes_to_nothing_leaves_nothing_for_the_collector(
-    run: Run, contexts: Any, sent: bytes
+    run: Run, until: Any, contexts: Any, sent: bytes
 ) -> None:
     async def work() -> None:
         gone: list[weakref.ref[Any]] = []
@@ -339,8 +340,8 @@ def test_a_handshake_that_comes_to_nothing_leaves_nothing_for_the_collector(
             await lines.connect_accepted_socket(Kept, near, ssl=contexts[0])
         except OSError:
             pass
-        await asyncio.sleep(0)
-        assert [it() for it in gone] == [None] * (2 if sent else 1)
+        await until(lambda: not any(it() for it in gone))
+        assert len(gone) == (2 if sent else 1)
         far.close()
         lines.stop()
 
@@ -393,9 +394,9 @@ def test_who_says_goodbye_in_tls_is_answered(run: Run, contexts: Any) -> None:
 @pytest.mark.parametrize("closed_first", [False, True])
 @pytest.mark.parametrize("reads", [False, True])
 def test_who_sends_no_more_gets_a_while_to_read(
-    run: Run, monkeypatch: pytest.MonkeyPatch, *, closed_first: bool, reads: bool
+    run: Run, until: Any, monkeypatch: pytest.MonkeyPatch, *, closed_first: bool, reads: bool
 ) -> None:
-    monkeypatch.setattr(line_transport, "_LAST_SECONDS", 0.2)
+    monkeypatch.setattr(line_transport, "_LAST_SECONDS", 30.0 if reads else 0.2)
 
     async def work() -> None:
         lines, (near, far) = Lines(SystemClock()), pair()
@@ -408,7 +409,7 @@ def test_who_sends_no_more_gets_a_while_to_read(
             transport.close()
         far.shutdown(socket.SHUT_WR)
         if reads:
-            await asyncio.sleep(0.05)
+            await until(transport.is_closing)
             far.setblocking(False)
             loop, received = asyncio.get_running_loop(), 0
             while chunk := await loop.sock_recv(far, 1 << 20):
