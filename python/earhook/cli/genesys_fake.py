@@ -6,7 +6,7 @@ import asyncio
 import signal
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from earhook.testing.genesys import FakeGenesys
 
 __all__ = ["fake"]
+
+LOOK_SECONDS: Final = 1.0
+"""How long it takes to look at an endpoint: whoever tries by hand waits for it."""
 
 
 def fake(
@@ -55,6 +58,7 @@ def fake(
     spoken = replace(speech() if wav is None else read_wav(wav), length_samples=None)
     server = FakeGenesys()
     server.health.examine = Reach(trust)
+    server.health.after_seconds = LOOK_SECONDS
     server.streams.way.trust = trust
     server.streams.way.token = read_secret_text("--token-file", None, token_file) or ""
     server.streams.source_of = lambda _conversation: spoken

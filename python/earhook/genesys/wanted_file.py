@@ -137,7 +137,7 @@ class _Keys:
             if self._make_keys:
                 self.fresh[path] = make()
                 return self.fresh[path]
-            remedy = "--make-keys makes it; the gateway reads the same file"
+            remedy = "`earhook genesys keys` makes it, for the gateway as well"
             self.faults.append(ConfigurationFault(where, f"{path} does not exist", remedy))
         except OSError as error:
             self.faults.append(ConfigurationFault(where, f"{path}: {error.strerror}"))
