@@ -41,7 +41,7 @@ Value = TypeVar("Value")
 FileArgument = Annotated[
     Path,
     typer.Argument(
-        metavar="[FILE]",
+        metavar="FILE",
         envvar="EARHOOK_GENESYS_FILE",
         help="The description, see `earhook genesys example`.",
     ),
