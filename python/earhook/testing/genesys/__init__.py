@@ -10,6 +10,7 @@ from .gate import RateLimit
 from .health import Endpoint
 from .organization import ALL_PERMISSIONS, Conversation, LifeCycle, OAuthClient, Organization
 from .reach import Reach
+from .refusal import Refusal
 from .server import FakeGenesys, Mishap
 
 __all__ = [
@@ -25,5 +26,6 @@ __all__ = [
     "Organization",
     "RateLimit",
     "Reach",
+    "Refusal",
     "Way",
 ]
