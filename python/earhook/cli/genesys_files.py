@@ -84,7 +84,8 @@ def terraform(
     from earhook.genesys.terraform import module_files, write_module
     from earhook.genesys.wanted_file import read_wanted
 
-    files = module_files(read_wanted(file, names_only=True))
+    # Keys that are missing are made up for the check of the fields, and forgotten.
+    files = module_files(read_wanted(file, make_keys=True))
     write_module(output, files, overwrite=force)
     written = [str(output / name) for name in files]
     if as_json:

@@ -147,9 +147,9 @@ def configuration(directory: Path, authority: trustme.CA) -> Configuration:
 
 @asynccontextmanager
 async def entered(
-    scene: Any, until: Until, directory: Path, authority: trustme.CA
+    play: Any, until: Until, directory: Path, authority: trustme.CA
 ) -> AsyncIterator[World]:
-    """A gateway that a scene's fake trusts, as long as the context lasts."""
+    """A gateway and a scene whose fake trusts it; the scene ends first."""
     trust = ssl.create_default_context()
     authority.configure_trust(trust)
     address = f"unix:{directory}/pcm.sock"
