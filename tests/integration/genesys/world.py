@@ -34,26 +34,26 @@ BLOCK = 1600
 
 @dataclass
 class Ear:
-    """What a consumer of the gateway has got."""
+    """What a consumer of the gateway has got, by stream or by session."""
 
     items: list[Item] = field(default_factory=list)
 
-    def of(self, stream: CallStream, *kinds: type) -> list[Any]:
-        session = stream.setup.session_id
+    def of(self, stream: CallStream | str, *kinds: type) -> list[Any]:
+        session = stream if isinstance(stream, str) else stream.setup.session_id
         return [
             one
             for one in self.items
             if one.call.session_id == session and isinstance(one, kinds or object)
         ]
 
-    def call(self, stream: CallStream) -> Call:
+    def call(self, stream: CallStream | str) -> Call:
         call: Call = self.of(stream)[0].call
         return call
 
-    def is_over(self, stream: CallStream) -> bool:
+    def is_over(self, stream: CallStream | str) -> bool:
         return bool(self.of(stream, CallClosed))
 
-    def pcm(self, stream: CallStream, channel: int) -> bytes:
+    def pcm(self, stream: CallStream | str, channel: int) -> bytes:
         """Audio by position, gaps silent; holes and overlaps are faults."""
         heard = b""
         for item in self.of(stream, Block, Gap):
@@ -63,7 +63,7 @@ class Ear:
                 heard += item.samples.tobytes() if is_audio else bytes(2 * item.samples)
         return heard
 
-    def gaps(self, stream: CallStream) -> set[tuple[int, int, str]]:
+    def gaps(self, stream: CallStream | str) -> set[tuple[int, int, str]]:
         return {(gap.position, gap.samples, gap.reason) for gap in self.of(stream, Gap)}
 
 
