@@ -10,7 +10,7 @@ from earhook.errors import GenesysError
 
 from .cloud import GenesysCloud
 from .events import OperationalEvent
-from .integrations import MOST_MONITORS
+from .integrations import MOST_MONITORS, Integration
 
 __all__ = ["Survey", "event_row", "survey"]
 
@@ -23,7 +23,7 @@ class Survey:
 
     Attributes:
         sections: Rows of `integrations`, `audiohooks`, `queues`, `events`. A row has `works`:
-            False is what is enabled and does not work, None what is not enabled.
+            False is what is enabled and does not work, None what is not enabled, or not judged yet.
         unseen: Why a section is missing, by its name.
     """
 
@@ -91,7 +91,6 @@ async def _integrations(cloud: GenesysCloud) -> list[Row]:
     rows = []
     for one in await cloud.integrations.list():
         configuration = one.configuration
-        is_wanted = one.intended_state == "ENABLED"
         rows.append(
             {
                 "id": one.id,
@@ -102,10 +101,17 @@ async def _integrations(cloud: GenesysCloud) -> list[Row]:
                 "reason": one.reason,
                 "url": configuration.connection_uri if configuration else "",
                 "channel": configuration.channel if configuration else "",
-                "works": one.reported_state == "ACTIVE" if is_wanted else None,
+                "works": _works(one),
             }
         )
     return rows
+
+
+def _works(one: Integration) -> bool | None:
+    # What is on its way is neither: its verdict comes.
+    if one.intended_state != "ENABLED" or one.reported_state == "ACTIVATING":
+        return None
+    return one.reported_state == "ACTIVE"
 
 
 async def _audiohooks(cloud: GenesysCloud) -> list[Row]:
