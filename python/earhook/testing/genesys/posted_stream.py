@@ -93,6 +93,8 @@ class PostedStream(CallStream):
             return await self._post()
         except (OSError, EOFError) as error:
             return Failure(ENDED_EARLY, f"the connection was lost: {_text(error)}")
+        except (ValueError, IndexError, asyncio.LimitOverrunError):
+            return Failure(ENDED_EARLY, "what is answered cannot be read")
         finally:
             self._sender.connection.abort()
 

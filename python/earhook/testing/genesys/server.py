@@ -72,6 +72,7 @@ class FakeGenesys:
         gate: Tokens and rate limits.
         health: Health checks.
         integrations: Its integrations dialect, to make it awkward.
+        audiohooks: Its AudioHooks dialect.
         queues: To make some.
         conversations: To begin and to move them.
         streams: The audio that they cause, and how it travels.
@@ -88,10 +89,10 @@ class FakeGenesys:
         self.streams = Streams(self.organization.id, log)
         house = (self.organization, self.health, log, self.streams.withdraw)
         self.integrations = FakeIntegrations(*house)
-        audiohooks = FakeAudioHooks(*house)
+        self.audiohooks = FakeAudioHooks(*house)
         self.queues = FakeQueues(self.organization)
         destinations = Destinations(
-            self.queues.is_monitored, self.integrations.monitors, audiohooks.destination
+            self.queues.is_monitored, self.integrations.monitors, self.audiohooks.destination
         )
         self.conversations = FakeConversations(self.organization, self.streams, destinations)
         by_hand = ByHand(self.organization, self.conversations, self.queues, self.streams)
@@ -101,7 +102,7 @@ class FakeGenesys:
         self._by_hand = by_hand.routes()
         self._routes = [
             *self.integrations.routes(),
-            *audiohooks.routes(),
+            *self.audiohooks.routes(),
             *self.conversations.routes(),
             *self.queues.routes(),
             *log.routes(),
