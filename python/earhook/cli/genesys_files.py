@@ -61,6 +61,8 @@ def keys(
         typer.echo(f"made {path}")
     if not made:
         typer.echo("every key file is there")
+    if gateway is not None and not added:
+        typer.echo(f"{gateway} knows every key")
     for name in added:
         typer.echo(f"added [[keys]] {name!r} to {gateway}")
 

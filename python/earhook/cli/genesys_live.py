@@ -67,34 +67,8 @@ def bind(  # noqa: PLR0913, PLR0917 - a command's options
     Ends with 0 when it is bound, 3 when the conversation is over or not connected in time, the
     conflict lasts or the AudioHook is disabled; 1 when nothing could be asked.
     """
-    from earhook.genesys.binding import choose_hook
-    from earhook.genesys.errors import ConversationOver, NotReached, StateConflict
-
-    async def work(cloud: GenesysCloud) -> tuple[str, str]:
-        hook = await choose_hook(cloud, audiohook)
-        say(f"binding {hook.name} to {conversation}")
-        state = await cloud.audiohooks.bind(
-            conversation,
-            hook.id,
-            wait_connected_seconds=wait_seconds if wait_connected else 0.0,
-            within_seconds=conflict_seconds,
-        )
-        return hook.name, str(state)
-
-    try:
-        with progress() as say:
-            name, state = asked(access.read(), work)
-    except (ConversationOver, NotReached, StateConflict) as error:
-        state = getattr(error, "state", "")
-        if as_json:
-            print_json({"bound": False, "state": state, "reason": str(error)})
-        else:
-            typer.echo(f"not bound: {printable(str(error), 1000)}", err=True)
-        raise typer.Exit(NOT_AS_WANTED) from None
-    if as_json:
-        print_json({"bound": True, "audiohook": name, "state": state})
-    else:
-        typer.echo(f"bound {printable(name)} to {conversation}, which is {state}")
+    waits = (wait_seconds if wait_connected else 0.0, conflict_seconds)
+    _bind(access.read(), (conversation, audiohook), waits, as_json=as_json)
 
 
 @with_access
@@ -150,6 +124,42 @@ def watch(
         raise typer.Exit(INTERRUPTED) from None
     if not is_well:
         raise typer.Exit(NOT_AS_WANTED)
+
+
+def _bind(
+    way: Way, who: tuple[str, str | None], waits: tuple[float, float], *, as_json: bool
+) -> None:
+    from earhook.genesys.binding import choose_hook
+    from earhook.genesys.errors import ConversationOver, NotReached, StateConflict
+
+    conversation, named = who
+    connected_seconds, conflict_seconds = waits
+
+    async def work(cloud: GenesysCloud) -> tuple[str, str]:
+        hook = await choose_hook(cloud, named)
+        say(f"binding {hook.name} to {conversation}")
+        state = await cloud.audiohooks.bind(
+            conversation,
+            hook.id,
+            wait_connected_seconds=connected_seconds,
+            within_seconds=conflict_seconds,
+        )
+        return hook.name, str(state)
+
+    try:
+        with progress() as say:
+            name, state = asked(way, work)
+    except (ConversationOver, NotReached, StateConflict) as error:
+        state = getattr(error, "state", "")
+        if as_json:
+            print_json({"bound": False, "state": state, "reason": str(error)})
+        else:
+            typer.echo(f"not bound: {printable(str(error), 1000)}", err=True)
+        raise typer.Exit(NOT_AS_WANTED) from None
+    if as_json:
+        print_json({"bound": True, "audiohook": name, "state": state})
+    else:
+        typer.echo(f"bound {printable(name)} to {conversation}, which is {state}")
 
 
 async def _watch(way: Way, span: tuple[float, float | None], *, as_json: bool) -> bool:

@@ -111,7 +111,7 @@ class _Planning:
 
     def _create_monitor(self, wanted: WantedMonitor) -> None:
         wish = wanted.wish
-        fields = _differences({}, _wish_fields(wish))
+        fields = _differences({"name": wish.name}, _wish_fields(wish))
         fields += (FieldChange("credential", "", _STORED),)
         self._changes.append(Change(Action.CREATE, Kind.INTEGRATION, wish.name, "", fields))
         if wanted.is_enabled:
@@ -133,7 +133,7 @@ class _Planning:
         why = ""
         if any(one.field in _OF_THE_WAY for one in fields):
             why = "the way to the server changes"
-        elif present.reported_state not in {"ACTIVE", "ACTIVATING"}:
+        elif is_on and present.reported_state not in {"ACTIVE", "ACTIVATING"}:
             why = f"it is reported {present.reported_state or 'nothing'}"
             why += f": {present.reason}" if present.reason else ""
         self._switch(change, wanted.is_enabled, is_on, why)
@@ -148,7 +148,7 @@ class _Planning:
             self._require_hook(wish)
             found = ids.get(wish.name.lower())
             if found is None:
-                fields = _differences({}, _hook_fields(wish))
+                fields = _differences({"name": wish.name}, _hook_fields(wish))
                 self._changes.append(Change(Action.CREATE, Kind.AUDIOHOOK, wish.name, "", fields))
                 if one.is_enabled:
                     self._changes.append(Change(Action.ENABLE, Kind.AUDIOHOOK, wish.name))
