@@ -27,11 +27,8 @@ app = typer.Typer(
     add_completion=False,
     help="Set AudioHook up in Genesys Cloud, keep it true, see what is wrong.",
 )
-genesys_provision.add_commands(app)
-genesys_live.add_commands(app)
 
 
-@app.command()
 @with_access
 def status(
     access: Access,
@@ -64,7 +61,6 @@ def status(
         raise typer.Exit(NOT_AS_WANTED)
 
 
-@app.command("ip-ranges")
 @with_access
 def ip_ranges(
     access: Access,
@@ -104,10 +100,6 @@ def ip_ranges(
         typer.echo(f"{len(networks)} networks written to {output}")
     else:
         typer.echo("\n".join(networks))
-
-
-app.command()(genesys_fake.fake)
-genesys_files.add_commands(app)
 
 
 async def _look(
@@ -153,3 +145,13 @@ def _write_whole(path: Path, text: str) -> None:
     except OSError as error:
         fault = ConfigurationFault("--output", f"{path}: {error.strerror}", "see its directory")
         raise ConfigurationError([fault]) from None
+
+
+for _command in (
+    *(genesys_files.example, genesys_files.keys),
+    *(genesys_provision.plan, genesys_provision.apply, genesys_provision.probe),
+    *(status, genesys_live.watch),
+    *(genesys_live.bind, genesys_live.pause, genesys_live.resume),
+    *(ip_ranges, genesys_provision.destroy, genesys_files.terraform, genesys_fake.fake),
+):
+    app.command()(_command)

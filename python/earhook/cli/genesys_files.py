@@ -11,13 +11,7 @@ from .genesys_access import JsonOption
 from .genesys_provision import DEFAULT_FILE, FileArgument
 from .genesys_view import print_json
 
-__all__ = ["add_commands"]
-
-
-def add_commands(app: typer.Typer) -> None:
-    """Add the commands of this file."""
-    for command in (example, keys, terraform):
-        app.command()(command)
+__all__ = ["example", "keys", "terraform"]
 
 
 def example() -> None:

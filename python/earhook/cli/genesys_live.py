@@ -21,18 +21,12 @@ if TYPE_CHECKING:
 
     from .genesys_access import Way
 
-__all__ = ["add_commands"]
+__all__ = ["bind", "pause", "resume", "watch"]
 
 ConversationArgument = Annotated[
     str, typer.Argument(metavar="CONVERSATION", help="The id of a conversation.")
 ]
 _EVERY_SECONDS: Final = 10.0
-
-
-def add_commands(app: typer.Typer) -> None:
-    """Add the commands of this file."""
-    for command in (bind, pause, resume, watch):
-        app.command()(command)
 
 
 @with_access

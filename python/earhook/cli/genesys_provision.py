@@ -33,7 +33,15 @@ if TYPE_CHECKING:
 
     from .genesys_access import Way
 
-__all__ = ["FileArgument", "add_commands", "read_description"]
+__all__ = [
+    "DEFAULT_FILE",
+    "FileArgument",
+    "apply",
+    "destroy",
+    "plan",
+    "probe",
+    "read_description",
+]
 
 DEFAULT_FILE: Final = Path("genesys.toml")
 Value = TypeVar("Value")
@@ -59,12 +67,6 @@ WatchSecondsOption = Annotated[
         min=0.0, max=3600.0, help="How long the platform may take to disable what it cannot use."
     ),
 ]
-
-
-def add_commands(app: typer.Typer) -> None:
-    """Add the commands of this file."""
-    for command in (plan, apply, probe, destroy):
-        app.command()(command)
 
 
 @with_access

@@ -252,10 +252,23 @@ def _hook_fields(hook: AudioHookWish | AudioHook) -> dict[str, str]:
 
 def _differences(before: dict[str, str], after: dict[str, str]) -> tuple[FieldChange, ...]:
     return tuple(
-        FieldChange(field, before.get(field, ""), value)
+        FieldChange(field, "", _keys_that_differ(before.get(field, ""), value))
+        if field == "custom_config"
+        else FieldChange(field, before.get(field, ""), value)
         for field, value in after.items()
         if before.get(field, "") != value
     )
+
+
+def _keys_that_differ(before: str, after: str) -> str:
+    """`+made ~changed -gone`: what stands in a `customConfig` is nobody's affair."""
+    old, new = orjson.loads(before or "{}"), orjson.loads(after or "{}")
+    signs = {
+        key: "+" if key not in old else "-" if key not in new else "~"
+        for key in sorted(old.keys() | new.keys())
+        if key not in old or key not in new or old[key] != new[key]
+    }
+    return " ".join(f"{sign}{key}" for key, sign in signs.items())
 
 
 def _json(value: dict[str, object]) -> str:

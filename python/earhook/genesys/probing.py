@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from earhook.errors import GenesysError
 
 from .changes import Kind
 from .cloud import GenesysCloud
 from .endpoint import Finding
+from .errors import NotReached
 from .examination import Examine
-from .provisioning import WATCH_SECONDS, Say, silent
-from .wanted_file import Wanted
+from .provisioning import GOOD_FROM_HERE, WATCH_SECONDS, Say, silent
+from .wanted_file import Wanted, WantedHook, WantedMonitor
 
 __all__ = ["Probed", "probe_all"]
 
@@ -28,7 +29,7 @@ class Probed:
         url: The endpoint.
         findings: From here.
         platform: What the platform says of it.
-        is_well: Whether it works, as far as it was looked at.
+        is_well: Whether it is as described, as far as it was looked at.
     """
 
     kind: Kind
@@ -55,58 +56,84 @@ async def probe_all(
         say: Takes lines of progress.
         watch_seconds: How long the platform's verdict is waited for.
     """
-    probing = _Probing(cloud, examine, say, watch_seconds)
+    probing = _Probing(cloud, say, watch_seconds)
     for monitor in wanted.monitors:
         wish = monitor.wish
         say(f"examining {wish.connection_uri}")
         found = await examine(wish.connection_uri, wish.api_key, wish.client_secret)
-        yield await probing.conclude(Kind.INTEGRATION, wish.name, wish.connection_uri, found)
+        yield await probing.monitor(monitor, found)
     for hook in wanted.hooks:
         say(f"examining {hook.wish.destination_url}")
-        found = await examine(hook.wish.destination_url)
-        url = hook.wish.destination_url
-        yield await probing.conclude(Kind.AUDIOHOOK, hook.wish.name, url, found)
+        yield await probing.hook(hook, await examine(hook.wish.destination_url))
 
 
 class _Probing:
-    def __init__(
-        self, cloud: GenesysCloud | None, examine: Examine, say: Say, watch_seconds: float
-    ) -> None:
+    """Asks the platform about what is fit from here."""
+
+    def __init__(self, cloud: GenesysCloud | None, say: Say, watch_seconds: float) -> None:
         self._cloud = cloud
-        self._examine = examine
         self._say = say
         self._watch_seconds = watch_seconds
 
-    async def conclude(self, kind: Kind, name: str, url: str, found: list[Finding]) -> Probed:
+    async def monitor(self, wanted: WantedMonitor, found: list[Finding]) -> Probed:
+        wish = wanted.wish
+        platform, is_well = await self._asked(
+            lambda cloud: self._ask_monitor(cloud, wish.name, wanted.is_enabled), found
+        )
+        url = wish.connection_uri
+        return Probed(Kind.INTEGRATION, wish.name, url, tuple(found), platform, is_well)
+
+    async def hook(self, wanted: WantedHook, found: list[Finding]) -> Probed:
+        wish = wanted.wish
+        platform, is_well = await self._asked(
+            lambda cloud: self._ask_hook(cloud, wish.name, wanted.is_enabled), found
+        )
+        url = wish.destination_url
+        return Probed(Kind.AUDIOHOOK, wish.name, url, tuple(found), platform, is_well)
+
+    async def _asked(
+        self, ask: Callable[[GenesysCloud], Awaitable[_Answer]], found: list[Finding]
+    ) -> _Answer:
         is_fit = all(one.is_good for one in found)
-        platform, is_well = "not asked", is_fit
-        if self._cloud is not None and is_fit:
+        if self._cloud is None or not is_fit:
+            return _Answer("not asked", is_fit)
+        try:
+            return await ask(self._cloud)
+        except GenesysError as error:
+            return _Answer(str(error), False)
+
+    async def _ask_monitor(self, cloud: GenesysCloud, name: str, is_wanted: bool) -> _Answer:
+        for one in await cloud.integrations.list():
+            if one.name.lower() != name.lower():
+                continue
+            if one.intended_state != "ENABLED":
+                return _Answer(_DISABLED, not is_wanted)
+            self._say(f"{name}: waiting for the platform's own probe")
             try:
-                platform, is_well = await self._ask(self._cloud, kind, name)
-            except GenesysError as error:
-                platform, is_well = str(error), False
-        return Probed(kind, name, url, tuple(found), platform, is_well)
+                seen = await cloud.integrations.enable(one.id, self._watch_seconds)
+            except NotReached as error:
+                return _Answer(f"{error}; {GOOD_FROM_HERE}", False)
+            return _Answer(f"reports {seen.reported_state}", True)
+        return _Answer(_ABSENT, not is_wanted)
 
-    async def _ask(self, cloud: GenesysCloud, kind: Kind, name: str) -> tuple[str, bool]:
-        """What the platform says, and whether that is well."""
-        if kind is Kind.INTEGRATION:
-            for monitor in await cloud.integrations.list():
-                if monitor.name == name:
-                    if monitor.intended_state != "ENABLED":
-                        return _DISABLED, True
-                    self._say(f"{name}: waiting for the platform's own probe")
-                    seen = await cloud.integrations.enable(monitor.id, self._watch_seconds)
-                    return f"reports {seen.reported_state}", True
-            return _ABSENT, True
-        for hook in await cloud.audiohooks.list():
-            if hook.name == name:
-                if hook.status != "ENABLED":
-                    return f"{_DISABLED}{f': {hook.reason}' if hook.reason else ''}", True
-                self._say(f"{name}: watching whether the platform disables it")
-                left = await cloud.audiohooks.watch(hook.id, self._watch_seconds)
-                return f"reports {left.status}", True
-        return _ABSENT, True
+    async def _ask_hook(self, cloud: GenesysCloud, name: str, is_wanted: bool) -> _Answer:
+        for one in await cloud.audiohooks.list():
+            if one.name.lower() != name.lower():
+                continue
+            if one.status != "ENABLED":
+                return _Answer(f"{_DISABLED}{one.reason and f': {one.reason}'}", not is_wanted)
+            self._say(f"{name}: watching whether the platform disables it")
+            left = await cloud.audiohooks.watch(one.id, self._watch_seconds)
+            return _Answer(f"reports {left.status}", True)
+        return _Answer(_ABSENT, not is_wanted)
 
 
-_ABSENT: Final = "has none of that name yet: apply makes it"
+class _Answer(NamedTuple):
+    """What the platform says, and whether that is well."""
+
+    platform: str
+    is_well: bool
+
+
+_ABSENT: Final = "has none of that name; apply makes it"
 _DISABLED: Final = "has it disabled, so it does not probe"

@@ -17,7 +17,7 @@ from .fields import AudioHookWish, MonitorWish
 from .planning import marked
 from .wanted_file import Wanted
 
-__all__ = ["WATCH_SECONDS", "Provisioning", "Say", "silent"]
+__all__ = ["GOOD_FROM_HERE", "WATCH_SECONDS", "Provisioning", "Say", "silent"]
 
 Say = Callable[[str], None]
 """Takes a line of progress."""
@@ -137,7 +137,7 @@ class Provisioning:
             seen = await integrations.enable(change.id, self._watch_seconds)
         except NotReached as error:
             self._say("examining the endpoint again")
-            bad = await self._unfit(wish) or _GOOD_FROM_HERE
+            bad = await self._unfit(wish) or GOOD_FROM_HERE
             return Outcome(change, False, f"{error}; {bad}")
         return Outcome(change, True, f"the platform reports {seen.reported_state}")
 
@@ -179,7 +179,7 @@ class Provisioning:
         return Outcome(change, True)
 
 
-_GOOD_FROM_HERE: Final = (
+GOOD_FROM_HERE: Final = (
     "from here everything about the endpoint is good: is it reachable from the networks of "
     "Genesys Cloud (`earhook genesys ip-ranges`)?"
 )

@@ -76,7 +76,6 @@ def test_the_whole_way_against_a_real_gateway_as_a_process(
             code, applied = await earhook("apply", "--json", *ends)
             assert code == 0, applied
             assert [(one["action"], one["name"]) for one in applied["outcomes"]] == planned
-            assert (await earhook("plan", "--json"))[0] == 0
             code, probed = await earhook("probe", "--json", *ends)
             assert code == 0, probed
             platform = [one["platform"] for one in probed["probed"]]
