@@ -58,8 +58,9 @@ def bind(  # noqa: PLR0913, PLR0917 - a command's options
     The conversation is read first; nothing is bound before it is connected, nor when it is over.
     With the integrations dialect nothing is bound: calls of monitored queues come by themselves.
 
-    Ends with 0 when it is bound, 3 when the conversation is over or not connected in time, the
-    conflict lasts or the AudioHook is disabled; 1 when nothing could be asked.
+    Ends with 0 when it is bound, 3 when there is no such conversation, it is over or not
+    connected in time, the conflict lasts or the AudioHook is disabled; 1 when nothing could be
+    asked.
     """
     waits = (wait_seconds if wait_connected else 0.0, conflict_seconds)
     _bind(access.read(), (conversation, audiohook), waits, as_json=as_json)
@@ -69,7 +70,7 @@ def bind(  # noqa: PLR0913, PLR0917 - a command's options
 def pause(access: Access, conversation: ConversationArgument, as_json: JsonOption = False) -> None:
     """Pause the recording of a call, as before a card number: its AudioHook streams pause too.
 
-    Ends with 0, 3 when the call is over, 1 when nothing could be asked.
+    Ends with 0, 3 when the call is over or there is none, 1 when nothing could be asked.
     """
     _set_recording(
         access.read(),
@@ -83,7 +84,7 @@ def pause(access: Access, conversation: ConversationArgument, as_json: JsonOptio
 def resume(access: Access, conversation: ConversationArgument, as_json: JsonOption = False) -> None:
     """Go on recording a call.
 
-    Ends with 0, 3 when the call is over, 1 when nothing could be asked.
+    Ends with 0, 3 when the call is over or there is none, 1 when nothing could be asked.
     """
     _set_recording(
         access.read(),
@@ -124,7 +125,7 @@ def _bind(
     way: Way, who: tuple[str, str | None], waits: tuple[float, float], *, as_json: bool
 ) -> None:
     from earhook.genesys.binding import choose_hook
-    from earhook.genesys.errors import ConversationOver, NotReached, StateConflict
+    from earhook.genesys.errors import ConversationOver, NotReached, NotThere, StateConflict
 
     conversation, named = who
     connected_seconds, conflict_seconds = waits
@@ -143,7 +144,7 @@ def _bind(
     try:
         with progress() as say:
             name, state = asked(way, work)
-    except (ConversationOver, NotReached, StateConflict) as error:
+    except (ConversationOver, NotReached, NotThere, StateConflict) as error:
         state = getattr(error, "state", "")
         if as_json:
             print_json({"bound": False, "state": state, "reason": str(error)})

@@ -242,7 +242,11 @@ def _examiner(cafile: Path | None) -> Examiner:
 
     # What the WebSocket library would write of a sick server stands in the findings.
     logging.getLogger("picows").addHandler(logging.NullHandler())
-    return Examiner(Trust.load(cafile, None, insecure=False))
+    try:
+        return Examiner(Trust.load(cafile, None, insecure=False))
+    except ConfigurationError as error:
+        faults = [one._replace(where="--endpoint-cafile") for one in error.faults]
+        raise ConfigurationError(faults) from None
 
 
 def _ask(

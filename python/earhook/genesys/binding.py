@@ -30,10 +30,10 @@ async def choose_hook(cloud: GenesysCloud, named: str | None) -> AudioHook:
         if named is None or one.id == named or one.name.lower() == named.lower()
     ]
     if len(found) != 1:
-        names = ", ".join(printable(one.name, 60) for one in hooks) or "none"
+        names = ", ".join(printable(one.name, 60) for one in hooks)
         what = "there is none of that name or id" if named else "it is not said which one"
-        fault = ConfigurationFault("--audiohook", what, f"there are: {names}")
-        raise ConfigurationError([fault])
+        remedy = f"there are: {names}" if names else "there is none yet: `earhook genesys apply`"
+        raise ConfigurationError([ConfigurationFault("--audiohook", what, remedy)])
     hook = found[0]
     if hook.status != "ENABLED":
         said = f": {hook.reason}" if hook.reason else ""

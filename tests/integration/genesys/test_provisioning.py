@@ -250,6 +250,7 @@ def test_whatever_somebody_changes_is_seen_and_put_right(
             plan = await plan_changes(scene.cloud, wanted)
             assert [one.action for one in plan.changes] == actions
             assert {field.field for one in plan.changes for field in one.fields} == fields
+            assert "blue" not in str(plan), "what a customConfig holds is not shown"
             outcomes = await apply(scene, file, plan)
             assert [one.change for one in outcomes] == list(plan.changes)
             assert all(one.is_done for one in outcomes), outcomes

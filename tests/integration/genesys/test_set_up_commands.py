@@ -34,7 +34,7 @@ def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def environment(fake: Any) -> dict[str, str]:
-    client = fake.add_client(OAuthClient(secret=CANARY))
+    client = fake.add_client(OAuthClient("by-hand", CANARY))
     return {
         "EARHOOK_GENESYS_URL": fake.url,
         "EARHOOK_GENESYS_CLIENT_ID": client.id,
@@ -222,6 +222,27 @@ def test_binding_depends_on_the_state_of_the_conversation(
     run(story())
 
 
+def test_binding_says_what_is_missing(run: Any, play: Any) -> None:
+    async def story() -> None:
+        async with play() as scene:
+            conversation = scene.fake.begin_conversation(LifeCycle.CONNECTED)
+            nothing = await earhook(scene, "bind", conversation.id)
+            assert "there is none yet" in str(nothing.exception)
+            made = await scene.cloud.audiohooks.create(HOOK)
+            disabled = await earhook(scene, "bind", conversation.id)
+            assert disabled.exit_code == 3
+            assert "is DISABLED" in disabled.stderr
+            await scene.cloud.audiohooks.write(made.id, HOOK, "ENABLED")
+            nobody = await earhook(scene, "bind", made.id, "--json")
+            assert nobody.exit_code == 3
+            conversation.conflicts = 9
+            lasting = await earhook(scene, "bind", conversation.id, "--conflict-seconds", "0")
+            assert lasting.exit_code == 3
+            assert "the conflict has lasted" in lasting.stderr
+
+    run(story())
+
+
 def test_binding_waits_for_the_connection_and_sits_out_a_conflict(
     run: Any, until: Any, play: Any
 ) -> None:
@@ -242,6 +263,19 @@ def test_binding_waits_for_the_connection_and_sits_out_a_conflict(
             assert bound.stdout == f"bound hook to {conversation.id}, which is connected\n"
             assert scene.sent("POST", "/events") == 2
             assert "… binding hook" in bound.stderr
+
+    run(story())
+
+
+def test_authorities_that_cannot_be_read_are_told_by_their_option(
+    run: Any, play: Any, describe: Any, tmp_path: Path
+) -> None:
+    async def story() -> None:
+        async with play() as scene:
+            nowhere = ("--endpoint-cafile", str(tmp_path / "nowhere"))
+            result = await earhook(scene, "apply", str(describe()), *nowhere)
+            (fault,) = getattr(result.exception, "faults", ())
+            assert fault.where == "--endpoint-cafile"
 
     run(story())
 

@@ -141,7 +141,7 @@ def test_queues_are_part_of_the_survey_where_they_are_asked_for(run: Any, play: 
 def test_the_audiohook_to_bind_is_named_or_the_only_one_and_enabled(run: Any, play: Any) -> None:
     async def story() -> None:
         async with play() as scene:
-            with pytest.raises(ConfigurationError, match="there are: none"):
+            with pytest.raises(ConfigurationError, match="there is none yet"):
                 await choose_hook(scene.cloud, None)
             made = await scene.cloud.audiohooks.create(HOOK)
             with pytest.raises(NotReached, match="is DISABLED; nothing is bound"):
