@@ -131,8 +131,8 @@ class _Planning:
             self._changes.append(change)
         is_on = present.intended_state == "ENABLED"
         why = ""
-        if any(one.field in _OF_THE_WAY for one in fields):
-            why = "the way to the server changes"
+        if is_on and fields:
+            why = _CHANGED
         elif is_on and present.reported_state not in {"ACTIVE", "ACTIVATING"}:
             why = f"it is reported {present.reported_state or 'nothing'}"
             why += f": {present.reason}" if present.reason else ""
@@ -163,8 +163,8 @@ class _Planning:
             self._changes.append(change)
         is_on = present.status == "ENABLED"
         why = present.reason if not is_on else ""
-        if is_on and any(one.field in _OF_THE_WAY for one in fields):
-            why = "the way to the server changes"
+        if is_on and fields:
+            why = _CHANGED
         self._switch(change, is_enabled, is_on, why)
 
     def _switch(self, change: Change, is_wanted: bool, is_on: bool, why: str) -> None:
@@ -277,7 +277,4 @@ def _json(value: dict[str, object]) -> str:
 
 _STORED: Final = "that of the files"
 _MARK: Final = re.compile(r"\s*\[key ([0-9a-f]{12})\]$")
-_OF_THE_WAY: Final = frozenset(
-    {"connection_uri", "credential", "destination_url", "format", "encryption_key"}
-)
-"""Fields with which the endpoint has to be tested again."""
+_CHANGED: Final = "it changes while it is enabled, and then the platform looks again"

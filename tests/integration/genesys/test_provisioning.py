@@ -186,8 +186,13 @@ def _platform_disables(known: Any) -> None:
 
 
 DRIFTS: list[tuple[str, Callable[[Any], Any], list[Action], set[str]]] = [
-    ("notes", lambda it: _configuration(it, notes="x"), [Action.CHANGE], {"notes"}),
-    ("advanced", lambda it: _configuration(it, advanced={}), [Action.CHANGE], {"custom_config"}),
+    ("notes", lambda it: _configuration(it, notes="x"), [Action.CHANGE, Action.PROBE], {"notes"}),
+    (
+        "advanced",
+        lambda it: _configuration(it, advanced={}),
+        [Action.CHANGE, Action.PROBE],
+        {"custom_config"},
+    ),
     ("place", _other_place, [Action.CHANGE, Action.PROBE], {"connection_uri"}),
     (
         "no credential",
@@ -221,7 +226,7 @@ DRIFTS: list[tuple[str, Callable[[Any], Any], list[Action], set[str]]] = [
         lambda it: _only(it.audiohooks).update(
             description=_only(it.audiohooks)["description"].replace("people", "no one")
         ),
-        [Action.CHANGE],
+        [Action.CHANGE, Action.PROBE],
         {"description"},
     ),
     (
@@ -305,8 +310,8 @@ def test_somebody_who_is_faster_is_read_again(run: Any, play: Any, describe: Any
             file.write_text(file.read_text().replace('"ours"', '"others"'))
             scene.fake.integrations.intrusions = 2
             scene.fake.requests.clear()
-            (outcome,) = await apply(scene, file)
-            assert outcome.is_done
+            outcomes = await apply(scene, file)
+            assert [one.is_done for one in outcomes] == [True, True]
             assert scene.sent("PUT", "/config/current") == 3
             assert _only(scene.fake.organization.configurations)["notes"] == "others"
 
