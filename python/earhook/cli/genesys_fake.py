@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -60,7 +61,7 @@ def fake(
     server.health.examine = Reach(trust)
     server.health.after_seconds = LOOK_SECONDS
     server.streams.way.trust = trust
-    server.streams.way.token = read_secret_text("--token-file", None, token_file) or ""
+    server.streams.way.token = read_secret_text("--token", None, token_file) or ""
     server.streams.source_of = lambda _conversation: spoken
     server.organization.ip_ranges.append(
         {"cidr": "127.0.0.1/32", "service": "audiohook", "region": "fake"}
@@ -84,7 +85,8 @@ async def _serve(server: FakeGenesys, port: int) -> None:
             typer.echo(_invitation(server.url, client.id, client.secret, queue_id))
             await ended.wait()
     except OSError as error:
-        raise OperatorError(f"127.0.0.1:{port}: {error.strerror or error}") from None
+        why = os.strerror(error.errno) if error.errno else str(error)
+        raise OperatorError(f"127.0.0.1:{port}: {why}; choose another --port") from None
 
 
 def _invitation(url: str, client_id: str, secret: str, queue_id: str) -> str:

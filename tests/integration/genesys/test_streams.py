@@ -157,6 +157,29 @@ def test_a_bound_conversation_from_provisioning_to_destruction(
     assert recorded(directory, stream) == stereo(stream)
 
 
+def test_what_is_bound_while_it_is_paused_begins_with_a_gap(run: Run, world: Enter) -> None:
+    async def story() -> None:
+        async with world() as inside:
+            cloud, conversations = inside.scene.cloud, inside.fake.conversations
+            wish = AudioHookWish("mine", inside.ingest_url, "PCMU")
+            hook = await cloud.audiohooks.provision(wish)
+            conversation = conversations.begin(state=LifeCycle.CONNECTED)
+            await cloud.conversations.pause_recording(conversation.id)
+            await cloud.audiohooks.bind(conversation.id, hook.id)
+            (stream,) = inside.fake.streams.of(conversation.id)
+            await inside.reached(stream, 3 * BLOCK)
+            assert stream.record.bytes_sent == 0
+            await cloud.conversations.resume_recording(conversation.id)
+            await inside.reached(stream, stream.position + 2 * BLOCK)
+            await inside.ended(conversation, stream)
+            (withheld,) = stream.record.withheld
+            assert withheld.start == 0
+            assert inside.ear.gaps(stream) == {(*withheld, "missing")}
+            assert inside.ear.pcm(stream, 1) == stream.expected_pcm(1)
+
+    run(story())
+
+
 def test_opus_is_what_a_decoder_makes_of_it(run: Run, world: Enter) -> None:
     async def story() -> None:
         async with world() as inside:

@@ -211,7 +211,7 @@ def _json(
     correlation = {"ININ-Correlation-Id": "fake-correlation"}
     return web.Response(
         status=status,
-        body=orjson.dumps(body),
+        body=orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE),
         content_type="application/json",
         headers={**correlation, **(headers or {})},
     )
