@@ -54,6 +54,7 @@ imports:
 docs-check:
     {{python}} -m earhook.config.reference --check
     {{python}} -m earhook.conform.page --check
+    {{python}} -m earhook.genesys.page --check
     {{python}} -m bench.page --check
 
 # Write the generated pages
@@ -61,6 +62,7 @@ docs-check:
 docs:
     {{python}} -m earhook.config.reference
     {{python}} -m earhook.conform.page
+    {{python}} -m earhook.genesys.page
     {{python}} -m bench.page
 
 # All static checks

@@ -78,7 +78,7 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path, octets: bytes) -> None:
 def test_packets_of_another_length_are_refused(tmp_path: Path) -> None:
     from importlib.resources import files
 
-    whole = (files("earhook.load") / "speech.opus").read_bytes()
+    whole = (files("earhook.testing") / "speech.opus").read_bytes()
     at = whole.index(b"OggS", whole.index(b"OpusTags"))
     body = at + 27 + whole[at + 26]
     (tmp_path / "a.opus").write_bytes(whole[:body] + b"\x00" + whole[body + 1 :])

@@ -149,6 +149,30 @@ def test_close_is_waited_for_ten_seconds_only() -> None:
     assert talk.types()[-1] == "error"
 
 
+def test_a_pause_from_before_opened_lets_no_audio_out() -> None:
+    talk = Conversation()
+    talk.peer.secure_pause(talk.now)
+    talk.peer.start(talk.now)
+    assert talk.types() == ["open"]
+    talk.say("opened", {"media": [STEREO], "discardTo": "PT0.2S"})
+    assert talk.types() == ["discarded", "paused"]
+    assert talk.frames(3) == 0
+    talk.peer.secure_resume(talk.now)
+    (resumed,) = talk.hear()
+    assert resumed["parameters"] == {"start": "PT0.2S", "discarded": "PT0.6S"}
+    assert talk.frames(1) == 1
+    assert talk.peer.record.withheld == [Span(0, 4 * FRAME)]
+
+
+def test_a_pause_that_is_over_before_opened_is_none() -> None:
+    talk = Conversation()
+    talk.peer.secure_pause(talk.now)
+    talk.peer.secure_resume(talk.now)
+    talk.open()
+    assert talk.frames(1) == 1
+    assert "paused" not in talk.types()
+
+
 def test_server_and_secure_pause_are_independent() -> None:
     talk = Conversation().open()
     talk.frames(1)

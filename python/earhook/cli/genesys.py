@@ -1,90 +1,69 @@
-"""`earhook genesys`: what the Genesys Cloud API says of AudioHook, and a fake of it."""
+"""`earhook genesys`: sets AudioHook up in Genesys Cloud, keeps it true, says what is wrong."""
 
 from __future__ import annotations
 
-import asyncio
-import os
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from earhook.errors import ConfigurationError, ConfigurationFault, GenesysError
 
-from .dialling import CafileOption, read_secret_text
+from . import genesys_fake, genesys_files, genesys_live, genesys_provision
+from .genesys_access import NOT_AS_WANTED, Access, JsonOption, asked, with_access
+from .genesys_provision import read_description
+from .genesys_view import change_json, print_json, print_plan, print_row
 
 if TYPE_CHECKING:
-    from earhook.genesys import AccountSettings, GenesysCloud, NetworkSettings, Region
+    from earhook.genesys import GenesysCloud
+    from earhook.genesys.changes import Plan
+    from earhook.genesys.survey import Survey
+    from earhook.genesys.wanted_file import Wanted
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    help="Ask the Genesys Cloud API about AudioHook.",
+    help="Set AudioHook up in Genesys Cloud, keep it true, see what is wrong.",
 )
 
-NOT_ALL_WELL: Final = 3
-Value = TypeVar("Value")
 
-RegionOption = Annotated[
-    str | None,
-    typer.Option(
-        "--region",
-        envvar="EARHOOK_GENESYS_REGION",
-        help="Such as eu-central-1, euc1 or mypurecloud.de.",
-        show_default=False,
-    ),
-]
-ClientIdOption = Annotated[
-    str | None,
-    typer.Option(
-        "--client-id",
-        envvar="EARHOOK_GENESYS_CLIENT_ID",
-        help="Id of an OAuth client of the grant type Client Credentials.",
-        show_default=False,
-    ),
-]
-ClientSecretFileOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--client-secret-file",
-        metavar="FILE",
-        help="A file with its secret. Left out: $EARHOOK_GENESYS_CLIENT_SECRET.",
-    ),
-]
-UrlOption = Annotated[
-    str | None,
-    typer.Option(
-        "--url",
-        envvar="EARHOOK_GENESYS_URL",
-        metavar="URL",
-        help="Instead of a region: where both login and API are, as of `earhook genesys fake`.",
-        show_default=False,
-    ),
-]
-ProxyOption = Annotated[
-    str | None,
-    typer.Option(
-        envvar="EARHOOK_GENESYS_PROXY",
-        metavar="URL",
-        help="An HTTP proxy. Left out: $HTTPS_PROXY and $NO_PROXY.",
-        show_default=False,
-    ),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object instead of lines.")]
+@with_access
+def status(
+    access: Access,
+    file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Compare with this description, and look at its queues."),
+    ] = None,
+    hours: Annotated[float, typer.Option(min=0.1, max=720, help="Events of so long ago.")] = 24.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Show integrations, AudioHooks and error events as Genesys Cloud reports them.
+
+    What the OAuth client may not see is named.
+
+    Ends with 0, 3 if something that is enabled does not work or differs from the description,
+    1 when nothing could be asked.
+    """
+    wanted, way = (None, access.read()) if file is None else read_description(access, file)
+    seen, plan = asked(way, lambda cloud: _look(cloud, wanted, hours))
+    is_well = seen.is_well and (plan is None or not plan.changes)
+    if as_json:
+        differs = {} if plan is None else {"changes": [change_json(one) for one in plan.changes]}
+        room = {"room_for_integrations": seen.room_for_integrations}
+        print_json({**seen.sections, "unseen": seen.unseen, **room, **differs, "well": is_well})
+    else:
+        _print_survey(seen)
+        if plan is not None:
+            print_plan(plan)
+    if not is_well:
+        raise typer.Exit(NOT_AS_WANTED)
 
 
-@app.command("ip-ranges")
-def ip_ranges(  # noqa: PLR0913, PLR0917 - a command's options
-    region: RegionOption = None,
-    client_id: ClientIdOption = None,
-    client_secret_file: ClientSecretFileOption = None,
-    url: UrlOption = None,
-    proxy: ProxyOption = None,
-    cafile: CafileOption = None,
+@with_access
+def ip_ranges(
+    access: Access,
     aws_region: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="Only networks of this region. May be given again."),
@@ -100,9 +79,11 @@ def ip_ranges(  # noqa: PLR0913, PLR0917 - a command's options
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print or write the networks that Genesys Cloud sends audio from."""
-    access = _read_access(region, url, client_id, client_secret_file, (proxy, cafile))
-    found = _ask(access, lambda cloud: cloud.ip_ranges(regions=aws_region or ()))
+    """Print or write the networks that Genesys Cloud sends audio from.
+
+    Ends with 0, or 1 when there is none or nothing could be asked; a file then stays as it is.
+    """
+    found = asked(access.read(), lambda cloud: cloud.ip_ranges(regions=aws_region or ()))
     if not found:
         raise GenesysError("there is no network of audiohook or audio-connector in the answer")
     networks = list(dict.fromkeys(str(one.network) for one in found))
@@ -114,228 +95,38 @@ def ip_ranges(  # noqa: PLR0913, PLR0917 - a command's options
             {"network": str(one.network), "service": one.service, "region": one.region}
             for one in found
         ]
-        _print_json({"ip_ranges": rows})
+        print_json({"ip_ranges": rows})
     elif output is not None:
         typer.echo(f"{len(networks)} networks written to {output}")
     else:
         typer.echo("\n".join(networks))
 
 
-@app.command()
-def status(  # noqa: PLR0913, PLR0917 - a command's options
-    region: RegionOption = None,
-    client_id: ClientIdOption = None,
-    client_secret_file: ClientSecretFileOption = None,
-    url: UrlOption = None,
-    proxy: ProxyOption = None,
-    cafile: CafileOption = None,
-    hours: Annotated[float, typer.Option(min=0.1, max=720, help="Events of so long ago.")] = 24.0,
-    as_json: JsonOption = False,
-) -> None:
-    """Show integrations, AudioHooks and error events as Genesys Cloud reports them.
+async def _look(
+    cloud: GenesysCloud, wanted: Wanted | None, hours: float
+) -> tuple[Survey, Plan | None]:
+    from earhook.genesys.planning import plan_changes
+    from earhook.genesys.survey import survey
 
-    What the OAuth client may not see is named. Ends with 3 if something that is enabled does
-    not work.
-    """
-    access = _read_access(region, url, client_id, client_secret_file, (proxy, cafile))
-    report = _ask(access, lambda cloud: _look(cloud, hours))
-    if as_json:
-        _print_json({**report.sections, "unseen": report.unseen, "well": report.is_well})
-    else:
-        _print_report(report)
-    if not report.is_well:
-        raise typer.Exit(NOT_ALL_WELL)
+    queues = () if wanted is None else wanted.state.monitored_queues
+    seen = await survey(cloud, time.time(), hours=hours, queue_ids=queues)
+    return seen, None if wanted is None else await plan_changes(cloud, wanted)
 
 
-@app.command()
-def fake(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: the system chooses.")] = 0,
-) -> None:
-    """Serve a fake Genesys Cloud on this machine, to try things by hand, until Ctrl-C.
-
-    It really probes what is enabled there. Nothing of it is kept.
-    """
-    from earhook.testing.genesys import FakeGenesys, Reach
-
-    async def serve() -> None:
-        server = FakeGenesys()
-        client = server.add_client()
-        server.health.examine = Reach()
-        server.organization.ip_ranges.append(
-            {"cidr": "127.0.0.1/32", "service": "audiohook", "region": "fake"}
-        )
-        async with server.served(port=port):
-            typer.echo(f"export EARHOOK_GENESYS_URL={server.url}")
-            typer.echo(f"export EARHOOK_GENESYS_CLIENT_ID={client.id}")
-            typer.echo(f"export EARHOOK_GENESYS_CLIENT_SECRET={client.secret}")
-            await asyncio.Event().wait()
-
-    try:
-        asyncio.run(serve())
-    except KeyboardInterrupt:
-        raise typer.Exit from None
-
-
-@dataclass(frozen=True, slots=True)
-class _Access:
-    region: Region
-    account: AccountSettings
-    network: NetworkSettings
-
-
-@dataclass(frozen=True, slots=True)
-class _Report:
-    sections: dict[str, list[dict[str, Any]]]
-    unseen: dict[str, str]
-    is_well: bool
-
-
-def _read_access(
-    region: str | None,
-    url: str | None,
-    client_id: str | None,
-    client_secret_file: Path | None,
-    way: tuple[str | None, Path | None],
-) -> _Access:
-    """Everything that a command needs before it asks.
-
-    Raises:
-        ConfigurationError: With all faults.
-    """
-    from pydantic import SecretStr
-
-    from earhook.genesys import AccountSettings, NetworkSettings, custom_region, find_region
-
-    faults: list[ConfigurationFault] = []
-    place = None
-    if region is None and url is None:
-        faults.append(ConfigurationFault("--region", "is missing", "or give --url"))
-    else:
-        try:
-            place = custom_region(url, url) if url is not None else find_region(region or "")
-        except ConfigurationError as error:
-            faults.extend(error.faults)
-    if not client_id:
-        faults.append(ConfigurationFault("--client-id", "is missing", "see Integrations > OAuth"))
-    environment = os.environ.get("EARHOOK_GENESYS_CLIENT_SECRET")
-    try:
-        secret = read_secret_text("--client-secret", environment, client_secret_file)
-    except ConfigurationError as error:
-        faults.extend(error.faults)
-        secret = None
-    if not secret and not faults:
-        remedy = "set EARHOOK_GENESYS_CLIENT_SECRET, or give a file"
-        faults.append(ConfigurationFault("--client-secret-file", "is missing", remedy))
-    if faults or place is None:
-        raise ConfigurationError(faults)
-    proxy, cafile = way
-    return _Access(
-        place,
-        AccountSettings(client_id=client_id or "", client_secret=SecretStr(secret or "")),
-        NetworkSettings(proxy=None if proxy is None else SecretStr(proxy), ca_file=cafile),
-    )
-
-
-def _ask(access: _Access, question: Callable[[GenesysCloud], Awaitable[Value]]) -> Value:
-    from earhook.genesys import GenesysCloud
-
-    async def asking() -> Value:
-        async with GenesysCloud(access.region, access.account, network=access.network) as cloud:
-            return await question(cloud)
-
-    return asyncio.run(asking())
-
-
-async def _look(cloud: GenesysCloud, hours: float) -> _Report:
-    await cloud.log_in()
-    now = time.time()
-    views: dict[str, Callable[[], Awaitable[list[dict[str, Any]]]]] = {
-        "integrations": lambda: _integrations(cloud),
-        "audiohooks": lambda: _audiohooks(cloud),
-        "events": lambda: _events(cloud, now - hours * 3600, now),
-    }
-    sections: dict[str, list[dict[str, Any]]] = {}
-    unseen: dict[str, str] = {}
-    for name, view in views.items():
-        try:
-            sections[name] = await view()
-        except GenesysError as error:
-            unseen[name] = str(error)
-    bad = [one for rows in sections.values() for one in rows if one.get("works") is False]
-    return _Report(sections, unseen, not bad and len(unseen) < len(views))
-
-
-async def _integrations(cloud: GenesysCloud) -> list[dict[str, Any]]:
-    rows = []
-    for one in await cloud.integrations.list():
-        configuration = one.configuration
-        wanted = one.intended_state == "ENABLED"
-        rows.append(
-            {
-                "id": one.id,
-                "title": one.name,
-                "state": one.reported_state,
-                "reason": one.reason,
-                "url": configuration.connection_uri if configuration else "",
-                "channel": configuration.channel if configuration else "",
-                "works": one.reported_state == "ACTIVE" if wanted else None,
-            }
-        )
-    return rows
-
-
-async def _audiohooks(cloud: GenesysCloud) -> list[dict[str, Any]]:
-    return [
-        {
-            "id": one.id,
-            "title": one.name,
-            "state": one.status,
-            "reason": one.reason,
-            "url": one.destination_url,
-            "channel": one.format,
-            # Disabled with a reason: the platform did it.
-            "works": False if one.reason else True if one.status == "ENABLED" else None,
-        }
-        for one in await cloud.audiohooks.list()
-    ]
-
-
-async def _events(cloud: GenesysCloud, since: float, until: float) -> list[dict[str, Any]]:
-    return [
-        {
-            "id": one.entity_id,
-            "title": one.entity_name,
-            "state": one.code,
-            "reason": one.detail or one.title,
-            "at": one.wall_seconds,
-            "conversation": one.conversation_id,
-        }
-        for one in await cloud.events.between(since, until)
-    ]
-
-
-def _print_report(report: _Report) -> None:
+def _print_survey(seen: Survey) -> None:
     from rich.console import Console
     from rich.text import Text
 
     from earhook.ops.redaction import printable
 
     console = Console(highlight=False, soft_wrap=True)
-    for name, rows in report.sections.items():
-        console.print(Text(f"{name}: {len(rows) or 'none'}", "bold"))
+    for name, rows in seen.sections.items():
+        room = f", room for {seen.room_for_integrations}" if name == "integrations" else ""
+        console.print(Text(f"{name}: {len(rows) or 'none'}{room}", "bold"))
         for row in rows:
-            style = "red" if row.get("works") is False else ""
-            parts = [row["state"], row["title"], row["id"], row.get("url", ""), row["reason"]]
-            line = "  ".join(printable(part) for part in parts if part)
-            console.print(Text(f"  {line}", style))
-    for name, reason in report.unseen.items():
-        console.print(Text(f"{name}: not seen: {reason}", "yellow"))
-
-
-def _print_json(fields: dict[str, Any]) -> None:
-    import orjson
-
-    typer.echo(orjson.dumps(fields).decode())
+            print_row(row, is_bad=row.get("works") is False)
+    for name, reason in seen.unseen.items():
+        console.print(Text(f"{name}: not seen: {printable(reason, 1000)}", "yellow"))
 
 
 def _write_whole(path: Path, text: str) -> None:
@@ -354,3 +145,13 @@ def _write_whole(path: Path, text: str) -> None:
     except OSError as error:
         fault = ConfigurationFault("--output", f"{path}: {error.strerror}", "see its directory")
         raise ConfigurationError([fault]) from None
+
+
+for _command in (
+    *(genesys_files.example, genesys_files.keys),
+    *(genesys_provision.plan, genesys_provision.apply, genesys_provision.probe),
+    *(status, genesys_live.watch),
+    *(genesys_live.bind, genesys_live.pause, genesys_live.resume),
+    *(ip_ranges, genesys_provision.destroy, genesys_files.terraform, genesys_fake.fake),
+):
+    app.command()(_command)

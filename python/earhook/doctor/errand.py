@@ -147,6 +147,8 @@ class Errand:
         organization_id: Whose calls they are; matters where a key is for some organizations.
         authorities: Names that a proxy may have put in the place of ours, to be tried.
         call_seconds: Length of the test call; 0 places none.
+        is_brief: Only what decides whether Genesys Cloud will be content; who else is let in,
+            clocks and proxies are left out.
         far_end: Where its audio can be heard; None: it is not compared.
     """
 
@@ -157,5 +159,6 @@ class Errand:
     organization_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     authorities: tuple[str, ...] = ()
     call_seconds: float = 10.0
+    is_brief: bool = False
     far_end: FarEnd | None = None
     limits: Limits = field(default_factory=Limits)

@@ -203,6 +203,10 @@ def _outside(examination: _Examination) -> str:
     return "" if examination.entered is not None else "we were not let in"
 
 
+def _beyond(examination: _Examination) -> str:
+    return "not wished for" if examination.errand.is_brief else _untrusted(examination)
+
+
 def _no_call(examination: _Examination) -> str:
     if not examination.errand.call_seconds:
         return "not wished for"
@@ -218,9 +222,9 @@ _STAGES: Final = (
     _Stage((Step.HTTP,), _Examination.http),
     _Stage((Step.UPGRADE,), _Examination.upgrade, _no_websocket),
     _Stage((Step.SIGNATURE,), _Examination.signature, _untrusted),
-    _Stage((Step.WRONG_SECRET, Step.UNSIGNED), _Examination.refusals, _untrusted),
-    _Stage((Step.CLOCK,), _Examination.clock, _untrusted),
+    _Stage((Step.WRONG_SECRET, Step.UNSIGNED), _Examination.refusals, _beyond),
+    _Stage((Step.CLOCK,), _Examination.clock, _beyond),
     _Stage((Step.PROBE,), _Examination.probe, _outside),
-    _Stage((Step.HOST,), _Examination.host, _untrusted),
+    _Stage((Step.HOST,), _Examination.host, _beyond),
     _Stage((Step.CALL, Step.AUDIO), _Examination.call, _no_call),
 )

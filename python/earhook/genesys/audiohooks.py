@@ -73,8 +73,18 @@ class AudioHooks:
         self._check = check
 
     async def list(self) -> list[AudioHook]:
-        """Every AudioHook."""
-        return [_read(entry) async for entry in self._api.listing(Operations.LIST_AUDIOHOOKS)]
+        """Every AudioHook.
+
+        Raises:
+            NotThere: The organization does not have this dialect.
+        """
+        try:
+            return [_read(entry) async for entry in self._api.listing(Operations.LIST_AUDIOHOOKS)]
+        except NotThere as error:
+            text = "list AudioHooks: this organization does not have them; integrations it has"
+            raise NotThere(
+                text, status=error.status, code=error.code, correlation_id=error.correlation_id
+            ) from None
 
     async def read(self, audiohook_id: str) -> AudioHook:
         """One of them."""

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 from urllib.parse import parse_qsl, urlsplit
 
+import orjson
+
 from earhook.errors import ConfigurationError, ConfigurationFault
 from earhook.ops.redaction import Redacted
 
@@ -79,6 +81,11 @@ def require_monitor(wish: MonitorWish) -> None:
     if wish.channel not in {"both", "internal", "external"}:
         what = f"is {str(wish.channel)!r:.40}"
         faults.append(ConfigurationFault("channel", what, "one of both, internal, external"))
+    try:
+        orjson.dumps(wish.custom_config)
+    except TypeError:
+        what = "holds something that JSON has no word for"
+        faults.append(ConfigurationFault("custom_config", what, "texts, numbers, lists, tables"))
     if not _API_KEY.fullmatch(wish.api_key.reveal()):
         what = "is empty, longer than 512 characters, or has a character that no header carries"
         faults.append(ConfigurationFault("api_key", what, "letters, digits and -._~+/= do"))

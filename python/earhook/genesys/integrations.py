@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
@@ -22,10 +22,17 @@ from .errors import (
 )
 from .fields import MonitorWish, require_monitor
 from .json_answer import text_at
+from .keys import mark_of
 from .operations import Operations
 from .timing import poll
 
-__all__ = ["Configuration", "Integration", "Integrations"]
+__all__ = [
+    "MOST_MONITORS",
+    "Configuration",
+    "Integration",
+    "Integrations",
+    "too_many_monitors",
+]
 
 MOST_MONITORS: Final = 5
 """Monitor integrations that an organization may have."""
@@ -60,6 +67,11 @@ class Configuration:
     def channel(self) -> str:
         """Whose audio; empty: not configured."""
         return text_at(self.properties, "channel")
+
+    @property
+    def credential_id(self) -> str:
+        """Of our kind of credential; empty: there is none."""
+        return self.credential_ids.get(_CREDENTIAL, "")
 
     def of(self, wish: MonitorWish, credential_id: str) -> Configuration:
         """The same as wished, what we do not know left alone."""
@@ -153,14 +165,31 @@ class Integrations:
         key, secret = wish.api_key, wish.client_secret or Redacted("")
         fields = await self._api.ask(
             Operations.CREATE_CREDENTIAL,
-            body=_credential(f"Integration-{integration_id}", key, secret),
+            body=_credential(await _credential_name(integration_id, wish), key, secret),
             hidden=(key.reveal(), secret.reveal()),
         )
         return _id_of(fields, "store a credential")
 
-    async def replace_credential(self, credential_id: str, name: str, wish: MonitorWish) -> None:
-        """Put other secrets into a credential, as when rotating."""
+    async def holds_secrets(
+        self, integration_id: str, credential_id: str, wish: MonitorWish
+    ) -> bool:
+        """Whether a credential holds the secrets of a wish, as far as its name tells.
+
+        The API gives no secret back, so whoever stores one here marks it in the name. One that
+        was stored by hand has no mark, and counts as another.
+        """
+        try:
+            fields = await self._api.ask(Operations.READ_CREDENTIAL, credential_id)
+        except NotThere:
+            return False
+        return text_at(fields, "name") == await _credential_name(integration_id, wish)
+
+    async def replace_credential(
+        self, integration_id: str, credential_id: str, wish: MonitorWish
+    ) -> None:
+        """Put other secrets into a credential of an integration, as when rotating."""
         key, secret = wish.api_key, wish.client_secret or Redacted("")
+        name = await _credential_name(integration_id, wish)
         await self._api.ask(
             Operations.WRITE_CREDENTIAL,
             credential_id,
@@ -288,13 +317,8 @@ class Integrations:
         same = [integration.id for integration in before if integration.name == name]
         if same:
             raise StateConflict(f"create an integration: {same[0]} has the name {name!r} already")
-        if len(before) >= MOST_MONITORS:
-            names = ", ".join(printable(integration.name, 60) for integration in before)
-            raise LimitReached(
-                f"create an integration: the organization has {len(before)} AudioHook Monitor "
-                f"integrations, and {MOST_MONITORS} is the most it may have; "
-                f"delete or change one of: {names}"
-            )
+        if too_many := too_many_monitors(before, 1):
+            raise LimitReached(f"create an integration: {too_many}")
         body = {"name": name, "integrationType": {"id": _TYPE}}
         try:
             return _read_integration(await self._api.ask(Operations.CREATE_INTEGRATION, body=body))
@@ -312,6 +336,22 @@ class Integrations:
         if credential_id:
             with contextlib.suppress(GenesysError):
                 await self.delete_credential(credential_id)
+
+
+def too_many_monitors(present: Sequence[Integration], more: int) -> str:
+    """Why there can be no more of them; empty: there can."""
+    if len(present) + more <= MOST_MONITORS:
+        return ""
+    names = ", ".join(printable(integration.name, 60) for integration in present)
+    return (
+        f"the organization has {len(present)} AudioHook Monitor integrations, and "
+        f"{MOST_MONITORS} is the most it may have; delete or change one of: {names}"
+    )
+
+
+async def _credential_name(integration_id: str, wish: MonitorWish) -> str:
+    mark = await mark_of(integration_id, wish.api_key, wish.client_secret)
+    return f"Integration-{integration_id} [{mark}]"
 
 
 def _credential(name: str, key: Redacted[str], secret: Redacted[str]) -> dict[str, Any]:

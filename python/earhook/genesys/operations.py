@@ -108,6 +108,12 @@ class Operations:
         scopes=_INTEGRATIONS,
         repeatable=False,
     )
+    READ_CREDENTIAL: Final = Operation(
+        "read a credential",
+        "GET",
+        "/api/v2/integrations/credentials/{id}",
+        scopes=_INTEGRATIONS_READ,
+    )
     WRITE_CREDENTIAL: Final = Operation(
         "replace a credential",
         "PUT",

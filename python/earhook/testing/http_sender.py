@@ -222,6 +222,11 @@ class HttpSender:
         headers = self._headers({}) | {"Earhook-End": "true"}
         return await self.connection.ask("POST", self._target, headers)
 
+    async def stay(self) -> SenderReply:
+        """Say that the call goes on, though nothing is sent now."""
+        headers = self._headers({}) | {"Earhook-End": "false"}
+        return await self.connection.ask("POST", self._target, headers)
+
     async def stream(self, pieces: Iterable[bytes], **more: str) -> SenderReply:
         """Send a whole call, or the rest of one, in one request."""
         async with self.streaming(**more) as stream:

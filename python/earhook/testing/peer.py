@@ -44,13 +44,18 @@ _CLOCK: Final = SystemClock()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallPlan:
-    """A call to be made. `setup` None is a Monitor call that offers what the source has."""
+    """A call to be made. `setup` None is a Monitor call that offers what the source has.
+
+    With `begins_paused` an agent paused it before it began: no audio goes out until
+    `secure_resume`.
+    """
 
     source: Source
     setup: CallSetup | None = None
     credential: PeerCredential | None = None
     pace: Pace = field(default_factory=Pace)
     manners: PeerManners = field(default_factory=PeerManners)
+    begins_paused: bool = False
 
 
 class CallPeer:
@@ -64,6 +69,8 @@ class CallPeer:
         self._loop = asyncio.get_running_loop()
         now = _CLOCK.monotonic_seconds()
         self.session = PeerSession(self.setup, plan.manners, plan.pace.frame_samples, now)
+        if plan.begins_paused:
+            self.session.secure_pause(now)
         self._socket: DialedSocket | None = None
         self._connected_at = now
         self._said_goodbye = False

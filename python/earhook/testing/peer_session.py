@@ -49,6 +49,7 @@ class PeerState(Enum):
     DISCONNECTED = "disconnected"
 
 
+_UNTIL_CLOSING: Final = frozenset({PeerState.PREPARING, PeerState.OPENING, PeerState.OPEN})
 _Reaction: TypeAlias = "Callable[[PeerSession, ServerMessage, float], None]"
 _Table: TypeAlias = dict[str, _Reaction]
 
@@ -220,20 +221,23 @@ class PeerSession:
         self._send("close", {"reason": reason}, now)
 
     def secure_pause(self, now: float) -> None:
-        """The agent's secure pause: audio stops, and the server cannot resume it."""
-        if self.state is not PeerState.OPEN or self.client_paused:
+        """The agent's secure pause: audio stops, and the server cannot resume it.
+
+        Before `opened` it is a wish: the stream then begins paused, and no audio goes out first.
+        """
+        if self.client_paused or self.state not in _UNTIL_CLOSING:
             return
-        if not self.server_paused:
+        self.client_paused = True
+        if self.state is PeerState.OPEN and not self.server_paused:
             self._paused_at = self.position
             self._send("paused", {}, now)
-        self.client_paused = True
 
     def secure_resume(self, now: float) -> None:
         """The end of the agent's secure pause."""
-        if self.state is not PeerState.OPEN or not self.client_paused:
+        if not self.client_paused or self.state not in _UNTIL_CLOSING:
             return
         self.client_paused = False
-        if not self.server_paused:
+        if self.state is PeerState.OPEN and not self.server_paused:
             self._resumed(now)
 
     def discard(self, samples: int, now: float) -> None:
@@ -282,6 +286,8 @@ class PeerSession:
         if self.setup.is_probe:
             self.close(now)
             return
+        # An agent's pause from before the stream begins when all else of `opened` is done.
+        is_paused, self.client_paused = self.client_paused, False
         if "discardTo" in message.parameters:
             wanted = samples_of_duration(message.parameters["discardTo"])
             self.discard(wanted - wanted % self._frame_samples, now)
@@ -289,6 +295,8 @@ class PeerSession:
             self.server_paused = True
             self._paused_at = self.position
             self._send("paused", {}, now)
+        if is_paused:
+            self.secure_pause(now)
 
     def _pong(self, message: ServerMessage, now: float) -> None:
         round_trip = self._pings.answer(message.clientseq, now)

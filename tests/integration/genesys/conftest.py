@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import textwrap
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -77,3 +80,48 @@ def play() -> Play:
                 yield scene
 
     return playing
+
+
+API_KEY = "canary-api-key"
+CLIENT_SECRET = base64.b64encode(b"canary-secret-of-32-bytes-in-all").decode()
+ENCRYPTION_KEY = base64.b64encode(b"canary-encryption-key-of-32-byte").decode()
+Describe = Callable[..., Path]
+
+
+@pytest.fixture
+def describe(tmp_path: Path) -> Describe:
+    """Writes a description of one integration, one AudioHook and some queues, and their keys."""
+
+    def describing(
+        integrations: str = INTEGRATION, audiohooks: str = AUDIOHOOK, queues: tuple[str, ...] = ()
+    ) -> Path:
+        keys = tmp_path / "keys"
+        keys.mkdir(exist_ok=True)
+        (keys / "api-key").write_text(f"{API_KEY}\n")
+        (keys / "secret").write_text(f"{CLIENT_SECRET}\n")
+        (keys / "encryption-key").write_text(f"{ENCRYPTION_KEY}\n")
+        file = tmp_path / "genesys.toml"
+        named = f"monitored_queues = {list(queues)}\n"
+        file.write_text(named + textwrap.dedent(integrations) + textwrap.dedent(audiohooks))
+        return file
+
+    return describing
+
+
+INTEGRATION = """
+    [[integrations]]
+    name = "monitor"
+    connection_uri = "wss://gateway.example/audiohook"
+    notes = "ours"
+    api_key_file = "keys/api-key"
+    client_secret_file = "keys/secret"
+    [integrations.custom_config]
+    tenant = "blue"
+"""
+AUDIOHOOK = """
+    [[audiohooks]]
+    name = "hook"
+    destination_url = "https://gateway.example/ingest"
+    description = "for people"
+    encryption_key_file = "keys/encryption-key"
+"""

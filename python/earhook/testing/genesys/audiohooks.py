@@ -1,33 +1,61 @@
-"""The AudioHooks dialect of the fake, conversations and queues."""
+"""The AudioHooks dialect of the fake."""
 
 from __future__ import annotations
 
+import base64
+import binascii
+from collections.abc import Callable
 from typing import Any
 
 from .asked import Asked, Route, page_of
+from .call_stream import Destination
 from .health import Endpoint, Health
-from .operations_log import OperationsLog
-from .organization import Conversation, LifeCycle, Organization, new_id
+from .operations_log import NOT_FIT, OperationsLog
+from .organization import Organization, new_id
 from .refusal import Refusal
 
-__all__ = ["FakeAudioHooks", "FakeConversations", "FakeQueues"]
+__all__ = ["FakeAudioHooks"]
 
 _BASE = "/api/v2/audiohooks"
-_CONVERSATION = "/api/v2/conversations/conversations/{id}"
-_RECORDING = "/api/v2/conversations/calls/{id}/recordingstate"
-_OURS = frozenset({"id", "selfUri", "memberCount"})
-"""Fields of a queue that only the platform writes."""
-_QUEUE = "/api/v2/routing/queues/{id}"
+_KEY_BYTES = frozenset({16, 24, 32})
 Json = dict[str, Any]
 
 
 class FakeAudioHooks:
-    """AudioHooks; enabled ones are looked at a while later, and disabled if they are not fit."""
+    """AudioHooks; enabled ones are looked at a while later, and disabled if they are not fit.
 
-    def __init__(self, organization: Organization, health: Health, log: OperationsLog) -> None:
+    Args:
+        organization: What there is.
+        health: Looks.
+        log: Is told of what is not fit.
+        withdraw: Ends the streams of an AudioHook that is disabled or gone, by its id.
+    """
+
+    def __init__(
+        self,
+        organization: Organization,
+        health: Health,
+        log: OperationsLog,
+        withdraw: Callable[[str], None],
+    ) -> None:
         self._organization = organization
         self._health = health
         self._log = log
+        self._withdraw = withdraw
+
+    def destination(self, hook_id: str) -> Destination | None:
+        """Where audio that is bound to an AudioHook goes; None while it is not enabled."""
+        hook = self._organization.audiohooks.get(hook_id)
+        if hook is None or hook.get("status") != "ENABLED":
+            return None
+        return Destination(
+            hook_id,
+            hook["name"],
+            Endpoint(hook["destinationUrl"]),
+            lambda: self._look(hook_id),
+            format=hook["format"],
+            encryption_key=hook.get("encryptionKey") or "",
+        )
 
     def routes(self) -> list[Route]:
         """What is answered here."""
@@ -56,6 +84,7 @@ class FakeAudioHooks:
     async def _delete(self, asked: Asked) -> None:
         asked.find(self._organization.audiohooks, "AudioHook")
         self._health.forget(asked.subject)
+        self._withdraw(asked.subject)
         del self._organization.audiohooks[asked.subject]
 
     def _keep(self, hook_id: str, body: Json) -> Json:
@@ -68,96 +97,40 @@ class FakeAudioHooks:
         if not url.startswith("https://") or body.get("format") not in {"OPUS", "PCMU"}:
             # As above: what was sent is shown.
             raise Refusal(400, "bad.request", f"The AudioHook is invalid: {body}")
+        if not _is_key(body.get("encryptionKey")):
+            raise Refusal(400, "bad.request", "The encryption key is invalid.")
         hook = {**body, "id": hook_id}
         self._organization.audiohooks[hook_id] = hook
         if hook.get("status") == "ENABLED":
-            self._health.expect(hook_id, Endpoint(url), lambda reason: self._conclude(hook, reason))
+            self._look(hook_id)
         else:
             self._health.forget(hook_id)
+            self._withdraw(hook_id)
         return _shown(hook)
+
+    def _look(self, hook_id: str) -> None:
+        """Look at its endpoint, a while later."""
+        hook = self._organization.audiohooks.get(hook_id)
+        if hook is None or hook.get("status") != "ENABLED":
+            return
+        endpoint = Endpoint(hook["destinationUrl"])
+        self._health.expect(hook_id, endpoint, lambda reason: self._conclude(hook, reason))
 
     def _conclude(self, hook: Json, reason: str) -> None:
         if reason:
             hook["status"], hook["statusReason"] = "DISABLED", reason
-            self._log.write("AUDIOHOOK-0001", hook["id"], hook["name"], reason)
-
-
-class FakeConversations:
-    """Conversations: read, recording state, binding."""
-
-    def __init__(self, organization: Organization) -> None:
-        self._organization = organization
-
-    def routes(self) -> list[Route]:
-        """What is answered here."""
-        read, bind = ("conversation.read",), ("audiohook:create",)
-        return [
-            Route("GET", _CONVERSATION, self._read, scopes=read),
-            Route("POST", f"{_CONVERSATION}/events", self._bind, scopes=bind),
-            Route("PUT", _RECORDING, self._record),
-        ]
-
-    async def _read(self, asked: Asked) -> Json:
-        return self._found(asked).as_json()
-
-    async def _bind(self, asked: Asked) -> Json:
-        conversation = self._found(asked)
-        hook_id = asked.body.get("audiohookId")
-        if asked.body.get("type") != "AUDIOHOOK" or hook_id not in self._organization.audiohooks:
-            raise Refusal(400, "bad.request", "The event is invalid.")
-        if conversation.conflicts:
-            conversation.conflicts -= 1
-            raise Refusal(409, "general.conflict", "The conversation is being changed.")
-        if conversation.state not in {LifeCycle.CONNECTED, LifeCycle.HELD}:
-            raise Refusal(409, "general.conflict", "The conversation is not connected.")
-        conversation.bound.append(hook_id)
-        return {"id": new_id(), "type": "AUDIOHOOK", "audiohookId": hook_id}
-
-    async def _record(self, asked: Asked) -> None:
-        conversation = self._found(asked)
-        state = asked.body.get("recordingState")
-        if state not in {"ACTIVE", "PAUSED"}:
-            raise Refusal(400, "invalid.value", "The recording state is unknown.")
-        if conversation.state is LifeCycle.DISCONNECTED:
-            raise Refusal(409, "general.conflict", "The conversation is over.")
-        conversation.recording = state
-
-    def _found(self, asked: Asked) -> Conversation:
-        return asked.find(self._organization.conversations, "conversation")
-
-
-class FakeQueues:
-    """Queues and the published networks."""
-
-    def __init__(self, organization: Organization) -> None:
-        self._organization = organization
-
-    def routes(self) -> list[Route]:
-        """What is answered here."""
-        return [
-            Route("GET", _QUEUE, self._read, ("routing:queue:view",)),
-            Route("PUT", _QUEUE, self._write, ("routing:queue:edit",)),
-            Route("GET", "/api/v2/ipranges", self._networks),
-        ]
-
-    async def _read(self, asked: Asked) -> Json:
-        return asked.find(self._organization.queues, "queue")
-
-    async def _write(self, asked: Asked) -> Json:
-        found = asked.find(self._organization.queues, "queue")
-        if "name" not in asked.body:
-            raise Refusal(400, "bad.request", "A queue has a name.")
-        if _OURS.intersection(asked.body):
-            raise Refusal(400, "bad.request", "A field of a queue is read-only.")
-        kept: Json = {key: found[key] for key in _OURS if key in found}
-        found.clear()
-        found.update({**asked.body, **kept})
-        return found
-
-    async def _networks(self, _asked: Asked) -> Json:
-        return {"entities": self._organization.ip_ranges}
+            self._withdraw(hook["id"])
+            self._log.write(NOT_FIT, (hook["id"], hook["name"]), reason)
 
 
 def _shown(hook: Json) -> Json:
     """An AudioHook as it is read: without its key."""
     return {key: value for key, value in hook.items() if key != "encryptionKey"}
+
+
+def _is_key(encoded: object) -> bool:
+    """Whether it can be an encryption key; none is one, too."""
+    try:
+        return not encoded or len(base64.b64decode(str(encoded), validate=True)) in _KEY_BYTES
+    except (binascii.Error, ValueError):
+        return False

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
+from earhook.testing.peer_setup import STEREO_OFFERS, MediaChoice
+
 from .asked import Asked, Route, page_of
+from .call_stream import Destination
 from .health import Endpoint, Health
-from .operations_log import OperationsLog
+from .operations_log import NOT_FIT, OperationsLog
 from .organization import Organization, new_id
 from .refusal import Refusal
 
@@ -15,11 +19,21 @@ __all__ = ["FakeIntegrations"]
 
 MOST_MONITORS = 5
 _BASE = "/api/v2/integrations"
+_OFFERS = {
+    "external": (MediaChoice(channels=(0,)),),
+    "internal": (MediaChoice(channels=(1,)),),
+}
 Json = dict[str, Any]
 
 
 class FakeIntegrations:
     """Integrations, their configurations with optimistic locks, and credentials.
+
+    Args:
+        organization: What there is.
+        health: Looks at enabled ones.
+        log: Is told of what is not fit.
+        withdraw: Ends the streams of an integration that is disabled or gone, by its id.
 
     Attributes:
         intrusions: So many writes of a configuration find that somebody else was faster.
@@ -27,13 +41,28 @@ class FakeIntegrations:
         is_slow_to_notice: What was reported before stands until the next check is done.
     """
 
-    def __init__(self, organization: Organization, health: Health, log: OperationsLog) -> None:
+    def __init__(
+        self,
+        organization: Organization,
+        health: Health,
+        log: OperationsLog,
+        withdraw: Callable[[str], None],
+    ) -> None:
         self._organization = organization
         self._health = health
         self._log = log
+        self._withdraw = withdraw
         self.intrusions = 0
         self.holds = 0
         self.is_slow_to_notice = False
+
+    def monitors(self) -> list[Destination]:
+        """Where audio of monitored queues goes: every integration that is enabled and active."""
+        return [
+            self._destination(one)
+            for one in self._organization.integrations.values()
+            if one["intendedState"] == "ENABLED" and one["reportedState"]["code"] == "ACTIVE"
+        ]
 
     def routes(self) -> list[Route]:
         """What is answered here."""
@@ -44,6 +73,7 @@ class FakeIntegrations:
             Route("GET", _BASE, self._list, view),
             Route("POST", _BASE, self._create, ("integrations:integration:add",)),
             Route("POST", f"{_BASE}/credentials", self._store),
+            Route("GET", credential, self._read_credential),
             Route("PUT", credential, self._replace),
             Route("DELETE", credential, self._delete_credential),
             Route("GET", one, self._read, view),
@@ -104,14 +134,16 @@ class FakeIntegrations:
         found["intendedState"] = state
         if state == "DISABLED":
             self._health.forget(asked.subject)
+            self._withdraw(asked.subject)
             found["reportedState"] = {"code": "INACTIVE"}
         else:
-            self._probe(found, url)
+            self._probe(found)
         return found
 
     async def _delete(self, asked: Asked) -> Json:
         found = asked.find(self._organization.integrations, "integration")
         self._health.forget(asked.subject)
+        self._withdraw(asked.subject)
         del self._organization.integrations[asked.subject]
         del self._organization.configurations[asked.subject]
         return found
@@ -136,12 +168,16 @@ class FakeIntegrations:
         integration = self._organization.integrations[asked.subject]
         integration["name"] = found["name"]
         if integration["intendedState"] == "ENABLED":
-            self._probe(integration, found["properties"]["connectionUri"])
+            self._probe(integration)
         return found
 
     async def _store(self, asked: Asked) -> Json:
         made_id = new_id()
         return self._keep(made_id, asked.body)
+
+    async def _read_credential(self, asked: Asked) -> Json:
+        found = asked.find(self._organization.credentials, "credential")
+        return {"id": asked.subject, "name": found["name"], "type": {"name": "audioHook"}}
 
     async def _replace(self, asked: Asked) -> Json:
         asked.find(self._organization.credentials, "credential")
@@ -172,19 +208,41 @@ class FakeIntegrations:
             raise Refusal(409, "general.conflict", "The credential is in use.")
         del self._organization.credentials[asked.subject]
 
-    def _probe(self, integration: Json, url: str) -> None:
+    def _probe(self, integration: Json) -> None:
         if not self.is_slow_to_notice:
             integration["reportedState"] = {"code": "ACTIVATING"}
+        self._look(integration["id"])
+
+    def _look(self, integration_id: str) -> None:
+        """Look at its endpoint, a while later; what is reported stands until then."""
+        integration = self._organization.integrations.get(integration_id)
+        if integration is None or integration["intendedState"] != "ENABLED":
+            return
 
         def conclude(reason: str) -> None:
             if not reason:
                 integration["reportedState"] = {"code": "ACTIVE"}
                 return
             integration["reportedState"] = {"code": "ERROR", "detail": {"message": reason}}
-            self._log.write("AUDIOHOOK-0001", integration["id"], integration["name"], reason)
+            self._log.write(NOT_FIT, (integration_id, integration["name"]), reason)
 
-        configuration = self._organization.configurations[integration["id"]]
+        self._health.expect(integration_id, self._endpoint(integration_id), conclude)
+
+    def _destination(self, integration: Json) -> Destination:
+        integration_id = integration["id"]
+        configuration = self._organization.configurations[integration_id]
+        return Destination(
+            integration_id,
+            integration["name"],
+            self._endpoint(integration_id),
+            lambda: self._look(integration_id),
+            offers=_OFFERS.get(configuration["properties"].get("channel"), STEREO_OFFERS),
+            custom_config=configuration["advanced"] or None,
+        )
+
+    def _endpoint(self, integration_id: str) -> Endpoint:
+        configuration = self._organization.configurations[integration_id]
+        url = configuration["properties"]["connectionUri"]
         credential_id = configuration["credentials"].get("audioHook", {}).get("id", "")
         stored = self._organization.credentials.get(credential_id, {}).get("fields", {})
-        key, secret = stored.get("apiKey", ""), stored.get("clientSecret", "")
-        self._health.expect(integration["id"], Endpoint(url, key, secret), conclude)
+        return Endpoint(url, stored.get("apiKey", ""), stored.get("clientSecret", ""))

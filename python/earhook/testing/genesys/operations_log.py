@@ -11,10 +11,16 @@ from .asked import Asked, Route, page_of
 from .organization import Organization
 from .refusal import Refusal
 
-__all__ = ["OperationsLog"]
+__all__ = ["ENDED_EARLY", "NOT_FIT", "NO_CONNECTION", "OperationsLog"]
+
+# All but their prefix is the fake's own: no public page lists the codes.
+NOT_FIT = "AUDIOHOOK-0001"
+NO_CONNECTION = "AUDIOHOOK-0002"
+ENDED_EARLY = "AUDIOHOOK-0003"
 
 _BASE = "/api/v2/usage/events"
 _MOST_EVENTS = 200
+_KEPT_EVENTS = 10_000
 Json = dict[str, Any]
 
 
@@ -25,12 +31,24 @@ class OperationsLog:
         self._organization = organization
         self._clock = clock
         organization.event_definitions += [
-            {"id": "AUDIOHOOK-0001", "name": "AudioHook integration error"},
+            {"id": NOT_FIT, "name": "AudioHook integration error"},
+            {"id": NO_CONNECTION, "name": "AudioHook session could not be established"},
+            {"id": ENDED_EARLY, "name": "AudioHook session ended before the conversation"},
             {"id": "OTHER-0001", "name": "Something else"},
         ]
 
-    def write(self, code: str, entity_id: str, entity_name: str, value: str) -> None:
-        """Something happened now."""
+    def write(
+        self, code: str, entity: tuple[str, str], value: str, *, conversation_id: str = ""
+    ) -> None:
+        """Something happened now.
+
+        Args:
+            code: What kind of event.
+            entity: Id and name of what it is about.
+            value: What it reports.
+            conversation_id: In which conversation; empty: in none.
+        """
+        entity_id, entity_name = entity
         at = datetime.fromtimestamp(self._clock.wall_seconds(), UTC)
         self._organization.events.append(
             {
@@ -39,8 +57,10 @@ class OperationsLog:
                 "entityName": entity_name,
                 "currentValue": value,
                 "dateCreated": at.isoformat(),
+                **({"conversation": {"id": conversation_id}} if conversation_id else {}),
             }
         )
+        del self._organization.events[:-_KEPT_EVENTS]
 
     def routes(self) -> list[Route]:
         """What is answered here."""

@@ -70,7 +70,12 @@ class Conversation:
 
     Attributes:
         id: Its id.
-        state: Where it is in its life; whoever plays the platform moves it.
+        state: Where it is in its life; `FakeConversations` moves it, or whoever plays the platform.
+        queue_id: The queue that it came through; empty: none.
+        customer_id: Id of the customer as a participant.
+        agent_id: Id of the agent.
+        ani: Who calls.
+        dnis: Whom.
         recording: `ACTIVE`, `PAUSED` or `NONE`.
         bound: Ids of the AudioHooks that are bound to it.
         conflicts: So many attempts to bind are answered 409 before one is taken.
@@ -78,6 +83,11 @@ class Conversation:
 
     id: str = field(default_factory=new_id)
     state: LifeCycle = LifeCycle.ALERTING
+    queue_id: str = ""
+    customer_id: str = field(default_factory=new_id)
+    agent_id: str = field(default_factory=new_id)
+    ani: str = "tel:+15550100"
+    dnis: str = "+15550199"
     recording: str = "ACTIVE"
     bound: list[str] = field(default_factory=list)
     conflicts: int = 0
@@ -90,16 +100,27 @@ class Conversation:
             "id": self.id,
             "recordingState": self.recording,
             "participants": [
-                {"purpose": "customer", "calls": [{"state": customer, "held": False}]},
-                {"purpose": "agent", "calls": [{"state": agent, "held": held}]},
+                {
+                    "id": self.customer_id,
+                    "purpose": "customer",
+                    "queueId": self.queue_id,
+                    "calls": [{"state": customer, "held": False}],
+                },
+                {
+                    "id": self.agent_id,
+                    "purpose": "agent",
+                    "queueId": self.queue_id,
+                    "calls": [{"state": agent, "held": held}],
+                },
             ],
         }
 
 
 @dataclass(slots=True)
 class Organization:
-    """Everything that the fake knows, by id."""
+    """Everything that the fake knows, by id; `id` is its own."""
 
+    id: str = field(default_factory=new_id)
     clients: dict[str, OAuthClient] = field(default_factory=dict)
     integrations: dict[str, dict[str, Any]] = field(default_factory=dict)
     configurations: dict[str, dict[str, Any]] = field(default_factory=dict)

@@ -10,10 +10,11 @@ import aiohttp
 
 from earhook.errors import EarhookError
 from earhook.testing.peer import CallPeer, CallPlan
-from earhook.testing.peer_setup import CallSetup, PeerCredential
+from earhook.testing.peer_setup import CallSetup
 from earhook.testing.sources import Source
 
 from .health import Endpoint
+from .socket_stream import credential_of
 
 __all__ = ["Reach"]
 
@@ -42,11 +43,8 @@ class Reach:
             return f"The endpoint cannot be used: {error}"
 
     async def _probe(self, endpoint: Endpoint) -> str:
-        credential = PeerCredential(endpoint.api_key)
-        if endpoint.client_secret:
-            credential = PeerCredential.from_base64(endpoint.api_key, endpoint.client_secret)
         setup = CallSetup.probe()
-        plan = CallPlan(source=Source.silence(), setup=setup, credential=credential)
+        plan = CallPlan(source=Source.silence(), setup=setup, credential=credential_of(endpoint))
         async with CallPeer.dial(endpoint.url, plan, self._trust) as peer:
             await peer.opened()
         outcome = peer.record.outcome

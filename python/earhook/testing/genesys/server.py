@@ -15,16 +15,21 @@ from aiohttp import web
 from earhook.clock import Clock, SystemClock
 
 from .asked import Asked, Route
-from .audiohooks import FakeAudioHooks, FakeConversations, FakeQueues
+from .audiohooks import FakeAudioHooks
+from .by_hand import ByHand
+from .conversations import Destinations, FakeConversations
 from .gate import Gate, LoginRefusal
 from .health import Health
 from .integrations import FakeIntegrations
 from .operations_log import OperationsLog
 from .organization import Conversation, LifeCycle, OAuthClient, Organization
+from .queues import FakeQueues
 from .refusal import Refusal
+from .streams import Streams
 
 __all__ = ["FakeGenesys", "Mishap"]
 
+_KEPT_REQUESTS = 10_000
 Answering = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -60,15 +65,19 @@ class FakeGenesys:
             ...  # fake.url
 
     Args:
-        clock: Time, for tokens, rate limits and health checks.
+        clock: Time, for tokens, rate limits and health checks. Audio goes by the machine's.
 
     Attributes:
         organization: Everything it knows.
         gate: Tokens and rate limits.
         health: Health checks.
         integrations: Its integrations dialect, to make it awkward.
+        audiohooks: Its AudioHooks dialect.
+        queues: To make some.
+        conversations: To begin and to move them.
+        streams: The audio that they cause, and how it travels.
         mishaps: What goes wrong next, each once, in order.
-        requests: Method and path of every request so far.
+        requests: Method and path of the latest requests.
     """
 
     def __init__(self, clock: Clock | None = None) -> None:
@@ -77,15 +86,25 @@ class FakeGenesys:
         self.gate = Gate(self.organization, clock)
         self.health = Health(clock)
         log = OperationsLog(self.organization, clock)
-        self.integrations = FakeIntegrations(self.organization, self.health, log)
+        self.streams = Streams(self.organization.id, log)
+        house = (self.organization, self.health, log, self.streams.withdraw)
+        self.integrations = FakeIntegrations(*house)
+        self.audiohooks = FakeAudioHooks(*house)
+        self.queues = FakeQueues(self.organization)
+        destinations = Destinations(
+            self.queues.is_monitored, self.integrations.monitors, self.audiohooks.destination
+        )
+        self.conversations = FakeConversations(self.organization, self.streams, destinations)
+        by_hand = ByHand(self.organization, self.conversations, self.queues, self.streams)
         self.mishaps: deque[Mishap] = deque()
-        self.requests: list[tuple[str, str]] = []
+        self.requests: deque[tuple[str, str]] = deque(maxlen=_KEPT_REQUESTS)
         self.url = ""
+        self._by_hand = by_hand.routes()
         self._routes = [
             *self.integrations.routes(),
-            *FakeAudioHooks(self.organization, self.health, log).routes(),
-            *FakeConversations(self.organization).routes(),
-            *FakeQueues(self.organization).routes(),
+            *self.audiohooks.routes(),
+            *self.conversations.routes(),
+            *self.queues.routes(),
             *log.routes(),
         ]
 
@@ -96,18 +115,18 @@ class FakeGenesys:
         return client
 
     def begin_conversation(self, state: LifeCycle = LifeCycle.ALERTING) -> Conversation:
-        """A customer calls."""
-        conversation = Conversation(state=state)
-        self.organization.conversations[conversation.id] = conversation
-        return conversation
+        """A customer calls, through no queue; see `FakeConversations.begin`."""
+        return self.conversations.begin(state=state)
 
     @asynccontextmanager
     async def served(self, tls: ssl.SSLContext | None = None, port: int = 0) -> AsyncIterator[Self]:
-        """Serve on loopback as long as the context lasts."""
+        """Serve on loopback as long as the context lasts; at its end every stream is ended."""
         application = web.Application(middlewares=[self._around])
         application.router.add_post("/oauth/token", self._log_in)
         for route in self._routes:
             application.router.add_route(route.method, route.path, self._answering(route))
+        for route in self._by_hand:
+            application.router.add_route(route.method, route.path, self._playing(route))
         runner = web.AppRunner(application, access_log=None)
         await runner.setup()
         try:
@@ -116,6 +135,7 @@ class FakeGenesys:
             self.url = f"{scheme}://127.0.0.1:{runner.addresses[0][1]}"
             yield self
         finally:
+            await self.streams.stop()
             await runner.cleanup()
 
     @web.middleware
@@ -151,16 +171,28 @@ class FakeGenesys:
         async def answer(request: web.Request) -> web.StreamResponse:
             authorization = request.headers.get("Authorization", "")
             self.gate.admit(authorization, route.permissions, route.scopes)
-            asked = Asked(
-                request.match_info.get("id", ""),
-                request.query,
-                _body(await request.read()),
-                request.path,
-            )
-            found = await route.answer(asked)
-            return web.Response(status=204) if found is None else _json(200, found)
+            return await _answered(request, route)
 
         return answer
+
+    def _playing(self, route: Route) -> Answering:
+        async def answer(request: web.Request) -> web.StreamResponse:
+            if "Origin" in request.headers:
+                raise Refusal(403, "not.authorized", "No page of a browser plays the platform.")
+            return await _answered(request, route)
+
+        return answer
+
+
+async def _answered(request: web.Request, route: Route) -> web.StreamResponse:
+    asked = Asked(
+        request.match_info.get("id", ""),
+        request.query,
+        _body(await request.read()),
+        request.path,
+    )
+    found = await route.answer(asked)
+    return web.Response(status=204) if found is None else _json(200, found)
 
 
 def _body(content: bytes) -> dict[str, Any]:
@@ -179,7 +211,7 @@ def _json(
     correlation = {"ININ-Correlation-Id": "fake-correlation"}
     return web.Response(
         status=status,
-        body=orjson.dumps(body),
+        body=orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE),
         content_type="application/json",
         headers={**correlation, **(headers or {})},
     )
