@@ -126,7 +126,7 @@ def configuration(directory: Path, authority: trustme.CA) -> Configuration:
     tls = {"certificate": directory / "crt", "private_key": directory / "key"}
     door = {"host": "127.0.0.1", "port": 0, "tls": tls}
     ingest = {
-        "call_idle_seconds": 1.0,
+        "call_idle_seconds": 0.5,
         "tokens": [{"name": "t", "token": TOKEN}],
         "encryption_keys": [{"key_id": "mine", "key": PAYLOAD_KEY}],
     }
