@@ -23,7 +23,15 @@ from integration.genesys.world import CHANNELS, Ear
 from integration.test_serve import Served
 
 PAGE = Path(__file__).parents[3] / "docs" / "howto" / "try-without-an-account.md"
-LISTEN = '[admin]\nport = 0\n[[sinks]]\nkind = "pcm-stream"\nlisten = "unix:pcm.sock"\n'
+ADDED = """
+[admin]
+port = 0
+[shedding]                          # the machine may have other tests to run
+enabled = false
+[[sinks]]
+kind = "pcm-stream"
+listen = "unix:pcm.sock"
+"""
 
 
 def snippets(language: str) -> list[str]:
@@ -91,7 +99,7 @@ async def platform(desk: Desk, command: str) -> AsyncIterator[None]:
 @asynccontextmanager
 async def gateway(desk: Desk, configuration: str) -> AsyncIterator[dict[str, Any]]:
     """`earhook serve` with a configuration, but on free ports; what it says when it has begun."""
-    (desk.directory / "earhook.toml").write_text(configuration + LISTEN)
+    (desk.directory / "earhook.toml").write_text(configuration + ADDED)
     ports = ("--set", "media.port=0", "--set", "ingest.port=0")
     process = await desk.start("earhook", "serve", *ports, stderr=asyncio.subprocess.PIPE)
     async with ending(process):
