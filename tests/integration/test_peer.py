@@ -187,6 +187,27 @@ def test_other_frame_sizes_and_bursts(run: Run, samples: int, burst: int) -> Non
     run(scenario())
 
 
+def test_a_call_that_begins_paused_sends_nothing_until_it_is_resumed(run: Run) -> None:
+    source = Source.random("begins paused").limited(16_000)
+
+    async def scenario() -> None:
+        async with served() as (url, connections):
+            plan = CallPlan(source=source, pace=FAST, begins_paused=True)
+            async with CallPeer.dial(url, plan) as peer:
+                await peer.reached(4800)
+                assert connections[0].frames == []
+                peer.secure_resume()
+                await peer.finished()
+        kinds = [message["type"] for message in connections[0].texts]
+        assert kinds[:3] == ["open", "paused", "resumed"]
+        (withheld,) = peer.record.withheld
+        assert withheld.start == 0
+        left = 16_000 - withheld.samples
+        assert connections[0].audio == source.track(MediaChoice()).read(withheld.samples, left)
+
+    run(scenario())
+
+
 def test_a_secure_pause_withholds_exactly_what_it_says(run: Run) -> None:
     source = Source.random("pause").limited(16_000)
 

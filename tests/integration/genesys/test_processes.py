@@ -1,108 +1,82 @@
-"""The whole way by commands, each a process: keys, gateway, platform, apply, calls, destroy."""
+"""The page that tries it without an account: every command of it, each a process of its own."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
+import re
+import shlex
+import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import aiohttp
-import trustme
+import pytest
 
-from earhook.client import Block, connect
+from earhook.client import Block, Call, CallClosed, Gap, connect
 from earhook.demo import speech
 from integration.genesys.world import CHANNELS, Ear
-from integration.test_serve import TLS, install, served
+from integration.test_serve import Served
 
-TOKEN = "0123456789abcdef" * 3
-INGEST = """\
-[ingest]
-host = "127.0.0.1"
+PAGE = Path(__file__).parents[3] / "docs" / "howto" / "try-without-an-account.md"
+ADDED = """
+[admin]
 port = 0
-[[ingest.tokens]]
-name = "platform"
-token_file = "token"
-[[ingest.encryption_keys]]
-key_id = "posted"
-key_file = "keys/payload"
-[[keys]]
-name = "platform"
-api_key_file = "keys/api-key"
-secret_files = ["keys/secret"]
+[shedding]                          # the machine may have other tests to run
+enabled = false
+[[sinks]]
+kind = "pcm-stream"
+listen = "unix:pcm.sock"
 """
 
 
-def describe(directory: Path, media_port: int, ingest_port: int, queue_id: str) -> None:
-    (directory / "genesys.toml").write_text(
-        f"""\
-monitored_queues = [{json.dumps(queue_id)}]
-[[integrations]]
-name = "monitored"
-connection_uri = "wss://localhost:{media_port}/audiohook"
-api_key_file = "keys/api-key"
-client_secret_file = "keys/secret"
-[[audiohooks]]
-name = "posted"
-destination_url = "https://localhost:{ingest_port}/stream/v1/audiohook"
-format = "PCMU"
-encryption_key_file = "keys/payload"
-"""
-    )
+def snippets(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(), re.DOTALL)
 
 
 @dataclass
 class Desk:
-    """Somebody at a terminal, in a directory."""
+    """Somebody at a terminal in a directory, where `earhook` is this very package."""
 
     directory: Path
-    environment: dict[str, str]
+    environment: dict[str, str] = field(default_factory=dict)
 
-    async def earhook(self, *words: str) -> dict[str, Any]:
-        """What a command prints as JSON."""
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "earhook", "genesys", *words, "--json"),
-            cwd=self.directory,
-            env={**os.environ, **self.environment},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
+    def __post_init__(self) -> None:
+        commands = self.directory / "bin"
+        commands.mkdir()
+        (commands / "earhook").write_text(f'#!/bin/sh\nexec {sys.executable} -m earhook "$@"\n')
+        (commands / "earhook").chmod(0o755)
+        self.environment |= {
+            **os.environ,
+            "PATH": f"{commands}:{os.environ['PATH']}",
+            "NO_PROXY": "127.0.0.1,localhost",
+        }
+
+    async def start(self, *words: str, **more: Any) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            *words, cwd=self.directory, env=self.environment, **more
         )
-        out, err = await process.communicate()
-        assert process.returncode == 0, (words, out, err)
-        shown: dict[str, Any] = json.loads(out)
-        return shown
 
-    async def play(self, path: str, body: Any = None) -> dict[str, Any]:
-        """Play the platform."""
-        url = f"{self.environment['EARHOOK_GENESYS_URL']}/fake/{path}"
-        async with aiohttp.ClientSession() as client, client.post(url, json=body) as answer:
-            assert answer.status == 200
-            shown: dict[str, Any] = await answer.json()
-            return shown
+    async def run(self, commands: str) -> str:
+        """What a shell prints that gets these commands and stops at the first that fails."""
+        pipe = asyncio.subprocess.PIPE
+        shell = await self.start("bash", "-ec", commands, stdout=pipe, stderr=pipe)
+        out, err = await shell.communicate()
+        assert shell.returncode == 0, (commands, out, err)
+        return out.decode()
 
 
 @asynccontextmanager
-async def fake_platform(directory: Path) -> AsyncIterator[dict[str, str]]:
-    """`earhook genesys fake`, and what it says to export."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "earhook", "genesys", "fake"),
-        *("--cafile", "ca", "--token-file", "token"),
-        cwd=directory,
-        stdout=asyncio.subprocess.PIPE,
-    )
+async def ending(process: asyncio.subprocess.Process) -> AsyncIterator[None]:
+    """Ctrl-C at the end, which is to end it well."""
     try:
-        assert process.stdout is not None
-        lines = [(await process.stdout.readline()).decode().strip() for _ in range(4)]
-        words = [line.removeprefix("export ").partition("  #")[0] for line in lines]
-        yield {**dict(word.split("=", 1) for word in words), "NO_PROXY": "127.0.0.1,localhost"}
+        yield
         process.send_signal(signal.SIGINT)
-        async with asyncio.timeout(10.0):
+        async with asyncio.timeout(20.0):
             assert await process.wait() == 0
     finally:
         if process.returncode is None:
@@ -110,9 +84,47 @@ async def fake_platform(directory: Path) -> AsyncIterator[dict[str, str]]:
             await process.wait()
 
 
-def is_spoken(ear: Ear, session: str) -> bool:
-    """Whether each block of a session is what the shipped conversation has at its place."""
-    spoken, blocks = replace(speech(), length_samples=None), ear.of(session, Block)
+@asynccontextmanager
+async def platform(desk: Desk, command: str) -> AsyncIterator[None]:
+    """The fake; what it says to export is exported."""
+    process = await desk.start(*shlex.split(command), stdout=asyncio.subprocess.PIPE)
+    async with ending(process):
+        assert process.stdout is not None
+        lines = [(await process.stdout.readline()).decode() for _ in range(4)]
+        words = [line.removeprefix("export ").partition("  #")[0].strip() for line in lines]
+        desk.environment |= dict(word.split("=", 1) for word in words)
+        yield
+
+
+@asynccontextmanager
+async def gateway(desk: Desk, configuration: str) -> AsyncIterator[dict[str, Any]]:
+    """`earhook serve` with a configuration, but on free ports; what it says when it has begun."""
+    (desk.directory / "earhook.toml").write_text(configuration + ADDED)
+    ports = ("--set", "media.port=0", "--set", "ingest.port=0")
+    process = await desk.start("earhook", "serve", *ports, stderr=asyncio.subprocess.PIPE)
+    async with ending(process):
+        yield await Served(process).line("gateway.started")
+
+
+@asynccontextmanager
+async def heard(directory: Path) -> AsyncIterator[Ear]:
+    """Somebody who listens to the gateway."""
+    ear = Ear()
+    async with connect(f"unix:{directory}/pcm.sock", gaps=True, events=True) as stream:
+
+        async def listen() -> None:
+            async for item in stream:
+                ear.items.append(item)
+
+        listening = asyncio.create_task(listen())
+        yield ear
+        listening.cancel()
+        await asyncio.wait([listening])
+
+
+def is_spoken(blocks: list[Block]) -> bool:
+    """Whether each of them is what the shipped conversation has at its place."""
+    spoken = replace(speech(), length_samples=None)
     return bool(blocks) and all(
         block.samples.tobytes()
         == spoken.pcm(CHANNELS.index(block.channel), block.position, len(block.samples))
@@ -120,57 +132,49 @@ def is_spoken(ear: Ear, session: str) -> bool:
     )
 
 
-def test_from_an_empty_directory_to_audio_and_back(
-    run: Any, until: Any, tmp_path: Path, certificate_authority: trustme.CA
-) -> None:
-    install(certificate_authority.issue_cert("localhost"), tmp_path)
-    certificate_authority.cert_pem.write_to_path(tmp_path / "ca")
-    (tmp_path / "token").write_text(TOKEN)
-    (tmp_path / "token").chmod(0o600)
-    describe(tmp_path, 1, 1, "queue")
-    trusting = ("--endpoint-cafile", "ca")
+def closed(ear: Ear) -> list[Call]:
+    """The calls that are over."""
+    return [one.call for one in ear.items if isinstance(one, CallClosed)]
+
+
+def gaps_of(ear: Ear) -> set[str]:
+    """Why there are gaps, in any call."""
+    return {one.reason for one in ear.items if isinstance(one, Gap)}
+
+
+@pytest.mark.skipif(not shutil.which("openssl") or not shutil.which("curl"), reason="no commands")
+def test_every_command_of_the_page_does_what_it_says(run: Any, until: Any, tmp_path: Path) -> None:
+    certificate, fake, description, provisioning, call = snippets("sh")
+    (configuration,) = snippets("toml")
 
     async def story() -> None:
-        made = await Desk(tmp_path, {}).earhook("keys")
-        assert len(made["made"]) == 3
-        async with (
-            served(tmp_path, f"{TLS}\n{INGEST}") as gateway,
-            fake_platform(tmp_path) as told,
-        ):
-            started = await gateway.line("gateway.started")
-            describe(tmp_path, started["media_port"], started["ingest_port"], told["QUEUE"])
-            desk = Desk(tmp_path, told)
-            applied = await desk.earhook("apply", "--watch-seconds", "2", *trusting)
-            assert applied["well"], applied
-            await streamed(desk)
-            assert (await desk.earhook("destroy", "--yes"))["gone"]
-
-    async def streamed(desk: Desk) -> None:
-        ear = Ear()
-        async with connect(f"unix:{tmp_path}/pcm.sock", gaps=True, events=True) as stream:
-
-            async def listen() -> None:
-                async for item in stream:
-                    ear.items.append(item)
-
-            listening = asyncio.create_task(listen())
-            await converse(desk, ear)
-            listening.cancel()
-            await asyncio.wait([listening])
-
-    async def converse(desk: Desk, ear: Ear) -> None:
-        queue = {"queueId": desk.environment["QUEUE"], "state": "connected"}
-        conversation = (await desk.play("conversations", queue))["id"]
-        assert (await desk.earhook("bind", conversation))["audiohook"] == "posted"
-        await until(lambda: len({one.call.session_id for one in ear.items}) == 2)
-        await desk.earhook("pause", conversation)
-        await desk.earhook("resume", conversation)
-        ended = await desk.play(f"conversations/{conversation}/disconnect")
-        monitored, posted = ended["streams"]
-        assert [one["of"] for one in ended["streams"]] == ["monitored", "posted"]
-        await until(lambda: all(ear.is_over(one["sessionId"]) for one in ended["streams"]))
-        for one, reason in ((monitored, "paused"), (posted, "missing")):
-            assert is_spoken(ear, one["sessionId"])
-            assert {gap_reason for _, _, gap_reason in ear.gaps(one["sessionId"])} == {reason}
+        desk = Desk(tmp_path)
+        await desk.run(certificate)
+        async with platform(desk, fake):
+            await desk.run(description)
+            async with gateway(desk, configuration) as started:
+                wanted = (tmp_path / "genesys.toml").read_text()
+                for usual, port in (("8443", "media_port"), ("8444", "ingest_port")):
+                    wanted = wanted.replace(usual, str(started[port]))
+                (tmp_path / "genesys.toml").write_text(wanted)
+                # The plan ends with 3: there is something to do.
+                shown = await desk.run(provisioning.replace("plan\n", "plan || [ $? = 3 ]\n"))
+                assert "ENABLED  earhook-posts" in shown
+                async with heard(tmp_path) as ear:
+                    # Whoever does it by hand is slower than audio; a program is not.
+                    before, ending, after = call.partition('curl -s -X POST "$fake/$id/disc')
+                    desk.environment["id"] = (await desk.run(f"{before}echo; echo $id")).split()[-1]
+                    await until(lambda: gaps_of(ear) == {"paused", "missing"})
+                    shown = await desk.run(before.splitlines()[0] + "\n" + ending + after)
+                    await until(lambda: len(closed(ear)) == 2)
+                assert shown.count(" complete ") == 2
+                await desk.run("earhook genesys destroy --yes")
+        by_socket, by_post = sorted(closed(ear), key=lambda one: one.codec, reverse=True)
+        assert (by_socket.codec, by_post.codec) == ("PCMU", "OPUS")
+        assert is_spoken(ear.of(by_socket.session_id, Block))
+        assert any(block.samples.any() for block in ear.of(by_post.session_id, Block))
+        for one, reason in ((by_socket, "paused"), (by_post, "missing")):
+            assert {why for _, _, why in ear.gaps(one.session_id)} == {reason}
+        assert by_socket.conversation_id == by_post.conversation_id
 
     run(story())

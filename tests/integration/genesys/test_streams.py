@@ -120,7 +120,7 @@ def test_a_bound_conversation_from_provisioning_to_destruction(
     async def story() -> tuple[Path, CallStream]:
         async with world() as inside:
             cloud, play = inside.scene.cloud, inside.fake.conversations
-            inside.fake.streams.way.mark_seconds = 0.2
+            inside.fake.streams.way.mark_seconds = 0.1
             sealed = None if key is None else Redacted(key)
             hook = await cloud.audiohooks.provision(
                 AudioHookWish("mine", inside.ingest_url, "PCMU", sealed)

@@ -126,7 +126,8 @@ def configuration(directory: Path, authority: trustme.CA) -> Configuration:
     tls = {"certificate": directory / "crt", "private_key": directory / "key"}
     door = {"host": "127.0.0.1", "port": 0, "tls": tls}
     ingest = {
-        "call_idle_seconds": 1.0,
+        "call_idle_seconds": 0.5,
+        "delay_limit_milliseconds": 0,
         "tokens": [{"name": "t", "token": TOKEN}],
         "encryption_keys": [{"key_id": "mine", "key": PAYLOAD_KEY}],
     }
@@ -135,6 +136,7 @@ def configuration(directory: Path, authority: trustme.CA) -> Configuration:
             "media": door,
             "ingest": {**door, **ingest},
             "admin": {"port": 0},
+            "shedding": {"enabled": False},
             "keys": [{"api_key": "k", "secrets": [SECRET]}],
             "ring": {"seconds": 10.0},
             "sinks": [

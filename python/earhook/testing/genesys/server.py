@@ -30,6 +30,7 @@ from .streams import Streams
 __all__ = ["FakeGenesys", "Mishap"]
 
 _KEPT_REQUESTS = 10_000
+_SHUTDOWN_SECONDS = 2.0
 Answering = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -127,7 +128,7 @@ class FakeGenesys:
             application.router.add_route(route.method, route.path, self._answering(route))
         for route in self._by_hand:
             application.router.add_route(route.method, route.path, self._playing(route))
-        runner = web.AppRunner(application, access_log=None)
+        runner = web.AppRunner(application, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
         await runner.setup()
         try:
             await web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls).start()
@@ -135,8 +136,9 @@ class FakeGenesys:
             self.url = f"{scheme}://127.0.0.1:{runner.addresses[0][1]}"
             yield self
         finally:
-            await self.streams.stop()
+            # In this order: no request can begin a stream that nobody ends.
             await runner.cleanup()
+            await self.streams.stop()
 
     @web.middleware
     async def _around(self, request: web.Request, handler: Answering) -> web.StreamResponse:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from earhook.testing.peer_setup import CallSetup
@@ -69,7 +70,7 @@ class Streams:
         )
         is_socket = destination.endpoint.url.startswith(("ws://", "wss://"))
         kind = SocketStream if is_socket else PostedStream
-        stream = kind(setup, self.source_of(conversation), destination, self.way)
+        stream = kind(setup, self.source_of(conversation), destination, replace(self.way))
         if conversation.recording == "PAUSED":
             stream.pause()
         self._streams.setdefault(conversation.id, []).append(stream)
