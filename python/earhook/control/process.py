@@ -19,7 +19,7 @@ __all__ = [
 ]
 
 _LOG: Final = get_logger(__name__)
-_COLLECT_AFTER: Final = (10_000, 20, 5)
+_COLLECT_AFTER: Final = (1_000, 20, 50)
 """Objects that have come and not gone; collections of the young; and of those that outlived one."""
 
 

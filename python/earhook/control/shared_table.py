@@ -78,7 +78,8 @@ class SharedTable:
         Raises:
             ValueError: It is something else.
         """
-        self._memory = mmap.mmap(descriptor, 0)
+        # All pages now: later, as they are first used, would look like a leak.
+        self._memory = mmap.mmap(descriptor, 0, mmap.MAP_SHARED | mmap.MAP_POPULATE)
         magic, key, buckets = _HEADER.unpack_from(self._memory)
         if magic != kind.magic or len(self._memory) != _HEADER_BYTES + buckets * _BUCKET_BYTES:
             self._memory.close()

@@ -9,6 +9,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, cast
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from earhook.media.lines import Line
 
     from .lines import Lines
@@ -86,7 +88,7 @@ class LineTransport(asyncio.Transport):
             self._shaken = self._loop.create_future()
             if seconds is not None:
                 self._timer = self._loop.call_later(seconds, self._be_late)
-            self._line.secure(incoming.write, session.read)
+            self._line.secure(incoming.write, _read_of(session))
             await self._shaken
         except BaseException:
             self.abort()
@@ -275,6 +277,12 @@ class LineTransport(asyncio.Transport):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _read_of(session: ssl.SSLObject) -> Callable[[int], bytes]:
+    """`SSLObject.read`, or the function below it, which saves a frame of Python for each record."""
+    below = getattr(session, "_sslobj", None)
+    return session.read if below is None else cast("Callable[[int], bytes]", below.read)
 
 
 _HIGH_BYTES: Final = 65_536

@@ -20,8 +20,12 @@ from .watch import Inbound, Movement
 
 __all__ = ["WRITE_BYTES", "ConsumerConnection", "ConsumerTerms"]
 
-WRITE_BYTES: Final = 256 << 10
-"""What one write may carry, and what may wait in the transport before we stop adding."""
+WRITE_BYTES: Final = 64 << 10
+"""What one write may carry, and what may wait in the transport before we stop adding.
+
+Well below the 128 KiB from which the C library asks the kernel for each block and gives it back,
+which costs a fault for each page.
+"""
 GOODBYE_SECONDS: Final = 2.0
 """How long a consumer that is cut may take to read why."""
 JSON_FRAME_COST: Final = 20
