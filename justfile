@@ -172,6 +172,16 @@ bench-all *arguments:
     -{{python}} -m bench.floods {{arguments}}
     {{python}} -m bench.page
 
+# Storms of signed TLS connects: `open` to `opened`, beside the C program
+[group('bench')]
+bench-storm *arguments:
+    {{python}} -m bench.storm {{arguments}}
+
+# CPU of a frame on its way out alone: the PCM stream, recordings
+[group('bench')]
+bench-forwarding *arguments:
+    {{python}} -m bench.forwarding {{arguments}}
+
 # Write docs/reference/figures.md and its pictures from bench/results
 [group('bench')]
 bench-page *arguments:
