@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from typing import Any
 
 import numpy as np
@@ -213,3 +215,24 @@ def test_thousands_of_calls_are_opened_for_a_late_consumer(run: Any, house: Any)
             assert len(gateway.settled) == 2000
 
     run(scenario())
+
+
+def test_a_consumer_that_has_gone_leaves_nothing_for_the_collector(
+    run: Any, until: Any, house: Any
+) -> None:
+    async def scenario() -> None:
+        async with house() as gateway:
+            speaker = gateway.open()
+            async with connect(gateway.address) as stream:
+                speaker.push(1600)
+                await asyncio.wait_for(anext(stream), 5)
+                (guest,) = gateway.sink._reception.guests
+                gone = weakref.ref(guest)
+                del guest
+            await until(lambda: gone() is None)
+
+    gc.disable()
+    try:
+        run(scenario())
+    finally:
+        gc.enable()

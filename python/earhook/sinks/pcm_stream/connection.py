@@ -108,6 +108,7 @@ class ConsumerConnection(asyncio.Protocol):
         """The consumer is gone, and so are its places in all calls."""
         self._leave()
         self._transport = None
+        self._dialogue.end()
         self.closed.set()
         self._gone()
 

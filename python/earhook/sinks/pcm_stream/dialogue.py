@@ -7,6 +7,7 @@ import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import Final
 
 from earhook.media.stream import FrameKind
 
@@ -66,6 +67,10 @@ class Dialogue:
         """Whether the consumer has said hello."""
         return self._stage is not _Stage.GREETING
 
+    def end(self) -> None:
+        """Let the doors go, behind which mostly stands who holds us. Nothing may be taken in after."""
+        self._doors = _NO_DOORS
+
     def receive(self, kind: int, call: int, channel: int, position: int, body: bytes) -> None:
         """Take in one frame.
 
@@ -102,3 +107,6 @@ _EXPECTED = {
     _Stage.ASKING: "subscribe",
     _Stage.STREAMING: "ack or command",
 }
+
+
+_NO_DOORS: Final = DialogueDoors(lambda *_: None, lambda *_: False, lambda *_: None)

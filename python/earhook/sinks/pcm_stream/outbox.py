@@ -154,7 +154,11 @@ class Outbox:
             self.say(frame)
 
     def abandon(self) -> None:
-        """Leave all calls; nothing is sent any more."""
+        """Leave all calls; nothing is sent any more, and nobody is called.
+
+        What we hold of who holds us is let go, and with it the memory that audio was packed in:
+        the collector would leave both for long.
+        """
         for enrolment in list(self._enrolments.values()):
             if enrolment.is_open:
                 self._leave(enrolment)
@@ -165,6 +169,8 @@ class Outbox:
         self._control.clear()
         self._holding.clear()
         self._backlog_bytes = 0
+        self._on_ready, self._on_left = _nobody, _nobody
+        self._feed = Feed()
 
     def _announce(self, waiting: Enrolment | bytes) -> bytes:
         """Attach a call, and only then say where it begins."""
@@ -224,3 +230,7 @@ def _gap_frame(number: int, position: int, samples: int) -> bytes:
 
 
 _GAP: Final = struct.Struct("<IBBHIIQQ")
+
+
+def _nobody(*_: object) -> None:
+    """Is called instead of who has gone."""
