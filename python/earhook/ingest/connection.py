@@ -196,6 +196,8 @@ class IngestConnection(asyncio.Protocol):
         # Otherwise the answer may read what has come; it goes nowhere, and ends this side, too.
         if self._request is not None:
             self._request.note_gone()
+            if self._request.content is None:
+                self._request = None  # it knows us, too, and only the collector would part us
         if house.on_gone is not None:
             house.on_gone()
 
@@ -347,6 +349,9 @@ class IngestConnection(asyncio.Protocol):
             keeps_alive = await self._finish(request, reply)
         finally:
             self._house.answering.discard(task)
+            request.content = None  # it is done with
+            if self._transport is None:
+                self._request = None
             if self._transport is None or self._is_parting:
                 self._drop_inner()
         return keeps_alive

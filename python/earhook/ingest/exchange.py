@@ -7,7 +7,8 @@ Nothing here knows which server it is: whoever can make an `Exchange` of a reque
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from copy import copy
+from typing import TYPE_CHECKING, Protocol, Self, TypeAlias
 
 from earhook.errors import PeerError
 
@@ -32,6 +33,10 @@ class BodyError(PeerError):
     The server ends the connection, and has answered or will answer for it: a reply that is
     returned after this error is not sent.
     """
+
+    def anew(self) -> Self:
+        """The same to be raised, for who keeps it: what is raised holds on to all that it ends."""
+        return copy(self)
 
 
 class BodyCut(BodyError):

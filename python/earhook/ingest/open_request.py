@@ -102,12 +102,13 @@ class OpenRequest:
             try:
                 piece = await content.readany()
             except (ConnectionError, RuntimeError, web.RequestPayloadError) as error:
-                raise self.broken or BodyCut("the connection has ended") from error
+                broken = self.broken or BodyCut("the connection has ended")
+                raise broken.anew() from error
             if not piece:
                 break
             yield piece
         if self.broken is not None:
-            raise self.broken
+            raise self.broken.anew()
 
     async def acknowledge(self, reply: Reply) -> None:
         """Send the reply now."""

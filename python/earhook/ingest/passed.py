@@ -296,7 +296,7 @@ class _PassedExchange:
             elif self.is_whole:
                 return
             elif self._broken is not None:
-                raise self._broken
+                raise self._broken.anew()
             else:
                 self._want()
                 self._arriving = asyncio.get_running_loop().create_future()
