@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 from earhook.edge.access import Access
 from earhook.edge.arrival import EdgeRules
 from earhook.edge.settings import ConnectionLimits
+from earhook.ingest.connection import IngestConnection
 from earhook.ingest.exchange import BodyCut, Exchange
+from earhook.ingest.open_request import OpenRequest
 from earhook.ingest.reply import Reply, json_reply, plain_reply
 from earhook.ingest.settings import IngestLimits
 from earhook.testing.raw_http import digest_server, raw_http_peer
@@ -167,6 +170,27 @@ def test_what_came_before_the_peer_went_away_is_still_read(run: Any, until: Any)
             assert server.snapshot().faults == 0
 
     run(work())
+
+
+def test_a_body_that_is_cut_leaves_nothing_for_the_collector(run: Any, until: Any) -> None:
+    def are_left() -> list[object]:
+        return [it for it in gc.get_objects() if isinstance(it, OpenRequest | IngestConnection)]
+
+    async def work() -> None:
+        async with digest_server(answer=_length) as server:
+            async with raw_http_peer(server.port) as peer:
+                peer.send(CHUNKED + b"3\r\nabc\r\n5\r\nde")
+                await until(are_left)
+                peer.writer.close()
+            await until(lambda: server.snapshot().bodies_cut == 1)
+            await until(lambda: not are_left())
+
+    gc.collect()
+    gc.disable()
+    try:
+        run(work())
+    finally:
+        gc.enable()
 
 
 def test_an_exception_of_ours_costs_its_connection_and_says_nothing(run: Any) -> None:
