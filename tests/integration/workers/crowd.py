@@ -78,6 +78,8 @@ async def crowd(directory: Path, extra: str = "", **environment: str) -> AsyncIt
     """Run `earhook serve` with two workers on free ports, and kill whatever is left of it."""
     environment = {"EARHOOK__WORKERS__COUNT": "2", "TMPDIR": str(directory), **environment}
     environment["XDG_RUNTIME_DIR"] = ""
+    # Not what these tests are about: others may use the machine.
+    environment.setdefault("EARHOOK__SHEDDING__ENABLED", "false")
     seen: set[int] = set()
     async with served(directory, extra, **environment) as gateway:
         try:
