@@ -68,7 +68,7 @@ class Dialogue:
         return self._stage is not _Stage.GREETING
 
     def end(self) -> None:
-        """Let the doors go, behind which mostly stands who holds us. Nothing may be taken in after."""
+        """Let the doors go, behind which mostly stands who holds us. Nothing is taken in after."""
         self._doors = _NO_DOORS
 
     def receive(self, kind: int, call: int, channel: int, position: int, body: bytes) -> None:
