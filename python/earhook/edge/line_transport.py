@@ -32,7 +32,6 @@ class LineTransport(asyncio.Transport):
 
     __slots__ = (
         "_high_bytes",
-        "_incoming",
         "_is_blocked",
         "_is_closing",
         "_is_lost",
@@ -60,7 +59,6 @@ class LineTransport(asyncio.Transport):
         self._protocol: asyncio.BaseProtocol | None = protocol
         self._shutdown_seconds = shutdown_seconds or 0.0
         self._session: ssl.SSLObject | None = None
-        self._incoming: ssl.MemoryBIO | None = None
         self._outgoing: ssl.MemoryBIO | None = None
         self._shaken: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -84,7 +82,7 @@ class LineTransport(asyncio.Transport):
         try:
             incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
             session = context.wrap_bio(incoming, outgoing, server_side=True)
-            self._session, self._incoming, self._outgoing = session, incoming, outgoing
+            self._session, self._outgoing = session, outgoing
             self._shaken = self._loop.create_future()
             if seconds is not None:
                 self._timer = self._loop.call_later(seconds, self._be_late)
@@ -193,9 +191,7 @@ class LineTransport(asyncio.Transport):
 
     def abort(self) -> None:
         """End the connection now; what waits to be sent is lost."""
-        if self._shaken is not None and not self._shaken.done():
-            self._shaken.set_exception(ConnectionAbortedError("ended in the handshake"))
-        self._lose()
+        self._fail(ConnectionAbortedError("ended in the handshake"))
 
     def is_closing(self) -> bool:
         """Whether it is closed, or about to be."""
@@ -255,6 +251,7 @@ class LineTransport(asyncio.Transport):
         self._fail(ConnectionAbortedError("the handshake took too long"))
 
     def _fail(self, error: Exception) -> None:
+        """End it now; if the handshake is waited for, this is how it ends."""
         if self._shaken is not None and not self._shaken.done():
             self._shaken.set_exception(error)
         self._lose()
@@ -269,7 +266,7 @@ class LineTransport(asyncio.Transport):
 
     def _tell_loss(self) -> None:
         protocol, self._protocol = self._protocol, None
-        self._session = self._incoming = self._outgoing = None
+        self._session = self._outgoing = None
         if protocol is not None:
             protocol.connection_lost(None)
 
