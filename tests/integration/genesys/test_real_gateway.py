@@ -17,17 +17,13 @@ from earhook.genesys import AudioHookWish, MonitorWish, examine_endpoint
 from earhook.genesys.errors import NotReached
 from earhook.ops.redaction import Redacted
 from earhook.testing.genesys import Reach
+from integration.genesys.world import tls_door
 
 SECRET = base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
 
 
 def configuration(directory: Path, authority: trustme.CA) -> Configuration:
-    leaf = authority.issue_cert("localhost")
-    leaf.cert_chain_pems[0].write_to_path(directory / "crt")
-    leaf.private_key_pem.write_to_path(directory / "key")
-    (directory / "key").chmod(0o600)
-    tls = {"certificate": directory / "crt", "private_key": directory / "key"}
-    door = {"host": "127.0.0.1", "port": 0, "tls": tls}
+    door = tls_door(directory, authority)
     return Configuration.model_validate(
         {
             "media": door,

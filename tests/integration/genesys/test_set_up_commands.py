@@ -20,6 +20,7 @@ from earhook.cli.main import app
 from earhook.config.schema import Configuration
 from earhook.genesys import AudioHookWish
 from earhook.testing.genesys import FakeGenesys, LifeCycle, OAuthClient, Reach
+from integration.genesys.world import tls_door
 
 RUNNER = CliRunner()
 CANARY = "canary-oauth-secret"
@@ -118,12 +119,7 @@ def _prepare(directory: Path, authority: trustme.CA) -> Configuration:
     _describe(directory, 1, 1)
     made = RUNNER.invoke(app, ["genesys", "keys", str(directory / "genesys.toml")])
     assert made.exit_code == 0
-    leaf = authority.issue_cert("localhost")
-    leaf.cert_chain_pems[0].write_to_path(directory / "crt")
-    leaf.private_key_pem.write_to_path(directory / "key")
-    (directory / "key").chmod(0o600)
-    tls = {"certificate": directory / "crt", "private_key": directory / "key"}
-    door = {"host": "127.0.0.1", "port": 0, "tls": tls}
+    door = tls_door(directory, authority)
     key = {
         "api_key_file": directory / "keys/api-key",
         "secret_files": [directory / "keys/secret"],

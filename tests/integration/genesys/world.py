@@ -118,13 +118,18 @@ class World:
         return found
 
 
-def configuration(directory: Path, authority: trustme.CA) -> Configuration:
+def tls_door(directory: Path, authority: trustme.CA) -> dict[str, Any]:
+    """Settings of a door on a free port, with a certificate that is put into the directory."""
     leaf = authority.issue_cert("localhost")
     leaf.cert_chain_pems[0].write_to_path(directory / "crt")
     leaf.private_key_pem.write_to_path(directory / "key")
     (directory / "key").chmod(0o600)
     tls = {"certificate": directory / "crt", "private_key": directory / "key"}
-    door = {"host": "127.0.0.1", "port": 0, "tls": tls}
+    return {"host": "127.0.0.1", "port": 0, "tls": tls}
+
+
+def configuration(directory: Path, authority: trustme.CA) -> Configuration:
+    door = tls_door(directory, authority)
     ingest = {
         "call_idle_seconds": 0.5,
         "delay_limit_milliseconds": 0,
