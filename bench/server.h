@@ -1,21 +1,9 @@
 /* What the small servers of the benches share: a process that ends, a port on loopback, TLS, the
  * answer to an upgrade. Each of them is one file that includes this one. */
-#define _GNU_SOURCE
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <openssl/err.h>
+#include "process.h"
+
 #include <openssl/evp.h>
 #include <openssl/sha.h>
-#include <openssl/ssl.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 enum { EVENTS = 512, READ_BYTES = 65536, BACKLOG = 4096, LIFE_SECONDS = 600, RESPONSE_BYTES = 256 };
 
@@ -27,21 +15,10 @@ static void stop(int signal_number)
     told_to_stop = 1;
 }
 
-static void die(const char *what)
-{
-    perror(what);
-    ERR_print_errors_fp(stderr);
-    exit(1);
-}
-
 /* As many files as may be; SIGTERM, and LIFE_SECONDS, set told_to_stop. */
 static void prepare_process(void)
 {
-    struct rlimit files;
-    getrlimit(RLIMIT_NOFILE, &files);
-    files.rlim_cur = files.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &files);
-    signal(SIGPIPE, SIG_IGN);
+    prepare_files();
     struct sigaction action = {.sa_handler = stop};
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGALRM, &action, NULL);

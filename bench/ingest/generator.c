@@ -11,23 +11,7 @@
  * never sent and shows as due but not sent. After the window nothing is sent, and a second
  * reading is taken when the server has come to rest, for loads that it could not keep up with.
  */
-#define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <openssl/err.h>
-#include <openssl/ssl.h>
-#include <signal.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
+#include "../client.h"
 
 enum {
     IN_FLIGHT = 64, /* calls being opened at a time; below a gateway's limit for one address */
@@ -37,7 +21,6 @@ enum {
     BATCH = 64, /* frames between two looks at the sockets */
     ANSWER_BYTES = 2048,
     MAX_FRAME_BYTES = 65535,
-    NANOSECONDS = 1000000000,
     LOOK_NS = 5000000,
     REST_NS = 250000000,
 };
@@ -76,26 +59,6 @@ static int64_t opening_cpu; /* of the server: handshakes, upgrades and `opened` 
 static unsigned char frame[8 + MAX_FRAME_BYTES];
 static int frame_length;
 static const unsigned char MASK[4] = {0x37, 0xfa, 0x21, 0x3d};
-
-static void die(const char *what)
-{
-    fprintf(stderr, "generator: %s: %s\n", what, strerror(errno));
-    ERR_print_errors_fp(stderr);
-    exit(1);
-}
-
-static int64_t read_clock(clockid_t clock)
-{
-    struct timespec time;
-    if (clock_gettime(clock, &time) != 0)
-        die("the server's clock");
-    return (int64_t)time.tv_sec * NANOSECONDS + time.tv_nsec;
-}
-
-static int64_t now(void)
-{
-    return read_clock(CLOCK_MONOTONIC);
-}
 
 static struct reading take_reading(void)
 {
@@ -141,13 +104,9 @@ static void watch(struct call *call, uint32_t events, int operation)
     epoll_ctl(epoll, operation, call->fd, &event);
 }
 
-/* Without TIME_WAIT, of which many rounds would leave too many. */
 static void reset(struct call *call)
 {
-    struct linger at_once = {1, 0};
-    setsockopt(call->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-    close(call->fd);
-    SSL_free(call->ssl);
+    hang_up(call->fd, call->ssl);
     call->stage = CLOSED;
 }
 
@@ -478,8 +437,6 @@ static void run(void)
 
 static void read_arguments(char **argv)
 {
-    load.server.sin_family = AF_INET;
-    load.server.sin_port = htons((uint16_t)atoi(argv[2]));
     load.server_pid = atoi(argv[3]);
     load.tls = strcmp(argv[4], "tls") == 0;
     load.calls = (unsigned)atoi(argv[5]);
@@ -487,12 +444,10 @@ static void read_arguments(char **argv)
     load.frame_bytes = (unsigned)atoi(argv[7]);
     load.warm_seconds = atof(argv[8]);
     load.window_seconds = atof(argv[9]);
-    if (inet_pton(AF_INET, argv[1], &load.server.sin_addr) != 1 || load.calls == 0 ||
-        load.rate == 0 || load.frame_bytes == 0 || load.frame_bytes > MAX_FRAME_BYTES ||
-        load.warm_seconds + load.window_seconds > 300)
+    if (load.calls == 0 || load.rate == 0 || load.frame_bytes == 0 ||
+        load.frame_bytes > MAX_FRAME_BYTES || load.warm_seconds + load.window_seconds > 300)
         die("an argument out of range");
-    if (clock_getcpuclockid(load.server_pid, &load.server_clock) != 0)
-        die("no such server process");
+    find_server(argv[1], argv[2], argv[3], &load.server, &load.server_clock);
 }
 
 int main(int argc, char **argv)
@@ -503,13 +458,8 @@ int main(int argc, char **argv)
         return 2;
     }
     read_arguments(argv);
-    struct rlimit files;
-    getrlimit(RLIMIT_NOFILE, &files);
-    files.rlim_cur = files.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &files);
-    signal(SIGPIPE, SIG_IGN);
-    context = SSL_CTX_new(TLS_client_method());
-    SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
+    prepare_files();
+    context = make_client_context();
     calls = calloc(load.calls, sizeof *calls);
     epoll = epoll_create1(EPOLL_CLOEXEC);
     build_audio();

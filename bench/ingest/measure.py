@@ -77,13 +77,16 @@ def estimate_seconds(rows: Sequence[Row], schedule: Schedule) -> float:
     return schedule.rounds * (fixed * sum(len(row.contestants) for row in rows) + opening)
 
 
+def compile_program(source: Path, directory: Path) -> None:
+    """Make a C program, called as its source is without the ending."""
+    command = [*COMPILE, "-o", directory / source.stem, source, "-lssl", "-lcrypto"]
+    subprocess.run(command, check=True)
+
+
 def prepare(directory: Path) -> None:
     """Compile the C programs and issue a certificate."""
-    for program in ("floor", "generator"):
-        source = HERE / f"{program}.c"
-        subprocess.run(
-            [*COMPILE, "-o", directory / program, source, "-lssl", "-lcrypto"], check=True
-        )
+    for program in ("floor.c", "generator.c"):
+        compile_program(HERE / program, directory)
     issued = trustme.CA().issue_cert("localhost")
     issued.private_key_pem.write_to_path(str(directory / "server.key"))
     for blob in issued.cert_chain_pems:

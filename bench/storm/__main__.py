@@ -33,7 +33,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from bench.gateway_process import percentiles
-from bench.ingest.measure import COMPILE, Contestant
+from bench.ingest.measure import Contestant, compile_program
 from bench.ingest.servers import CONFIGURATION, LOAD_CORE, Floor, Gateway, Server, pinned
 from bench.provenance import IDLE_LOAD, machine, sentence
 from earhook.testing.peer_messages import Envelope, encode_message
@@ -201,8 +201,7 @@ def main() -> int:
         directory = Path(temporary)
         issue(options.key, directory)
         for source in (HERE.parent / "ingest" / "floor.c", HERE / "dialler.c"):
-            command = [*COMPILE, "-o", directory / source.stem, source, "-lssl", "-lcrypto"]
-            subprocess.run(command, check=True)
+            compile_program(source, directory)
         for number in range(options.rounds):
             for rate in options.rates:
                 for name, make in contestants:

@@ -10,23 +10,7 @@
  * CALLS_PER_SECOND 0 dials all of them at once. An answer to `open` is looked for before each step
  * of a handshake, so that our own handshakes do not count as the server's delay.
  */
-#define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <openssl/err.h>
-#include <openssl/ssl.h>
-#include <signal.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
+#include "../client.h"
 
 enum {
     ANSWER_BYTES = 4096,
@@ -34,7 +18,6 @@ enum {
     FRAME_NS = 200000000,
     STORM_SECONDS = 60,
     AFTER_NS = 1000000000,
-    NANOSECONDS = 1000000000,
     EVENTS = 64,
 };
 enum stage { HANDSHAKE, UPGRADE, OPEN, LIVE, LOST };
@@ -59,26 +42,6 @@ static int64_t lasted, server_cpu, own_cpu; /* until the last call was open, or 
 static SSL_CTX *context;
 static int greeting, opening; /* epolls: of handshakes and upgrades, and of calls with an `open` out */
 static unsigned char frame[8 + FRAME_BYTES];
-
-static void die(const char *what)
-{
-    fprintf(stderr, "dialler: %s: %s\n", what, strerror(errno));
-    ERR_print_errors_fp(stderr);
-    exit(1);
-}
-
-static int64_t read_clock(clockid_t clock)
-{
-    struct timespec time;
-    if (clock_gettime(clock, &time) != 0)
-        die("a clock");
-    return (int64_t)time.tv_sec * NANOSECONDS + time.tv_nsec;
-}
-
-static int64_t now(void)
-{
-    return read_clock(CLOCK_MONOTONIC);
-}
 
 /* RFC 6455 section 5.2; a mask of zeros is a mask. */
 static void build_frame(void)
@@ -122,10 +85,7 @@ static void watch(int epoll, struct call *call, uint32_t flags, int operation)
 
 static void lose(struct call *call)
 {
-    struct linger at_once = {1, 0};
-    setsockopt(call->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-    close(call->fd);
-    SSL_free(call->ssl);
+    hang_up(call->fd, call->ssl);
     call->stage = LOST;
     lost++;
 }
@@ -307,20 +267,12 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: dialler HOST PORT SERVER_PID CALLS CALLS_PER_SECOND FILE\n");
         return 2;
     }
-    server.sin_family = AF_INET;
-    server.sin_port = htons((uint16_t)atoi(argv[2]));
     count = (unsigned)atoi(argv[4]);
-    if (inet_pton(AF_INET, argv[1], &server.sin_addr) != 1 || count == 0 || count > 100000)
+    if (count == 0 || count > 100000)
         die("an argument out of range");
-    if (clock_getcpuclockid(atoi(argv[3]), &server_clock) != 0)
-        die("no such server process");
-    struct rlimit files;
-    getrlimit(RLIMIT_NOFILE, &files);
-    files.rlim_cur = files.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &files);
-    signal(SIGPIPE, SIG_IGN);
-    context = SSL_CTX_new(TLS_client_method());
-    SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
+    find_server(argv[1], argv[2], argv[3], &server, &server_clock);
+    prepare_files();
+    context = make_client_context();
     calls = calloc(count, sizeof *calls);
     live = calloc(count, sizeof *live);
     greeting = epoll_create1(EPOLL_CLOEXEC);
