@@ -154,7 +154,7 @@ bench-passing *arguments:
 # How many calls one core of the load generator carries, against a server that does nothing (4 minutes)
 [group('bench')]
 bench-load *arguments:
-    {{python}} bench/load/run.py {{arguments}}
+    {{python}} -m bench.load.run {{arguments}}
 
 # Floods, and what well-behaved peers notice of them (8 minutes; `--quick` 2)
 [group('bench')]

@@ -1,6 +1,6 @@
 """How many calls one core of `earhook load` carries, against a server that does nothing.
 
-    python bench/load/run.py [--calls 1000,4000] [--window 10] [--plain] [--smoke]
+    python -m bench.load.run [--calls 1000,4000] [--window 10] [--plain] [--smoke]
 
 The server, `hollow.c` on another core, answers what has to be answered and looks at no audio. The
 window lies behind the ramp: CPU of the generator in it is what frames and pings cost; the whole
@@ -21,9 +21,10 @@ from typing import Any
 
 import trustme
 
+from bench.ingest.measure import compile_program
+
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results"
-COMPILE = ("cc", "-O2", "-std=c11", "-Wall", "-Wextra", "-Werror")
 SERVER_CORE, LOAD_CORE = 0, 1
 FRAMES_PER_SECOND = 5
 SETTLE_SECONDS = 2.0
@@ -75,8 +76,7 @@ def numbers(text: str) -> list[int]:
 
 def prepare(directory: Path) -> None:
     """Compile the server and issue a certificate."""
-    program = directory / "hollow"
-    subprocess.run([*COMPILE, "-o", program, HERE / "hollow.c", "-lssl", "-lcrypto"], check=True)
+    compile_program(HERE / "hollow.c", directory)
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(directory / "ca.crt"))
     issued = authority.issue_cert("localhost")

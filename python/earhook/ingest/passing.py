@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
@@ -250,7 +251,7 @@ class _Passage:
             if frame is not None and kind is Kind.NOT_HERE:
                 return Resumed(self._exchange, self._kept, self._ending)
             if self._broken is not None:
-                raise self._broken
+                raise copy(self._broken)
             if frame is not None and kind is Kind.REPLY:
                 return read_reply(frame.payload)
             raise owner_lost()
@@ -273,7 +274,8 @@ class _Passage:
             self._is_whole = True
             link.send(frame_of(Kind.END))
         except Exception as error:  # noqa: BLE001 - raised where the outcome is waited for
-            self._broken = error
+            # Kept for long, and raised as a copy: what was raised holds on to all that it ended.
+            self._broken = error.with_traceback(None)
             link.send(frame_of(Kind.CUT))
 
     async def _send_piece(self, piece: bytes) -> None:
@@ -363,7 +365,7 @@ class Resumed:
         for piece in self._kept:
             yield piece
         if isinstance(self._ending, BaseException):
-            raise self._ending
+            raise copy(self._ending)
         if self._ending:
             return
         async for piece in self._exchange.body():
