@@ -315,6 +315,28 @@ def test_a_handshake_that_comes_to_nothing_is_an_error_and_the_end(
     run(work())
 
 
+def test_who_is_refused_in_the_handshake_is_told_why(run: Run, contexts: Any) -> None:
+    near_context, far_context = contexts
+    near_context.verify_mode = ssl.CERT_REQUIRED
+    far_context.maximum_version = ssl.TLSVersion.TLSv1_2
+
+    async def work() -> None:
+        lines, (near, far) = Lines(SystemClock()), pair()
+
+        def greet() -> None:
+            with far, far_context.wrap_socket(far, server_hostname="localhost"):
+                pass
+
+        greeting = asyncio.create_task(asyncio.to_thread(greet))
+        with pytest.raises(ssl.SSLError, match="peer did not return a certificate"):
+            await lines.connect_accepted_socket(Listening, near, ssl=near_context)
+        with pytest.raises(ssl.SSLError, match="alert handshake failure"):
+            await greeting
+        lines.stop()
+
+    run(work())
+
+
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\n\r\n"])
 def test_a_handshake_that_comes_to_nothing_leaves_nothing_for_the_collector(
     run: Run, until: Any, contexts: Any, sent: bytes

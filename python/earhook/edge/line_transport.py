@@ -109,7 +109,8 @@ class LineTransport(asyncio.Transport):
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLError as error:
-            self._fail(error)  # without a word: to whom would it be?
+            self.flush()  # the alert: whoever set up the peer sees what is wrong (RFC 8446 §6.2)
+            self._fail(error)
         else:
             self._stop_timer()
             self._line.pass_bytes()

@@ -1,7 +1,7 @@
 """Family T: what comes instead of a TLS handshake that we take part in (RFC 5246, RFC 8446).
 
-Expected is `refused`: nothing but an alert comes back, and the connection ends before the limit
-of handshakes; or `late`: it is cut when that limit is over.
+Expected is `refused`: nothing but an alert comes back, or one behind the answer to a hello, and the
+connection ends before the limit of handshakes; or `late`: it is cut when that limit is over.
 """
 
 from __future__ import annotations

@@ -386,6 +386,8 @@ async def through_handshake(port: int, scene: Scene, sent: bytes) -> str:
         return "greeted" if kinds[:1] == [HANDSHAKE_RECORD] else "late"
     if not set(kinds) - {ALERT_RECORD}:
         return "refused"
+    if kinds[-1] == ALERT_RECORD and not set(kinds) - {ALERT_RECORD, HANDSHAKE_RECORD}:
+        return "refused"  # its hello was one, and answered; what came behind it was not
     return f"answered with {kinds}"
 
 
