@@ -90,7 +90,14 @@ def estimate_seconds(rows: Sequence[Row], schedule: Schedule) -> float:
 
 def compile_program(source: Path, directory: Path) -> None:
     """Make a C program, called as its source is without the ending."""
-    command = [*COMPILE, "-o", directory / source.stem, source, "-lssl", "-lcrypto"]
+    command: list[str | Path] = [
+        *COMPILE,
+        "-o",
+        directory / source.stem,
+        source,
+        "-lssl",
+        "-lcrypto",
+    ]
     subprocess.run(command, check=True)
 
 

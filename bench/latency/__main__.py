@@ -135,7 +135,7 @@ def main() -> int:
         compile_program(Path(__file__).parent / "subscriber.c", Path(name))
         runs = measure(load, schedule, Path(name))
     latencies = {name: own for name, own in merged(runs).items() if own.count}
-    report = {
+    report: dict[str, Any] = {
         "machine": where,
         "load": load._asdict(),
         "schedule": schedule._asdict(),
