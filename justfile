@@ -141,6 +141,11 @@ bench-subscribers *arguments:
 bench-calls *arguments:
     {{python}} -m bench.calls {{arguments}}
 
+# How old a frame is when a local subscriber has its PCM, at 1,000 TLS calls, beside a C relay (3 minutes; `--quick` 1)
+[group('bench')]
+bench-latency *arguments:
+    {{python}} -m bench.latency {{arguments}}
+
 # CPU per piece of audio over HTTPS POST, beside a bare aiohttp server (5 minutes; `--quick` 1)
 [group('bench')]
 bench-ingest-http *arguments:
@@ -168,6 +173,7 @@ bench-all *arguments:
     -{{python}} -m bench.ingest scale {{arguments}}
     -{{python}} -m bench.ingest subscribers {{arguments}}
     -{{python}} -m bench.calls {{arguments}}
+    -{{python}} -m bench.latency {{arguments}}
     -{{python}} -m bench.ingest_http {{arguments}}
     -{{python}} -m bench.floods {{arguments}}
     {{python}} -m bench.page

@@ -1,24 +1,9 @@
 /* What the small programs that place calls share: clocks, and a TLS client. */
 #include "process.h"
 
+#include "clock.h"
+
 #include <arpa/inet.h>
-#include <stdint.h>
-#include <time.h>
-
-enum { NANOSECONDS = 1000000000 };
-
-static int64_t read_clock(clockid_t clock)
-{
-    struct timespec time;
-    if (clock_gettime(clock, &time) != 0)
-        die("the server's clock");
-    return (int64_t)time.tv_sec * NANOSECONDS + time.tv_nsec;
-}
-
-static int64_t now(void)
-{
-    return read_clock(CLOCK_MONOTONIC);
-}
 
 static void find_server(const char *host, const char *port, const char *process,
                         struct sockaddr_in *server, clockid_t *clock)

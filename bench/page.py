@@ -16,6 +16,7 @@ from hdrh.histogram import HdrHistogram
 
 from . import calls, floods, ingest_http
 from .ingest import figures
+from .latency import figures as latency
 from .provenance import RESULTS, ROOT, in_short
 from .svg import bars, latencies, lines
 
@@ -99,6 +100,15 @@ def proved_calls(report: Report, pictures: Pictures, results: Path) -> Iterator[
     yield calls.markdown(report["stages"])
 
 
+def heard(report: Report, pictures: Pictures, results: Path) -> Iterator[str]:
+    """How old a frame is at a subscriber."""
+    found = _histograms(results / "latency.hlog")
+    title = "From when a frame is sent until a local subscriber has its PCM"
+    pictures["latency-added"] = latencies(title, {n: _points(own) for n, own in found.items()})
+    yield _picture("latency-added", title)
+    yield latency.markdown(report["runs"], report["latencies"])
+
+
 def posted(report: Report, _pictures: Pictures, _results: Path) -> Iterator[str]:
     """Over HTTPS."""
     yield ingest_http.markdown(report["runs"])
@@ -138,6 +148,7 @@ SECTIONS: dict[str, tuple[str, str, Callable[[Report, Pictures, Path], Iterator[
     "scale": ("As calls grow", "just bench-scale", scale),
     "subscribers": ("Several subscribers", "just bench-subscribers", subscribers),
     "calls": ("Calls, sample by sample", "just bench-calls", proved_calls),
+    "latency": ("From a frame to a local subscriber", "just bench-latency", heard),
     "ingest_http": ("Over HTTPS POST", "just bench-ingest-http", posted),
     "floods": ("Floods", "just bench-floods", attacked),
     "soak": ("A soak", "just soak", soaked),

@@ -5,13 +5,19 @@
  * one line of JSON: what was due and sent in the window, and the CPU time that the server's
  * process used in it and for opening the calls. All frames are the same masked binary frame of mu-law noise.
  *
- *     generator HOST PORT SERVER_PID tls|plain CALLS FRAMES_PER_SECOND FRAME_BYTES WARM WINDOW
+ *     generator HOST PORT SERVER_PID tls|plain CALLS FRAMES_PER_SECOND FRAME_BYTES WARM WINDOW [stamped]
+ *
+ * "stamped" (TLS only): each frame says in the first samples of the external channel when it was handed to
+ * TLS, and whether it counts, which frames of the window do (../stamp.h). The line then has how many
+ * were stamped so, and how late they were: from when they were due until the stamp.
  *
  * A call whose socket is full owes its frames, at most a second's worth; what is beyond that is
  * never sent and shows as due but not sent. After the window nothing is sent, and a second
  * reading is taken when the server has come to rest, for loads that it could not keep up with.
  */
 #include "../client.h"
+#include "../histogram.h"
+#include "../stamp.h"
 
 enum {
     IN_FLIGHT = 64, /* calls being opened at a time; below a gateway's limit for one address */
@@ -31,7 +37,9 @@ struct call {
     SSL *ssl;
     enum stage stage;
     unsigned owed;
+    int64_t due; /* the last frame that is owed */
     int blocked;
+    int begun; /* TLS holds a frame of which not all is written yet */
     size_t put_bytes; /* without TLS: of the frame that is being sent */
     size_t answer_bytes;
     char answer[ANSWER_BYTES];
@@ -46,7 +54,7 @@ static struct {
     struct sockaddr_in server;
     pid_t server_pid;
     clockid_t server_clock;
-    int tls;
+    int tls, stamped;
     unsigned calls, rate, frame_bytes;
     double warm_seconds, window_seconds;
 } load;
@@ -58,6 +66,8 @@ static uint64_t sent, dropped;
 static int64_t opening_cpu; /* of the server: handshakes, upgrades and `opened` of all calls */
 static unsigned char frame[8 + MAX_FRAME_BYTES];
 static int frame_length;
+static int in_window;
+static struct histogram lateness; /* of the frames that count */
 static const unsigned char MASK[4] = {0x37, 0xfa, 0x21, 0x3d};
 
 static struct reading take_reading(void)
@@ -96,6 +106,23 @@ static void build_audio(void)
         noise[at] = (unsigned char)(state >> 24);
     }
     frame_length = build_frame(frame, 2, noise, load.frame_bytes);
+}
+
+/* Writes into the frame that it is sent now. */
+static void stamp(const struct call *call)
+{
+    int64_t time = now();
+    uint64_t bits = (uint64_t)in_window << STAMP_TIME_BITS |
+                    (uint64_t)(time / NANOSECONDS_PER_MICROSECOND);
+    unsigned char *payload = frame + frame_length - load.frame_bytes;
+    for (unsigned sample = 0; sample < STAMP_SAMPLES; sample++) {
+        unsigned place = 2 * sample; /* the other channel lies between */
+        uint64_t own = bits >> (STAMP_BITS * (STAMP_SAMPLES - 1 - sample)) & STAMP_MOST;
+        payload[place] = (unsigned char)(STAMP_CODE | own) ^ MASK[place % sizeof MASK];
+    }
+    int64_t due = call->due - (int64_t)(call->owed - 1) * NANOSECONDS / load.rate;
+    if (in_window)
+        record(&lateness, (uint64_t)(time - due) / NANOSECONDS_PER_MICROSECOND);
 }
 
 static void watch(struct call *call, uint32_t events, int operation)
@@ -291,11 +318,15 @@ static void set_blocked(struct call *call, int blocked)
     call->blocked = blocked;
 }
 
-/* Sends what is owed. The frame is the same each time, so a write can be tried again later. */
+/* Sends what is owed. A write can be tried again later: without stamps the frame is the same each
+ * time, and with TLS what is tried again is the record that was made of it the first time. */
 static void send_owed(struct call *call)
 {
     while (call->owed > 0) {
+        if (load.stamped && !call->begun)
+            stamp(call);
         int length = put(call, frame, frame_length);
+        call->begun = length == 0;
         if (length == 0) {
             set_blocked(call, 1);
             return;
@@ -311,7 +342,7 @@ static void send_owed(struct call *call)
     set_blocked(call, 0);
 }
 
-static void fall_due(struct call *call)
+static void fall_due(struct call *call, int64_t due)
 {
     if (call->stage != LIVE)
         return;
@@ -320,6 +351,7 @@ static void fall_due(struct call *call)
         return;
     }
     call->owed++;
+    call->due = due;
     if (!call->blocked)
         send_owed(call);
 }
@@ -363,7 +395,7 @@ static uint64_t send_until(int64_t start, int64_t end, uint64_t number)
         if (time >= end)
             return number;
         for (int batch = 0; batch < BATCH && due <= time && due < end; batch++) {
-            fall_due(&calls[number++ % load.calls]);
+            fall_due(&calls[number++ % load.calls], due);
             due = start + (int64_t)((double)number * spacing);
         }
         if (time >= look) {
@@ -409,7 +441,7 @@ static void report(struct reading begin, struct reading end, struct reading rest
     printf("{\"cipher\":\"%s\",\"opening_cpu_ns\":%lld,\"window_ns\":%lld,\"due\":%llu,\"sent\":%llu,"
            "\"server_cpu_ns\":%lld,\"own_cpu_ns\":%lld,\"rest_ns\":%lld,\"rest_sent\":%llu,"
            "\"rest_cpu_ns\":%lld,\"sent_in_all\":%llu,\"dropped_in_all\":%llu,\"lost_calls\":%u,"
-           "\"server_memory_kib\":%ld}\n",
+           "\"server_memory_kib\":%ld",
            calls[0].ssl == NULL ? "none" : SSL_get_cipher(calls[0].ssl), (long long)opening_cpu,
            (long long)(end.at - begin.at), (unsigned long long)due,
            (unsigned long long)(end.sent - begin.sent),
@@ -418,6 +450,11 @@ static void report(struct reading begin, struct reading end, struct reading rest
            (unsigned long long)(rest.sent - begin.sent),
            (long long)(rest.server_cpu - begin.server_cpu), (unsigned long long)sent,
            (unsigned long long)dropped, lost, server_memory_kib());
+    if (load.stamped) {
+        printf(",\"lateness\":");
+        print_histogram(&lateness);
+    }
+    printf("}\n");
     fflush(stdout);
 }
 
@@ -428,6 +465,7 @@ static void run(void)
     int64_t finish = middle + (int64_t)(load.window_seconds * NANOSECONDS);
     uint64_t number = send_until(start, middle, 0);
     struct reading begin = take_reading();
+    in_window = 1;
     send_until(start, finish, number);
     struct reading end = take_reading();
     double seconds = (double)(end.at - begin.at) / NANOSECONDS;
@@ -435,7 +473,7 @@ static void run(void)
     report(begin, end, wait_for_rest(), due);
 }
 
-static void read_arguments(char **argv)
+static void read_arguments(int argc, char **argv)
 {
     load.server_pid = atoi(argv[3]);
     load.tls = strcmp(argv[4], "tls") == 0;
@@ -444,6 +482,10 @@ static void read_arguments(char **argv)
     load.frame_bytes = (unsigned)atoi(argv[7]);
     load.warm_seconds = atof(argv[8]);
     load.window_seconds = atof(argv[9]);
+    load.stamped = argc == 11;
+    if (load.stamped && (strcmp(argv[10], "stamped") != 0 || !load.tls ||
+                         load.frame_bytes < 2 * STAMP_SAMPLES))
+        die("only TLS calls with room for it are stamped");
     if (load.calls == 0 || load.rate == 0 || load.frame_bytes == 0 ||
         load.frame_bytes > MAX_FRAME_BYTES || load.warm_seconds + load.window_seconds > 300)
         die("an argument out of range");
@@ -452,12 +494,12 @@ static void read_arguments(char **argv)
 
 int main(int argc, char **argv)
 {
-    if (argc != 10) {
+    if (argc != 10 && argc != 11) {
         fprintf(stderr, "usage: generator HOST PORT SERVER_PID tls|plain CALLS "
-                        "FRAMES_PER_SECOND FRAME_BYTES WARM WINDOW\n");
+                        "FRAMES_PER_SECOND FRAME_BYTES WARM WINDOW [stamped]\n");
         return 2;
     }
-    read_arguments(argv);
+    read_arguments(argc, argv);
     prepare_files();
     context = make_client_context();
     calls = calloc(load.calls, sizeof *calls);

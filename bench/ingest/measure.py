@@ -14,7 +14,18 @@ import trustme
 
 from .servers import HERE, LOAD_CORE, Server, pinned
 
-__all__ = ["Contestant", "Load", "Row", "Schedule", "estimate_seconds", "measure", "prepare"]
+__all__ = [
+    "Contestant",
+    "Load",
+    "Row",
+    "Schedule",
+    "compile_program",
+    "estimate_seconds",
+    "generate",
+    "measure",
+    "prepare",
+    "say",
+]
 
 COMPILE = ("cc", "-O2", "-std=c11", "-Wall", "-Wextra", "-Werror")
 GENERATOR_SECONDS = 200.0
@@ -79,7 +90,14 @@ def estimate_seconds(rows: Sequence[Row], schedule: Schedule) -> float:
 
 def compile_program(source: Path, directory: Path) -> None:
     """Make a C program, called as its source is without the ending."""
-    command = [*COMPILE, "-o", directory / source.stem, source, "-lssl", "-lcrypto"]
+    command: list[str | Path] = [
+        *COMPILE,
+        "-o",
+        directory / source.stem,
+        source,
+        "-lssl",
+        "-lcrypto",
+    ]
     subprocess.run(command, check=True)
 
 
@@ -132,12 +150,12 @@ def least_memory(server: Server) -> int:
     return least
 
 
-def generate(server: Server, load: Load, schedule: Schedule) -> dict[str, Any]:
-    """Run the generator against a server and read its line of figures."""
+def generate(server: Server, load: Load, schedule: Schedule, *more: str) -> dict[str, Any]:
+    """Run the generator against a server, with more words if it is to do more; its figures."""
     words = (
         *(server.directory.parent / "generator", "127.0.0.1", server.port, server.process.pid),
         *(load.transport, load.calls, load.frames_per_second, load.frame_bytes),
-        *(schedule.warm_seconds, schedule.window_seconds),
+        *(schedule.warm_seconds, schedule.window_seconds, *more),
     )
     finished = subprocess.run(
         pinned(words, LOAD_CORE),

@@ -14,6 +14,7 @@ import pytest
 from bench import calls
 from bench.compare import ratio
 from bench.ingest.figures import markdown, microseconds_per_frame, summarise
+from bench.latency import figures as latency_figures
 from bench.page import written
 from bench.svg import bars, latencies, lines
 from earhook.load.histograms import Latency, write_log
@@ -159,6 +160,54 @@ def test_calls_that_are_right_have_no_fault() -> None:
 )
 def test_a_sample_or_a_call_that_is_not_right_is_found(change: dict[str, Any]) -> None:
     assert len(list(calls.wrong(stage(**change)))) == 1
+
+
+def heard(**more: Any) -> dict[str, Any]:
+    """1,000 frames that count, half of them 2 ms old and one 40 ms; 200 before."""
+    ages = {"count": 1000, "values_us": [[2000, 500], [3000, 499], [40_000, 1]]}
+    late = {"count": 1000} | {f"{own}_us": 50 for own in latency_figures.STATISTICS}
+    report = {"frames": 1200, "own_cpu_ns": SECOND // 100, "ages": ages}
+    sums = {"sent_in_all": 1200, "lost_calls": 0, "dropped_in_all": 0, "lateness": late}
+    return run("earhook") | sums | {"heard": report} | more
+
+
+def test_frames_that_all_came_in_time_have_no_fault() -> None:
+    assert list(latency_figures.wrong(heard())) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"heard": {}},
+        {"sent_in_all": 1201},
+        {"lateness": {"count": 1001}},
+        {"lost_calls": 1},
+        {"dropped_in_all": 1},
+        {"sent": 980},
+    ],
+)
+def test_a_frame_that_is_missing_or_late_is_found(change: dict[str, Any]) -> None:
+    assert len(list(latency_figures.wrong(heard(**change)))) == 1
+
+
+def test_ages_of_all_rounds_are_one_histogram_and_one_curve(tmp_path: Path) -> None:
+    other = heard(round=1)
+    other["heard"]["ages"]["values_us"] = [[2500, 1000]]
+    rounds = [heard(), other]
+    found = latency_figures.merged(rounds)
+    own = found["earhook"].as_json()
+    assert own["count"] == 2000
+    assert own["milliseconds"]["p50"] == pytest.approx(2.5, rel=0.001)
+    assert own["milliseconds"]["p90"] == pytest.approx(3.0, rel=0.001)
+    assert own["milliseconds"]["max"] == pytest.approx(40.0, rel=0.001)
+    report = {"machine": {"commit": "abc"}, "runs": rounds, "latencies": {"earhook": own}}
+    (tmp_path / "latency.json").write_text(json.dumps(report))
+    write_log(tmp_path / "latency.hlog", found, (0.0, 1.0))
+    page, pictures = written(tmp_path)
+    assert set(pictures) == {"latency-added"}
+    assert "(figures/latency-added.svg)" in page
+    assert "| earhook | 2,000 | 2.50 / 3.00 / 3.00 / 3.00 / 40.0" in page
+    assert len(points_of(pictures["latency-added"])) == 1
 
 
 def test_the_page_has_a_table_and_a_picture_of_what_was_measured(tmp_path: Path) -> None:
