@@ -2,7 +2,8 @@
 
 Order of what a sink is told about one call, always on the loop's thread: `attach` once, `publish`
 any number of times, `ended` once. The sink then drains what is left and answers with exactly one
-`call.settle(...)`. It may do its work on threads of its own.
+`call.settle(...)`. It may do its work on threads of its own. What consumers find out of a call may
+still be published after `ended`, until `forget`.
 
 What a sink may never do: wait in one of these calls, raise from them, or make anybody else wait.
 It reads audio through readers of its own (`earhook.media.feed.Feed`); one that falls behind loses
@@ -15,7 +16,7 @@ The books of one call and sink balance at any moment, in samples per channel:
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -36,6 +37,7 @@ __all__ = [
     "Sink",
     "SinkBooks",
     "SinkSnapshot",
+    "Spectator",
 ]
 
 PROTOCOL_LOG_ENTRIES = 512
@@ -106,13 +108,16 @@ class CallFacts:
 class CallEvent:
     """Something that happened at a position: paused, resumed, dtmf, language.
 
-    `personal` details go to the PCM stream's consumers only.
+    `personal` details go to those who may hear the call: consumers of the PCM stream, and whoever
+    shows calls to people. They are never logged and never in a recording's sidecar.
     """
 
     kind: str
     position: int
     details: Mapping[str, Any] = field(default_factory=dict)
     personal: bool = False
+    by: Literal["gateway", "consumer"] = "gateway"
+    """Who says so: a consumer's word is its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +192,7 @@ class LiveCall:
         outcome: None while it is live.
         suspicion: What its audio probably is, where it plainly is not what was announced.
         delay_seconds: How long its last audio was on its way; None where nobody tells.
+        read_protocol: Gives the messages that have crossed the wire so far, while it is live.
     """
 
     __slots__ = (
@@ -198,6 +204,7 @@ class LiveCall:
         "outcome",
         "pipeline",
         "protocol_log",
+        "read_protocol",
         "suspicion",
     )
 
@@ -214,6 +221,7 @@ class LiveCall:
         self.suspicion: str | None = None
         self.delay_seconds: float | None = None
         self.protocol_log: deque[ProtocolEntry] = deque(maxlen=PROTOCOL_LOG_ENTRIES)
+        self.read_protocol: Callable[[], Iterable[ProtocolEntry]] | None = None
         self._sinks = sinks
         self._settled: dict[str, SinkBooks] = {}
         self._on_settled = on_settled
@@ -300,4 +308,24 @@ class Sink(Protocol):
 
     def snapshot(self) -> SinkSnapshot:
         """Plain values, cheap, callable at any time on the loop's thread."""
+        ...
+
+
+class Spectator(Protocol):
+    """Somebody in the house who is told what sinks are told, and owes no books. See `Sink`."""
+
+    def attach(self, call: LiveCall) -> None:
+        """A call has opened."""
+        ...
+
+    def publish(self, call: LiveCall, event: CallEvent) -> None:
+        """Something happened in a call that was attached."""
+        ...
+
+    def ended(self, call: LiveCall) -> None:
+        """`call.outcome` is set; its sinks still drain."""
+        ...
+
+    def forget(self, call: LiveCall) -> None:
+        """Drop every reference to it."""
         ...
