@@ -1,0 +1,198 @@
+"""Reads digits as people say and recognisers write them.
+
+`four one one one`, `forty one eleven`, `double five`, `4111-1111`, `nine oh two`, `1.800.555`.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from enum import Enum, auto
+from typing import Final, NamedTuple
+
+from earhook.analytics.words import FILLERS
+
+__all__ = ["Role", "Token", "read"]
+
+
+class Role(Enum):
+    """What a token is to a number."""
+
+    DIGITS = auto()
+    LETTER = auto()
+    """One letter by itself, or a few capitals beside digits."""
+    JOINT = auto()
+    """What people say between two digits of the same number."""
+    WORD = auto()
+    """Anything else: a number does not reach across it."""
+
+
+class Token(NamedTuple):
+    """A piece of a text, from `begin` to `end`, with what it means for numbers.
+
+    `value` is the digits, the letters in capitals, or the word in small letters.
+    """
+
+    role: Role
+    value: str
+    begin: int
+    end: int
+
+
+class _Piece(NamedTuple):
+    text: str
+    begin: int
+    end: int
+
+
+def read(text: str) -> list[Token]:
+    """The tokens of a text, in order. Together they are all of it but white space."""
+    pieces = [_Piece(found.group(), *found.span()) for found in _PIECE.finditer(text)]
+    words = [piece.text.lower().replace("’", "'") for piece in pieces]
+    tokens: list[Token] = []
+    index = 0
+    while index < len(pieces):
+        taken, role, value = _next(pieces, words, index)
+        tokens.append(Token(role, value, pieces[index].begin, pieces[index + taken - 1].end))
+        index += taken
+    return _without_quantities(tokens)
+
+
+def _next(pieces: Sequence[_Piece], words: Sequence[str], index: int) -> tuple[int, Role, str]:
+    """How many pieces make the next token, and what it is."""
+    word = words[index]
+    if word[0].isdecimal():
+        return 1, Role.DIGITS, "".join(str(unicodedata.digit(sign)) for sign in word)
+    if word in _UNITS:
+        return _unit(words, index)
+    if word in _TEENS:
+        return 1, Role.DIGITS, _TEENS[word]
+    if word in _TENS:
+        return _tens(words, index)
+    if word in _TIMES:
+        repeated = _digit_at(words, index + 1)
+        return (2, Role.DIGITS, repeated * _TIMES[word]) if repeated else (1, Role.JOINT, word)
+    if word in _SOUND_ALIKE and _digit_at(words, index - 1) and _digit_at(words, index + 1):
+        return 1, Role.DIGITS, _SOUND_ALIKE[word]
+    if word in _JOINTS or word in FILLERS:
+        return 1, Role.JOINT, word
+    return 1, *_letters(pieces[index].text)
+
+
+def _letters(text: str) -> tuple[Role, str]:
+    is_code = len(text) == 1 or (len(text) <= _CODE_LETTERS and text.isupper())
+    if is_code and text.isalpha() and text.isascii():
+        return Role.LETTER, text.upper()
+    return Role.WORD, text.lower()
+
+
+def _unit(words: Sequence[str], index: int) -> tuple[int, Role, str]:
+    """One digit; or three, as in *eight hundred* before the rest of a phone number."""
+    digit = _UNITS[words[index]]
+    follows = words[index + 1 : index + 4]
+    is_hundred = follows[:1] == ["hundred"] and len(follows) == 3
+    if is_hundred and all(word in _UNITS or word.isdecimal() for word in follows[1:]):
+        return 2, Role.DIGITS, digit + "00"
+    return 1, Role.DIGITS, digit
+
+
+def _tens(words: Sequence[str], index: int) -> tuple[int, Role, str]:
+    """*forty*, *forty one*, *forty-one*."""
+    tens = _TENS[words[index]]
+    step = 2 if words[index + 1 : index + 2] == ["-"] else 1
+    unit = _UNITS.get(words[index + step]) if index + step < len(words) else None
+    if unit and unit != "0":
+        return step + 1, Role.DIGITS, tens + unit
+    return 1, Role.DIGITS, tens + "0"
+
+
+def _digit_at(words: Sequence[str], index: int) -> str:
+    if not 0 <= index < len(words):
+        return ""
+    word = words[index]
+    if word.isdecimal():
+        return word if len(word) == 1 else ""
+    return _UNITS.get(word, "")
+
+
+def _without_quantities(tokens: list[Token]) -> list[Token]:
+    """Amounts, times and spans are words: *450 dollars*, *10:30*, *two hundred*, *$4,111.50*."""
+    for index, token in enumerate(tokens):
+        if token.role is not Role.DIGITS or len(token.value) > _QUANTITY_DIGITS:
+            continue
+        after = _value(tokens, index + 1)
+        if after in _MEASURES or (after == ":" and _role(tokens, index + 2) is Role.DIGITS):
+            tokens[index] = token._replace(role=Role.WORD)
+        elif _value(tokens, index - 1) in _CURRENCIES:
+            _amount(tokens, index)
+    return tokens
+
+
+def _amount(tokens: list[Token], index: int) -> None:
+    """Written amounts go on over points and commas."""
+    tokens[index] = tokens[index]._replace(role=Role.WORD)
+    while (
+        _value(tokens, index + 1) in (",", ".")
+        and _role(tokens, index + 2) is Role.DIGITS
+        and len(tokens[index + 2].value) <= 3
+        and tokens[index + 2].begin == tokens[index].end + 1
+    ):
+        index += 2
+        tokens[index] = tokens[index]._replace(role=Role.WORD)
+
+
+def _value(tokens: Sequence[Token], index: int) -> str:
+    return tokens[index].value if 0 <= index < len(tokens) else ""
+
+
+def _role(tokens: Sequence[Token], index: int) -> Role:
+    return tokens[index].role if 0 <= index < len(tokens) else Role.WORD
+
+
+_PIECE: Final = re.compile(r"\d+|[^\W\d_]+(?:['’][^\W\d_]+)*|[^\w\s]|_")
+
+_CODE_LETTERS: Final = 4
+_QUANTITY_DIGITS: Final = 3
+"""A longer number is taken for a quantity only where a currency stands before it."""
+
+_UNITS: Final = {
+    **{"zero": "0", "oh": "0", "nought": "0", "naught": "0", "one": "1", "two": "2"},
+    **{"three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8"},
+    **{"nine": "9", "niner": "9", "o": "0"},
+}
+_TEENS: Final = {
+    **{"ten": "10", "eleven": "11", "twelve": "12", "thirteen": "13", "fourteen": "14"},
+    **{"fifteen": "15", "sixteen": "16", "seventeen": "17", "eighteen": "18", "nineteen": "19"},
+}
+_TENS: Final = {
+    **{"twenty": "2", "thirty": "3", "forty": "4", "fourty": "4", "fifty": "5", "sixty": "6"},
+    **{"seventy": "7", "eighty": "8", "ninety": "9"},
+}
+_TIMES: Final = {"double": 2, "triple": 3, "treble": 3}
+_SOUND_ALIKE: Final = {"to": "2", "too": "2", "for": "4", "ate": "8", "won": "1", "tree": "3"}
+"""What recognisers write for a digit; taken for one between two digits."""
+
+_JOINTS: Final = frozenset(
+    {
+        *("-", "–", "—", ".", ",", "/", "(", ")", "#", "*", "…", "'", '"', ";", "!", "?"),
+        *("and", "then", "dash", "hyphen", "minus", "space", "point", "slash", "stroke"),
+        *("okay", "ok", "yes", "yeah", "yep", "right", "so", "now", "next", "followed", "by"),
+        *("got", "it", "go", "on", "ahead", "well", "like", "that's", "it's", "just"),
+        *("again", "sorry", "wait", "please", "sure", "alright", "the", "is", "are", "digits"),
+        *("a", "plus", "comma", "dot", "number", "numbers", "thanks", "i", "think", "let", "me"),
+        *("see", "have", "repeat", "number's", "you", "thank", "perfect", "great", "correct"),
+    }
+)
+"""Said between the groups of a number. A long list hides more, and tells apart less."""
+
+_MEASURES: Final = frozenset(
+    {
+        *("hundred", "thousand", "million", "dollar", "dollars", "buck", "bucks", "cents", "cent"),
+        *("pounds", "euros", "euro", "percent", "%", "am", "pm", "a.m", "p.m", "o'clock"),
+        *("second", "seconds", "minute", "minutes", "hour", "hours", "day", "days", "week"),
+        *("weeks", "month", "months", "year", "years", "times", "people", "business", "working"),
+        *("gigabytes", "gigs", "megs", "megabits", "miles", "st", "nd", "rd", "th"),
+    }
+)
+_CURRENCIES: Final = frozenset({"$", "€", "£", "¥"})
