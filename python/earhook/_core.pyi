@@ -590,6 +590,9 @@ class Merger:
     def find(self, session: str, /) -> int | None:
         """Give the number under which the call of a session passes; the id in lower case."""
 
+    def closed_by(self, session: str, /) -> int | None:
+        """Give the source that has closed a session's call a while ago; the id in lower case."""
+
     @property
     def calls(self) -> int:
         """Calls that are open."""

@@ -43,7 +43,7 @@ from earhook.hub.hub import Hub
 from earhook.ops.logging import get_logger
 from earhook.ops.watchdog import LoopWatch
 from earhook.protocol.commands import Command
-from earhook.sinks.base import Sink
+from earhook.sinks.base import CallEvent, LiveCall, Sink
 from earhook.sinks.pcm_stream.settings import PcmStreamSettings
 from earhook.sinks.pcm_stream.sink import PcmStreamSink
 from earhook.sinks.recording.settings import RecordingSettings
@@ -114,7 +114,7 @@ class Gateway:
         self._pressure_watch = PressureWatch(pressure, machine, self._watch, loop=loop, clock=clock)
         self._expiry = ExpiryWatch(self._expiring, clock)
 
-        self.sinks = tuple(_make_sink(sink, self.command) for sink in configuration.sinks)
+        self.sinks = tuple(_make_sink(sink, self) for sink in configuration.sinks)
         claims = None if inherited is None else inherited.claims
         replay = None if inherited is None else inherited.replay
         self.hub = Hub(configuration.ring, self.sinks, clock, claims)
@@ -254,6 +254,10 @@ class Gateway:
     def command(self, session_id: str, command: Command) -> None:
         """Pass a consumer's command to a live session; raises `CommandRefused`."""
         self.hub.command(session_id, command)
+
+    def publish(self, call: LiveCall, event: CallEvent) -> None:
+        """Tell every sink what one of them, or a consumer, has found out of a call."""
+        self.hub.publish(call, event)
 
     async def run(self) -> None:
         """Wait until the gateway has stopped."""
@@ -420,9 +424,9 @@ def _together(inherited: Inherited | None, loop: asyncio.AbstractEventLoop) -> A
     return SharedCalls(inherited.board.seat(inherited.generation), loop)
 
 
-def _make_sink(settings: SinkSettings, command: Callable[[str, Command], None]) -> Sink:
+def _make_sink(settings: SinkSettings, gateway: Gateway) -> Sink:
     match settings:
         case RecordingSettings():
             return RecordingSink(settings)
         case PcmStreamSettings():
-            return PcmStreamSink(settings, command)
+            return PcmStreamSink(settings, gateway.command, gateway.publish)

@@ -117,6 +117,8 @@ def connection_close_frame(code: CloseCode, message: str) -> bytes:
 def event_body(event: CallEvent) -> bytes:
     """The JSON of an `event`; the same for every consumer."""
     body = {"type": event.kind, "position": event.position, "details": dict(event.details)}
+    if event.by != "gateway":
+        body["by"] = event.by
     return orjson.dumps(body, default=_plain)
 
 
