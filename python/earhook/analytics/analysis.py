@@ -20,18 +20,23 @@ or national id; see `redaction`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import Field
 
 from earhook.client import ChannelName
+from earhook.errors import ConfigurationError, ConfigurationFault
 from earhook.settings import Settings
 
+from .redaction import Redactor, Told
 from .result import Result
+from .rules import Evaluation, Hit, RuleBook, read_rules
 from .segment import Segment
+from .sentiment import Curve, Score, Sentiment, own_lexicon, read_lexicon
+from .unheard import Unheard
 
 __all__ = ["Analysis", "Analyst", "AnalystSettings", "CallFacts"]
 
@@ -70,6 +75,10 @@ class CallFacts:
 class Analyst:
     """What all calls of a process share. Immutable."""
 
+    def __init__(self, rules: RuleBook, sentiment: Sentiment | None) -> None:
+        self.rules = rules
+        self.sentiment = sentiment
+
     @classmethod
     def of(cls, settings: AnalystSettings) -> Analyst:
         """Read the files.
@@ -77,46 +86,66 @@ class Analyst:
         Raises:
             ConfigurationError: With every fault of all files, or for what is not installed.
         """
-        del settings
-        return cls()
+        faults: list[ConfigurationFault] = []
+        rules = RuleBook(())
+        sentiment = None
+        try:
+            rules = RuleBook(read_rules(settings.rules))
+        except ConfigurationError as error:
+            faults += error.faults
+        if settings.sentiment:
+            try:
+                lexicon = own_lexicon()
+                if settings.lexicon is not None:
+                    lexicon = read_lexicon(settings.lexicon).over(lexicon)
+                sentiment = Sentiment(lexicon)
+            except ConfigurationError as error:
+                faults += error.faults
+        elif rules.wants_sentiment:
+            what = "rules of kind sentiment need it"
+            faults.append(ConfigurationFault("sentiment", what, "turn it on, or disable them"))
+        if faults:
+            raise ConfigurationError(faults)
+        return cls(rules, sentiment)
 
     def open(self, call: CallFacts) -> Analysis:
         """Begin to listen to a call."""
-        return Analysis(call)
+        return Analysis(self, call)
 
 
 class Analysis:
-    """One call. Law of the order: any interleaving of channels finds the same."""
+    """One call. Final segments of a channel come in order; channels interleave as they like."""
 
-    def __init__(self, call: CallFacts) -> None:
+    def __init__(self, analyst: Analyst, call: CallFacts) -> None:
         self._call = call
+        self._sentiment = analyst.sentiment
+        self._curve = Curve(call.rate)
+        self._redactor = Redactor(call.rate)
+        self._unheard = Unheard(call.channels, call.start)
+        self._evaluation = Evaluation(analyst.rules, call.rate, self._unheard)
 
     def hear(self, segment: Segment) -> list[Result]:
         """Take a segment; interim ones are redacted and told, and nothing else is made of them."""
-        details = {
-            "segment": segment.id,
-            "channel": segment.channel,
-            "start": segment.start,
-            "end": segment.end,
-            "text": segment.text,
-            "confidence": segment.confidence,
-            "final": segment.is_final,
-            "engine": self._call.engine,
-            "language": segment.language or self._call.language,
-        }
-        return [Result("transcript", segment.end, details)]
+        if not segment.is_final:
+            return [self._transcript(segment, self._redactor.interim(segment))]
+        told = self._redactor.final(segment)
+        results = [self._transcript(segment, told)]
+        score = None
+        if self._sentiment is not None and segment.text.strip():
+            score = self._curve.add(segment, self._sentiment.score(segment.text))
+            results.append(_sentiment(segment, score))
+        return results + _results(self._evaluation.hear(segment, told, score))
 
     def note(self, kind: str, position: int, details: Mapping[str, Any]) -> list[Result]:
         """Take an event of the PCM stream; kinds that no rule is about cost nothing."""
-        del kind, position, details
-        return []
+        return _results(self._evaluation.note(kind, position, details))
 
     def miss(self, channel: ChannelName, start: int, end: int) -> list[Result]:
         """A stretch that nobody recognised: a gap, a pause, a recogniser that failed.
 
         What must be said is not found missing where too much went unheard.
         """
-        del channel, start, end
+        self._unheard.add(channel, start, end)
         return []
 
     def advance(self, position: int) -> list[Result]:
@@ -125,10 +154,41 @@ class Analysis:
         Here it shows what was *not* said in time. It may be late, and never goes back; a segment
         that comes later all the same is taken.
         """
-        del position
-        return []
+        return _results(self._evaluation.advance(position))
 
     def finish(self, position: int) -> list[Result]:
         """The call ended at `position`; what can only be known at its end is told."""
-        del position
-        return []
+        return _results(self._evaluation.finish(position))
+
+    def _transcript(self, segment: Segment, told: Told) -> Result:
+        details = {
+            "segment": segment.id,
+            "channel": segment.channel,
+            "start": segment.start,
+            "end": segment.end,
+            "text": told.text[:_MOST_CHARACTERS],
+            "confidence": segment.confidence,
+            "final": segment.is_final,
+            "engine": self._call.engine,
+            "language": segment.language or self._call.language,
+        }
+        return Result("transcript", segment.end, details)
+
+
+def _sentiment(segment: Segment, score: Score) -> Result:
+    details = {
+        "segment": segment.id,
+        "channel": segment.channel,
+        "start": segment.start,
+        "end": segment.end,
+        **score._asdict(),
+    }
+    return Result("sentiment", segment.end, details)
+
+
+def _results(hits: Iterable[Hit]) -> list[Result]:
+    return [Result("hit", hit.position, hit.details()) for hit in hits]
+
+
+_MOST_CHARACTERS: Final = 2_000
+"""Of a text in a result, as the command `results` takes it."""
