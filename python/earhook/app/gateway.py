@@ -18,6 +18,7 @@ from earhook.clock import Clock, SystemClock
 from earhook.config.changes import changed_keys
 from earhook.config.rules import require_servable
 from earhook.config.schema import Configuration, SinkSettings
+from earhook.console.house import HouseSource
 from earhook.control.admin import AdminServer
 from earhook.control.authentication import Authenticator
 from earhook.control.cores import worker_count
@@ -50,6 +51,7 @@ from earhook.sinks.recording.settings import RecordingSettings
 from earhook.sinks.recording.sink import RecordingSink
 from earhook.transport.heap import return_free_pages
 
+from .console_pages import make_board, make_console
 from .files import read_files, warn_exposed_files
 from .https_door import Neighbours, Shared
 from .inherited import Inherited
@@ -117,7 +119,9 @@ class Gateway:
         self.sinks = tuple(_make_sink(sink, self) for sink in configuration.sinks)
         claims = None if inherited is None else inherited.claims
         replay = None if inherited is None else inherited.replay
-        self.hub = Hub(configuration.ring, self.sinks, clock, claims)
+        self.board = make_board(configuration, self.sinks, clock)
+        spectators = () if self.board is None else (self.board,)
+        self.hub = Hub(configuration.ring, self.sinks, clock, claims, spectators)
         self._authenticator = Authenticator(files.keyring, configuration.signature, replay)
         rules = EdgeRules(
             configuration.limits.connections,
@@ -137,7 +141,10 @@ class Gateway:
             self._reloaded,
         )
         self.view = self._make_view(rules.access, pressure)
-        self.admin = AdminServer(configuration.admin, files.admin_token, AloneView(self.view))
+        view, pages = AloneView(self.view), None
+        if self.board is not None:
+            pages = make_console(configuration, HouseSource(self.board), view, clock)
+        self.admin = AdminServer(configuration.admin, files.admin_token, view, pages)
 
     def _make_view(self, access: Access, pressure: Pressure) -> GatewayView:
         """What the admin port shows of all of them."""

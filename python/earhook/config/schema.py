@@ -6,6 +6,7 @@ from typing import Annotated, TypeAlias
 
 from pydantic import Field
 
+from earhook.console.settings import ConsoleSettings
 from earhook.control.settings import (
     AccessAndRangesSettings,
     AdminSettings,
@@ -71,6 +72,9 @@ class Configuration(Settings):
         default=(), description="Ways out; one table each, told apart by `kind`."
     )
     admin: AdminSettings = Field(default_factory=AdminSettings, description="Health, metrics, API.")
+    console: ConsoleSettings = Field(
+        default_factory=ConsoleSettings, description="The live page at the admin port."
+    )
     log: LogSettings = Field(default_factory=LogSettings, description="Lines on standard error.")
     workers: WorkersSettings = Field(
         default_factory=WorkersSettings, description="Processes that share the port."

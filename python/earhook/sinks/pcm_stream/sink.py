@@ -11,7 +11,7 @@ from earhook.errors import ConfigurationError, ConfigurationFault
 from earhook.media.feed import Books
 from earhook.ops.logging import get_state_logger
 from earhook.protocol.commands import Command
-from earhook.sinks.base import CallEvent, LiveCall, SinkSnapshot
+from earhook.sinks.base import CallEvent, LiveCall, SinkBooks, SinkSnapshot
 
 from .connection import ConsumerTerms
 from .dialogue import token_digest

@@ -172,6 +172,11 @@ class RecordingSink:
             gauges={"finishing": finisher.waiting_calls},
         )
 
+    def call_books(self, call: LiveCall) -> SinkBooks | None:
+        """The books of a call that is being recorded now; None for any other."""
+        track = self._live.get(call)
+        return None if track is None else self._books(call, track)
+
     def _open(self) -> None:
         self._directory.open()
         self._directory.probe()

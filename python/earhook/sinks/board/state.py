@@ -1,0 +1,263 @@
+"""One row of the live list: what it says of a call, and how much attention that wants. Pure."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from earhook.sinks.base import CallEvent
+
+__all__ = ["NUMBER_BITS", "STATE_BYTES", "CallState", "Flag", "flag_words"]
+
+NUMBER_BITS: Final = 24
+"""Of a call's number in one process; what is above says which process."""
+RECENT_SECONDS: Final = 5.0
+TALK_OVER_SECONDS: Final = 3.0
+
+_STATE: Final = struct.Struct("<IHBBbbHBBHIIIHH")
+STATE_BYTES: Final = _STATE.size
+
+
+class Flag:
+    """What is the matter with a call; the numbers are those of the feed.
+
+    Plain numbers: rows are weighed hundreds of times a second, and those of `enum` cost ten times
+    as much.
+    """
+
+    PAUSED: Final = 1
+    DROPPING: Final = 2
+    ENDED: Final = 4
+    TALK_OVER: Final = 8
+    DEAD_AIR: Final = 16
+    ONE_WAY: Final = 32
+    SUSPECT: Final = 64
+    CLIPPING: Final = 128
+    LISTENED: Final = 256
+    TRANSCRIBED: Final = 512
+
+
+def flag_words(flags: int) -> list[str]:
+    """The names of flags in JSON."""
+    return [name.lower() for name, flag in vars(Flag).items() if name.isupper() and flags & flag]
+
+
+class CallState:
+    """What a row shows. Every method says whether it has changed.
+
+    Counts are samples per channel; `rate` makes milliseconds of them.
+    """
+
+    __slots__ = (
+        "_recent",
+        "attention",
+        "flags",
+        "gaps",
+        "hits",
+        "interruptions",
+        "lag_samples",
+        "lost_samples",
+        "position",
+        "rate",
+        "sentiment",
+        "severity",
+        "summary",
+        "talk_over_count",
+        "talk_percent",
+        "talk_samples",
+        "talked_until",
+    )
+
+    def __init__(self, rate: int) -> None:
+        self.rate = rate
+        self.flags = 0
+        self.attention = 0
+        self.severity = 0
+        self.hits = 0
+        self.sentiment = [_UNKNOWN_SENTIMENT, _UNKNOWN_SENTIMENT]
+        self.talk_percent = [_UNKNOWN_PERCENT, _UNKNOWN_PERCENT]
+        self.interruptions = 0
+        self.talk_over_count = 0
+        self.position = 0
+        self.lost_samples = 0
+        self.lag_samples = 0
+        self.gaps = 0
+        self.summary: Mapping[str, Any] | None = None
+        self._recent: dict[int, float] = {}
+        self.talk_samples = [0, 0]
+        self.talked_until = 0
+
+    def take(self, event: CallEvent, now: float) -> bool:
+        """Something has happened."""
+        take = _EVENTS.get(event.kind)
+        if take is None:
+            return False
+        before = self.packed(0)
+        try:
+            take(self, event.details, now)
+        except (TypeError, ValueError, KeyError):
+            return False  # a consumer's word, and not in the form that it should have
+        self._weigh()
+        return self.packed(0) != before
+
+    def end(self) -> bool:
+        """The call is over; what was the matter just then is so no longer."""
+        self._recent.clear()
+        self.flags = (self.flags & Flag.SUSPECT) | Flag.ENDED
+        self.lag_samples = 0
+        self._weigh()
+        return True
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether the call is over."""
+        return bool(self.flags & Flag.ENDED)
+
+    def set(self, flag: int, *, on: bool = True) -> bool:
+        """Raise or lower a flag."""
+        flags = self.flags | flag if on else self.flags & ~flag
+        has_changed = flags != self.flags
+        self.flags = flags
+        if has_changed:
+            self._weigh()
+        return has_changed
+
+    def measure(self, position: int, gaps: int, lost: int, lag: int, now: float) -> bool:
+        """Take what is looked at from time to time; the position alone changes nothing."""
+        before = (self.lost_samples, self.lag_samples, self.gaps, self.flags)
+        if lost > self.lost_samples:
+            self.raise_for(Flag.DROPPING, now, RECENT_SECONDS)
+        # A few frames that wait are how it works; only their growing number is news.
+        lag = lag if lag > self.rate else 0
+        self.position, self.gaps, self.lost_samples, self.lag_samples = position, gaps, lost, lag
+        for flag in [flag for flag, until in self._recent.items() if until <= now]:
+            del self._recent[flag]
+            self.flags &= ~flag
+        self._weigh()
+        return before != (self.lost_samples, self.lag_samples, self.gaps, self.flags)
+
+    def packed(self, number: int) -> bytes:
+        """The record of the feed."""
+        return _STATE.pack(
+            number,
+            self.flags,
+            self.attention,
+            self.severity,
+            *self.sentiment,
+            min(self.hits, 0xFFFF),
+            *self.talk_percent,
+            min(self.interruptions, 0xFFFF),
+            self._milliseconds(self.position),
+            self._milliseconds(self.lost_samples),
+            self._milliseconds(self.lag_samples),
+            min(self.gaps, 0xFFFF),
+            min(self.talk_over_count, 0xFFFF),
+        )
+
+    def _milliseconds(self, samples: int) -> int:
+        return min(samples * 1000 // self.rate, 0xFFFFFFFF)
+
+    def raise_for(self, flag: int, now: float, seconds: float) -> None:
+        """Raise a flag for some time."""
+        self.flags |= flag
+        self._recent[flag] = now + seconds
+
+    def _weigh(self) -> None:
+        weight = sum(points for flag, points in _WEIGHTS.items() if self.flags & flag)
+        weight += _SEVERITY_WEIGHTS[self.severity]
+        sentiment = self.sentiment[0]
+        if _UNKNOWN_SENTIMENT < sentiment < -20:
+            weight += -sentiment // 2
+        self.attention = min(weight, 255) // (4 if self.flags & Flag.ENDED else 1)
+
+
+def _take_talk_over(state: CallState, _details: Mapping[str, Any], now: float) -> None:
+    state.talk_over_count += 1
+    state.raise_for(Flag.TALK_OVER, now, TALK_OVER_SECONDS)
+
+
+def _take_interruption(state: CallState, _details: Mapping[str, Any], _now: float) -> None:
+    state.interruptions += 1
+
+
+def _take_clipping(state: CallState, _details: Mapping[str, Any], now: float) -> None:
+    state.raise_for(Flag.CLIPPING, now, RECENT_SECONDS)
+
+
+def _take_sentiment(state: CallState, details: Mapping[str, Any], _now: float) -> None:
+    rolling = max(-1.0, min(1.0, float(details["rolling"])))
+    state.sentiment[_channel(details)] = round(rolling * 100)
+
+
+def _take_hit(state: CallState, details: Mapping[str, Any], _now: float) -> None:
+    state.hits += 1
+    state.severity = max(state.severity, _SEVERITIES[details["severity"]])
+
+
+def _take_analysis(state: CallState, details: Mapping[str, Any], _now: float) -> None:
+    on = details["state"] == "started"
+    state.flags = state.flags | Flag.TRANSCRIBED if on else state.flags & ~Flag.TRANSCRIBED
+
+
+def _take_speech(state: CallState, details: Mapping[str, Any], _now: float) -> None:
+    channel, end = _channel(details), int(details["end"])
+    state.talk_samples[channel] += end - int(details["start"])
+    state.talked_until = max(state.talked_until, end)
+    for index, samples in enumerate(state.talk_samples):
+        percent = 100 * samples // max(1, state.talked_until)
+        state.talk_percent[index] = max(0, min(100, percent))
+
+
+def _take_summary(state: CallState, details: Mapping[str, Any], _now: float) -> None:
+    state.summary = details
+
+
+def _raising(flag: int) -> _Take:
+    def take(state: CallState, _details: Mapping[str, Any], _now: float) -> None:
+        state.flags |= flag
+
+    return take
+
+
+def _lowering(flag: int) -> _Take:
+    def take(state: CallState, _details: Mapping[str, Any], _now: float) -> None:
+        state.flags &= ~flag
+
+    return take
+
+
+def _channel(details: Mapping[str, Any]) -> int:
+    return ("external", "internal").index(details["channel"])
+
+
+_Take = Callable[[CallState, Mapping[str, Any], float], None]
+_UNKNOWN_SENTIMENT: Final = -128
+_UNKNOWN_PERCENT: Final = 255
+_SEVERITIES: Final = {"info": 1, "warning": 2, "critical": 3}
+_SEVERITY_WEIGHTS: Final = (0, 5, 40, 80)
+_WEIGHTS: Final = {
+    Flag.DROPPING: 120,
+    Flag.ONE_WAY: 70,
+    Flag.DEAD_AIR: 40,
+    Flag.SUSPECT: 40,
+    Flag.TALK_OVER: 15,
+    Flag.CLIPPING: 10,
+}
+_EVENTS: Final[dict[str, _Take]] = {
+    "paused": _raising(Flag.PAUSED),
+    "resumed": _lowering(Flag.PAUSED),
+    "dead_air": _raising(Flag.DEAD_AIR),
+    "dead_air_ended": _lowering(Flag.DEAD_AIR),
+    "one_way": _raising(Flag.ONE_WAY),
+    "one_way_ended": _lowering(Flag.ONE_WAY),
+    "format_suspect": _raising(Flag.SUSPECT),
+    "talk_over": _take_talk_over,
+    "interruption": _take_interruption,
+    "clipping": _take_clipping,
+    "sentiment": _take_sentiment,
+    "hit": _take_hit,
+    "analysis": _take_analysis,
+    "speech": _take_speech,
+    "signal": _take_summary,
+}
