@@ -1,0 +1,42 @@
+// The protocol of one call as a ladder: the peer on the left, the gateway on the right.
+
+import { Blank, html, Sheet, useEffect, useRef } from "./pieces.js";
+import { count } from "./words.js";
+
+const LOUD = new Set(["error", "disconnect", "close", "closed"]);
+
+export function Ladder({ entries }) {
+  const box = useRef(null);
+  const steps = foldPings(entries);
+  useEffect(() => {
+    if (box.current) box.current.scrollTop = box.current.scrollHeight;
+  }, [entries.length]);
+  return html`
+    <${Sheet} title="Protocol" aside=${html`<span class="muted">peer ⇄ gateway, ${count(entries.length)} messages</span>`}>
+      ${steps.length === 0
+        ? html`<${Blank}>No messages: this call is posted over HTTPS.</${Blank}>`
+        : html`<ol class="ladder scroll" ref=${box} tabindex="0" aria-label="Messages in order">
+            ${steps.map(({ seconds, direction, kind, times }, place) => html`
+              <li class=${direction} key=${place}>
+                <span class="muted number">${seconds.toFixed(3)}</span>
+                <span class="rung"><span class=${LOUD.has(kind) ? "is-loud" : ""}>
+                  <span class="unseen">${direction === "in" ? "from the peer:" : "to the peer:"} </span>${kind}${times > 1 ? ` × ${times}` : ""}
+                </span></span>
+              </li>`)}
+          </ol>`}
+    </${Sheet}>
+  `;
+}
+
+/** An endless ping-pong becomes two lines with a number. */
+function foldPings(entries) {
+  const steps = [];
+  for (const [seconds, direction, kind] of entries) {
+    const twin = steps.slice(-2).find((step) => step.kind === kind && step.direction === direction);
+    if (twin && (kind === "ping" || kind === "pong")) {
+      twin.times += 1;
+      twin.seconds = seconds;
+    } else steps.push({ seconds, direction, kind, times: 1 });
+  }
+  return steps;
+}

@@ -1,0 +1,138 @@
+// One call as it is told: events become spans, marks, sentences and hits on one axis of positions. Pure.
+
+/** Kinds of events that cover a span from `start` to `end`. */
+const SPANS = new Set(["speech", "talk_over", "interruption", "dead_air_ended", "tone", "music", "clipping", "one_way_ended"]);
+/** Kinds that begin a span which another kind ends. */
+const BEGINNINGS = { dead_air: "dead_air_ended", one_way: "one_way_ended", paused: "resumed", discarded: "resumed" };
+
+export class Story {
+  constructor() {
+    this.seen = new Set();
+    /** [{kind, channel, start, end, details}], `end` null while it lasts */
+    this.spans = [];
+    /** [{position, channel, words}]: digits and other moments */
+    this.marks = [];
+    /** by segment, in order of their start: [{segment, channel, start, end, text, confidence, final, score}] */
+    this.sentences = [];
+    /** [{position, rule, name, severity, channel, start, end, evidence, action}] */
+    this.hits = [];
+    /** by channel: [{position, score, rolling}] */
+    this.moods = { external: [], internal: [] };
+    /** what was not understood here: other events, as they came */
+    this.others = [];
+    this.engine = null;
+    this.summary = null;
+  }
+
+  /** Take an event; one that came before is passed over. */
+  take(event) {
+    const identity = JSON.stringify([event.type, event.position, event.details]);
+    if (this.seen.has(identity)) return;
+    this.seen.add(identity);
+    const { type, position, details = {} } = event;
+    const start = details.start ?? position;
+    const end = details.end ?? position;
+    if (type === "transcript") this.takeSentence(details, start, end);
+    else if (type === "sentiment") this.takeMood(details, end);
+    else if (type === "hit") this.hits.push({ ...details, position, start, end });
+    else if (type === "dtmf") this.takeDigit(details, start);
+    else if (type === "signal") this.summary = details.summary ?? details;
+    else if (type === "analysis") this.engine = details;
+    else if (type in BEGINNINGS) this.begin(type, start, details);
+    else if (this.close(type, details, end)) return;
+    else if (SPANS.has(type)) this.spans.push({ kind: type.replace("_ended", ""), channel: details.channel ?? null, start, end, details });
+    else this.others.push({ type, position, details });
+  }
+
+  begin(kind, start, details) {
+    this.spans.push({ kind, channel: details.silent ?? null, start, end: null, details });
+  }
+
+  /** Whether this event ends a span that is open. */
+  close(type, details, end) {
+    const open = this.spans.findLast(({ kind, end: ending }) => ending === null && BEGINNINGS[kind] === type);
+    if (!open) return false;
+    open.end = end;
+    if (details.start !== undefined) open.start = details.start;
+    return true;
+  }
+
+  takeDigit({ digit, channel, source }, position) {
+    const words = digit ?? "•";
+    // The peer says a digit and the ear hears it: one mark.
+    const twin = this.marks.find((mark) => mark.digit && mark.source !== source && Math.abs(mark.position - position) < 8000);
+    if (!twin) this.marks.push({ position, channel: channel ?? "external", words, digit: true, source });
+  }
+
+  takeSentence(details, start, end) {
+    const sentence = { ...details, start, end };
+    const place = this.sentences.findIndex(({ segment }) => segment === details.segment);
+    if (place >= 0) this.sentences[place] = { ...this.sentences[place], ...sentence };
+    else {
+      const after = this.sentences.findLastIndex((other) => other.start <= start);
+      this.sentences.splice(after + 1, 0, sentence);
+    }
+  }
+
+  takeMood({ segment, channel, score, rolling }, position) {
+    const moods = this.moods[channel];
+    if (!moods) return;
+    moods.push({ position, score, rolling: rolling ?? score });
+    const sentence = this.sentences.find((one) => one.segment === segment);
+    if (sentence) sentence.score = score;
+    else this.sentences.push({ segment, channel, start: position, end: position, text: "", score });
+  }
+}
+
+/** The envelope of a call: pieces in order of position, without overlap. Levels are dBFS, null where nothing is. */
+export class Envelope {
+  constructor() {
+    this.pieces = [];
+  }
+
+  get end() {
+    const last = this.pieces.at(-1);
+    return last ? last.position + last.samples : 0;
+  }
+
+  /** Take a piece; it replaces what was there before. */
+  put(piece) {
+    const { pieces } = this;
+    if (piece.position >= this.end) {
+      pieces.push(piece);
+      return;
+    }
+    const first = this.at(piece.position);
+    let last = first;
+    while (last < pieces.length && pieces[last].position < piece.position + piece.samples) last += 1;
+    pieces.splice(first, last - first, piece);
+  }
+
+  /** The place of the first piece that ends after this position. */
+  at(position) {
+    let [low, high] = [0, this.pieces.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      const { position: start, samples } = this.pieces[middle];
+      if (start + samples > position) high = middle;
+      else low = middle + 1;
+    }
+    return low;
+  }
+
+  /** All of an answer of /api/v1/calls/<session>. */
+  putAll({ step, position, external, internal }) {
+    const number = Math.max(external?.rms?.length ?? 0, internal?.rms?.length ?? 0);
+    for (let place = 0; place < number; place += 1) {
+      const level = (channel) => ({ peak: channel?.peak?.[place] ?? 0, rms: channel?.rms?.[place] ?? 0 });
+      const isGap = [external, internal].every((channel) => (channel?.rms?.[place] ?? null) === null);
+      this.put({
+        position: position + place * step, samples: step, external: level(external), internal: level(internal),
+        flags: isGap ? 1 : 0,
+      });
+    }
+  }
+}
+
+/** A stored level (2 × dBFS + 255, or 0) as dBFS. */
+export const storedDecibels = (level) => (level ? (level - 255) / 2 : -Infinity);
