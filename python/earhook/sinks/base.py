@@ -16,7 +16,7 @@ The books of one call and sink balance at any moment, in samples per channel:
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -26,6 +26,7 @@ from earhook.ids import ConversationId, CorrelationId, KeyName, OrganizationId, 
 from earhook.media.feed import Books
 from earhook.media.format import Channel, MediaFormat
 from earhook.media.pipeline import Pipeline
+from earhook.media.signal import Level
 
 __all__ = [
     "CallEvent",
@@ -34,6 +35,7 @@ __all__ = [
     "LiveCall",
     "Participant",
     "ProtocolEntry",
+    "SignalView",
     "Sink",
     "SinkBooks",
     "SinkSnapshot",
@@ -66,6 +68,8 @@ class CallFacts:
     opened_wall_seconds: float
     door: Literal["media", "ingest"] = "media"
     """How it comes in: AudioHook over WebSocket, or HTTPS POST."""
+    product: str | None = None
+    """Of the peer that sends it: `monitor`, `transcription` or `connector`."""
     language: str | None = None
     participant: Participant | None = None
     input_variables: Mapping[str, str] = field(default_factory=dict)
@@ -89,6 +93,7 @@ class CallFacts:
             "rate": self.media.rate,
             "channels": [Channel(channel).word for channel in self.media.channels],
             "opened": self.opened_wall_seconds,
+            "product": self.product,
             "language": self.language,
         }
         if personal:
@@ -183,6 +188,32 @@ class SinkBooks:
         }
 
 
+class SignalView(Protocol):
+    """What a call sounds like, for whoever shows it. On the loop's thread."""
+
+    @property
+    def is_dead_air(self) -> bool:
+        """Whether there is dead air now."""
+        ...
+
+    @property
+    def one_way(self) -> str | None:
+        """The channel that is silent now while the other speaks."""
+        ...
+
+    def levels(self) -> Sequence[Level]:
+        """How loud each channel is now, and whether somebody speaks; nothing of an ended call."""
+        ...
+
+    def summary(self) -> Mapping[str, Any] | None:
+        """The call in figures so far, as in its `signal` event."""
+        ...
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it as the API shows it."""
+        ...
+
+
 class LiveCall:
     """A call as sinks see it: facts, the pipeline to attach readers to, and one answer to give.
 
@@ -191,6 +222,7 @@ class LiveCall:
     Attributes:
         outcome: None while it is live.
         suspicion: What its audio probably is, where it plainly is not what was announced.
+        signal: What it sounds like, while it is live and after; None where nobody measures.
         delay_seconds: How long its last audio was on its way; None where nobody tells.
         read_protocol: Gives the messages that have crossed the wire so far, while it is live.
     """
@@ -205,6 +237,7 @@ class LiveCall:
         "pipeline",
         "protocol_log",
         "read_protocol",
+        "signal",
         "suspicion",
     )
 
@@ -219,6 +252,7 @@ class LiveCall:
         self.pipeline = pipeline
         self.outcome: CallOutcome | None = None
         self.suspicion: str | None = None
+        self.signal: SignalView | None = None
         self.delay_seconds: float | None = None
         self.protocol_log: deque[ProtocolEntry] = deque(maxlen=PROTOCOL_LOG_ENTRIES)
         self.read_protocol: Callable[[], Iterable[ProtocolEntry]] | None = None
