@@ -74,9 +74,17 @@ class Recogniser(Protocol):
     """Hears one line, from `open` to `close`.
 
     `push` and `skip` are called one after the other by one task, `segments` is iterated by
-    another. All of them may raise `EngineFailed` (`earhook.errors`): the recogniser is then closed, and another one
-    is opened for what comes next.
+    another. All of them may raise `EngineFailed` (`earhook.errors`): the recogniser is then
+    closed, and another one is opened for what comes next.
     """
+
+    @property
+    def settled(self) -> int:
+        """Every segment that begins before this position has had its final reading.
+
+        It may lag, and never goes back; rules that wait for something to be said wait for it.
+        """
+        ...
 
     async def push(self, samples: Samples, position: int) -> None:
         """Hear what comes next. The array is the caller's again when this returns.
