@@ -102,7 +102,7 @@ def f1(pairs: Counter[tuple[Label, Label]], label: Label) -> float:
 def table(report: dict[str, Any]) -> str:
     """As Markdown."""
     rows = [
-        "| lines | | right | F1 negative | F1 neutral | F1 positive | complaints taken for praise |",
+        "| lines | | right | F1 negative | neutral | positive | complaints taken for praise |",
         "|---|---|---:|---:|---:|---:|---:|",
     ]
     for name, one in report["sets"].items():

@@ -190,5 +190,5 @@ def _results(hits: Iterable[Hit]) -> list[Result]:
     return [Result("hit", hit.position, hit.details()) for hit in hits]
 
 
-_MOST_CHARACTERS: Final = 2_000
-"""Of a text in a result, as the command `results` takes it."""
+_MOST_CHARACTERS: Final = 1_900
+"""Of a text in a result: with four bytes each, it fits an entry of the command `results`."""

@@ -225,7 +225,9 @@ def _item(match: re.Match[str]) -> _Item:
     choices = [_choice(one) for one in inside.split("|")]
     if not all(choices):
         raise PhraseError(f"`{match.group().strip()}`: a choice without a word")
-    return _Item(choices, may_be_missing=bool(match["optional"] or match["optional_word"]), any_words=0)
+    return _Item(
+        choices, may_be_missing=bool(match["optional"] or match["optional_word"]), any_words=0
+    )
 
 
 def _choice(text: str) -> list[tuple[str, bool]]:

@@ -10,10 +10,10 @@ VADER: Hutto and Gilbert, ICWSM 2014; the package `vaderSentiment`, of the extra
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Final, NamedTuple, Protocol
 
 from pydantic import Field, ValidationError
 
@@ -75,8 +75,7 @@ class Sentiment:
 
     def score(self, text: str) -> float:
         """One text by itself; 0 for what says nothing."""
-        compound: float = self._vader.polarity_scores(self._with_phrases(text))["compound"]
-        return compound
+        return self._vader.polarity_scores(self._with_phrases(text))["compound"]
 
     def _with_phrases(self, text: str) -> str:
         """The text with each phrase replaced by the word that stands for it; longest ones win."""
@@ -90,6 +89,14 @@ class Sentiment:
                 parts += [text[at:begin], label]
                 at = end
         return "".join([*parts, text[at:]])
+
+
+class _Vader(Protocol):
+    """What we use of it."""
+
+    lexicon: dict[str, float]
+
+    def polarity_scores(self, text: str) -> Mapping[str, float]: ...
 
 
 class Curve:
@@ -168,14 +175,15 @@ def _phrase_faults(path: Path, lexicon: Lexicon) -> Iterator[ConfigurationFault]
             yield ConfigurationFault(f"{path}: phrases.{phrase!r}", str(error))
 
 
-def _vader() -> Any:
+def _vader() -> _Vader:
     try:
         from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
     except ImportError:
         what = "sentiment needs vaderSentiment, which is not installed"
         remedy = "pip install 'earhook[analytics]', or do without: --no-sentiment"
         raise ConfigurationError([ConfigurationFault("sentiment", what, remedy)]) from None
-    return SentimentIntensityAnalyzer()
+    vader: _Vader = SentimentIntensityAnalyzer()
+    return vader
 
 
 _STANDS_FOR: Final = "earhookphrase"

@@ -1,6 +1,6 @@
 """Text as words that can be compared: lower case, no punctuation, contractions spelled out.
 
-Recognisers write the same speech in different ways (*I'm*, *i am*, *I’m*); rules, lexicon and
+Recognisers write the same speech in different ways (*I'm*, *i am*, *Im*); rules, lexicon and
 redaction read it in one.
 """
 
@@ -61,7 +61,7 @@ def spoken_words(segment: Segment) -> list[SpokenWord]:
 
 
 def _plain(word: str) -> list[str]:
-    word = word.lower().replace("’", "'")
+    word = word.lower().replace("\u2019", "'")
     if word in _IRREGULAR:
         return _IRREGULAR[word]
     stem, apostrophe, ending = word.rpartition("'")
@@ -72,7 +72,7 @@ def _plain(word: str) -> list[str]:
     return [word.replace("'", "")]
 
 
-_WORD: Final = re.compile(r"\d+|[^\W\d_]+(?:['’][^\W\d_]+)*")
+_WORD: Final = re.compile(r"\d+|[^\W\d_]+(?:['\u2019][^\W\d_]+)*")
 
 _ENDINGS: Final = {"m": "am", "re": "are", "ll": "will", "ve": "have", "d": "would"}
 _IRREGULAR: Final = {

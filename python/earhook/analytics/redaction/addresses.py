@@ -35,7 +35,7 @@ def _spoken(tokens: Sequence[Token]) -> Iterator[Place]:
     for index, token in enumerate(tokens):
         if token.value == "at" and (last := _domain_end(tokens, index + 1)):
             yield Place("email", tokens[_local_start(tokens, index)].begin, tokens[last].end)
-        elif token.value in _DOMAIN_LINKS and 0 < index and _is_open_local(tokens, index):
+        elif token.value in _DOMAIN_LINKS and index > 0 and _is_open_local(tokens, index):
             yield Place("email", tokens[_local_start(tokens, index)].begin, tokens[-1].end)
 
 

@@ -49,7 +49,7 @@ class _Piece(NamedTuple):
 def read(text: str) -> list[Token]:
     """The tokens of a text, in order. Together they are all of it but white space."""
     pieces = [_Piece(found.group(), *found.span()) for found in _PIECE.finditer(text)]
-    words = [piece.text.lower().replace("’", "'") for piece in pieces]
+    words = [piece.text.lower().replace("\u2019", "'") for piece in pieces]
     tokens: list[Token] = []
     index = 0
     while index < len(pieces):
@@ -150,32 +150,50 @@ def _role(tokens: Sequence[Token], index: int) -> Role:
     return tokens[index].role if 0 <= index < len(tokens) else Role.WORD
 
 
-_PIECE: Final = re.compile(r"\d+|[^\W\d_]+(?:['’][^\W\d_]+)*|[^\w\s]|_")
+_PIECE: Final = re.compile(r"\d+|[^\W\d_]+(?:['\u2019][^\W\d_]+)*|[^\w\s]|_")
 
 _CODE_LETTERS: Final = 4
 _QUANTITY_DIGITS: Final = 3
 """A longer number is taken for a quantity only where a currency stands before it."""
 
-_UNITS: Final = {
-    **{"zero": "0", "oh": "0", "nought": "0", "naught": "0", "one": "1", "two": "2"},
-    **{"three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8"},
-    **{"nine": "9", "niner": "9", "o": "0"},
+_DIGIT_WORDS: Final = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+]
+_UNITS: Final = {word: str(digit) for digit, word in enumerate(_DIGIT_WORDS)} | {
+    **dict.fromkeys(("oh", "o", "nought", "naught"), "0"),
+    "niner": "9",
 }
-_TEENS: Final = {
-    **{"ten": "10", "eleven": "11", "twelve": "12", "thirteen": "13", "fourteen": "14"},
-    **{"fifteen": "15", "sixteen": "16", "seventeen": "17", "eighteen": "18", "nineteen": "19"},
-}
-_TENS: Final = {
-    **{"twenty": "2", "thirty": "3", "forty": "4", "fourty": "4", "fifty": "5", "sixty": "6"},
-    **{"seventy": "7", "eighty": "8", "ninety": "9"},
-}
+_TEEN_WORDS: Final = [
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
+_TEENS: Final = {word: str(number) for number, word in enumerate(_TEEN_WORDS, 10)}
+_TENS_WORDS: Final = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+_TENS: Final = {word: str(digit) for digit, word in enumerate(_TENS_WORDS, 2)} | {"fourty": "4"}
 _TIMES: Final = {"double": 2, "triple": 3, "treble": 3}
 _SOUND_ALIKE: Final = {"to": "2", "too": "2", "for": "4", "ate": "8", "won": "1", "tree": "3"}
 """What recognisers write for a digit; taken for one between two digits."""
 
 _JOINTS: Final = frozenset(
     {
-        *("-", "–", "—", ".", ",", "/", "(", ")", "#", "*", "…", "'", '"', ";", "!", "?"),
+        *("-", "\u2013", "\u2014", ".", ",", "/", "(", ")", "#", "*", "…", "'", '"', ";", "!", "?"),
         *("and", "then", "dash", "hyphen", "minus", "space", "point", "slash", "stroke"),
         *("okay", "ok", "yes", "yeah", "yep", "right", "so", "now", "next", "followed", "by"),
         *("got", "it", "go", "on", "ahead", "well", "like", "that's", "it's", "just"),

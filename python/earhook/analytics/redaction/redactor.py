@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from earhook.analytics.phrases import PhraseListener
@@ -75,7 +76,9 @@ class Redactor:
         """Redact a reading that may change; nothing is remembered of it."""
         channel = self._channels.get(segment.channel)
         contexts = self._contexts(segment)
-        contexts |= {one.label for one in CONTEXTS.find(word.text for word in words_of(segment.text))}
+        contexts |= {
+            one.label for one in CONTEXTS.find(word.text for word in words_of(segment.text))
+        }
         open_run = channel.open_run if channel else None
         return Told(_Reading(segment, self._rate, contexts, open_run).told().text)
 
@@ -228,7 +231,7 @@ def _apart(token: Token, begin: int, end: int) -> Token:
 def _is_written_social_security(tokens: Sequence[Token], text: str) -> bool:
     if [len(token.value) for token in tokens] != [3, 2, 4]:
         return False
-    between = {text[one.end : other.begin] for one, other in zip(tokens, tokens[1:], strict=False)}
+    between = {text[one.end : other.begin] for one, other in pairwise(tokens)}
     return between == {"-"} and is_us_social_security("".join(token.value for token in tokens))
 
 

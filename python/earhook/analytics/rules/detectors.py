@@ -67,6 +67,7 @@ class DeadAirDetector(EventDetector):
     _is_told: bool = False
 
     def note(self, kind: str, position: int, details: Mapping[str, Any]) -> list[Detection]:
+        """Take an event."""
         if kind == "dead_air":
             self._since, self._is_told = _position(details, "start", position), False
             return self.advance(position)
@@ -79,6 +80,7 @@ class DeadAirDetector(EventDetector):
         return found
 
     def advance(self, position: int) -> list[Detection]:
+        """The call has come so far."""
         needed = round(self.rule.seconds * self.rate)
         if self._since is None or self._is_told or position - self._since < needed:
             return []
@@ -95,6 +97,7 @@ class TalkOverDetector(EventDetector):
     rate: int
 
     def note(self, kind: str, position: int, details: Mapping[str, Any]) -> list[Detection]:
+        """Take an event."""
         if kind != "talk_over":
             return []
         start, end = _span(details, position)
@@ -112,6 +115,7 @@ class InterruptionDetector(EventDetector):
     rate: int
 
     def note(self, kind: str, position: int, details: Mapping[str, Any]) -> list[Detection]:
+        """Take an event."""
         by = _channel(details, "by")
         if kind != "interruption" or by is None or not is_about(self.rule.who, by):
             return []
@@ -135,6 +139,7 @@ class DtmfDetector(EventDetector):
     """By which source, and to where."""
 
     def note(self, kind: str, position: int, details: Mapping[str, Any]) -> list[Detection]:
+        """Take an event."""
         if kind in ("paused", "resumed"):
             self._is_paused = kind == "paused"
             self._rows.clear()

@@ -95,6 +95,10 @@ class RuleBook:
         kinds = DeadAirRule | TalkOverRule | InterruptionRule | DtmfRule
         return any(isinstance(rule, kinds) for rule in self.rules)
 
+    def pause_seconds(self, rule_id: str) -> float | None:
+        """How long a hit of that rule pauses a call; None: until somebody else resumes it."""
+        return next((rule.pause_seconds for rule in self.rules if rule.id == rule_id), None)
+
 
 class Evaluation:
     """One call; positions are its time."""
@@ -170,9 +174,10 @@ class Evaluation:
     def _first_words(self, segment: Segment) -> list[Hit]:
         hits: list[Hit] = []
         for number, rule in enumerate(self._book.rules):
-            if rule.since == FIRST_WORDS and isinstance(rule, SpeakerRule):
-                if is_about(rule.who, segment.channel) and not self._watches[number].is_open:
-                    hits += self._hits(number, self._watches[number].open(segment.start))
+            if rule.since != FIRST_WORDS or not isinstance(rule, SpeakerRule):
+                continue
+            if is_about(rule.who, segment.channel) and not self._watches[number].is_open:
+                hits += self._hits(number, self._watches[number].open(segment.start))
         return hits
 
     def _met(self, number: int, detections: Iterable[Detection]) -> list[Hit]:
@@ -199,8 +204,7 @@ class Evaluation:
     def _missed(self, rule: CallRule, verdict: Verdict) -> Hit | None:
         """What did not happen; None where it may have happened unheard."""
         start, end = verdict.start, verdict.end
-        seconds = (end - start) / self._rate
-        evidence = [f"not in the {seconds:.1f} s from {start / self._rate:.1f} s on"]
+        evidence = [f"not between {start / self._rate:.1f} s and {end / self._rate:.1f} s"]
         channel: ChannelName | None = None
         if isinstance(rule, SpeakerRule):
             channels = CHANNELS[rule.who]
@@ -224,6 +228,8 @@ class _Speaker:
         self._pause = _PAUSE_SECONDS * rate
         self._end = 0
         self._words: deque[SpokenWord] = deque(maxlen=_MOST_WORDS)
+        self._last: dict[int, int] = {}
+        """By rule: the number of the last word that it has had; finds of a rule do not overlap."""
         self._shown: deque[tuple[int, int, str]] = deque(maxlen=_MOST_SHOWN)
 
     @property
@@ -241,8 +247,13 @@ class _Speaker:
         found: list[tuple[int, SpokenWord, SpokenWord]] = []
         for word in spoken_words(segment):
             self._words.append(word)
+            ended: dict[int, int] = {}
             for number, first, last in self._listener.hear(word.text):
-                begin = self._words[max(first - last - 1, -len(self._words))]
+                if first > self._last.get(number, -1):
+                    ended[number] = max(last - first, ended.get(number, 0))
+            for number, length in ended.items():
+                self._last[number] = self._listener.count - 1
+                begin = self._words[max(-length - 1, -len(self._words))]
                 found.append((number, begin, word))
         return found
 

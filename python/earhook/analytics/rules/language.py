@@ -37,9 +37,7 @@ class Rule(Settings):
         pattern=r"^[a-z0-9][a-z0-9-]{0,62}$",
         description="Names the rule in hits: small letters, digits and `-`. Unique.",
     )
-    name: str = Field(
-        min_length=1, max_length=120, description="What a hit is called, for people."
-    )
+    name: str = Field(min_length=1, max_length=120, description="What a hit is called, for people.")
     severity: Severity = Field(
         default="warning", description="How bad a hit is: `info`, `warning` or `critical`."
     )
@@ -75,8 +73,15 @@ class Rule(Settings):
     )
     action: Literal["pause"] | None = Field(
         default=None,
-        description="`pause`: a hit pauses the call's audio, and with it every recording, until "
-        "somebody resumes it. Left out: nothing is done.",
+        description="`pause`: a hit pauses the call's audio, and with it every recording. Left "
+        "out: nothing is done.",
+    )
+    pause_seconds: float | None = Field(
+        default=None,
+        ge=1,
+        le=3600,
+        description="Resumes so long after the hit. Left out: the call stays paused until somebody "
+        "else resumes it.",
     )
 
 

@@ -16,7 +16,16 @@ from earhook.analytics.phrases import PhraseBook, PhraseError
 from earhook.errors import ConfigurationError, ConfigurationFault
 from earhook.ops.redaction import printable
 
-from .language import CALL, FIRST_WORDS, CallRule, Rule, RuleFile, SentimentRule, TranscriptRule
+from .language import (
+    CALL,
+    FIRST_WORDS,
+    CallRule,
+    Rule,
+    RuleFile,
+    SentimentRule,
+    SpeakerRule,
+    TranscriptRule,
+)
 
 __all__ = ["example_rules", "read_rules"]
 
@@ -164,6 +173,19 @@ def _goes_round(rule: CallRule, known: dict[str, CallRule]) -> bool:
 def _faults_of_rule(where: str, rule: CallRule) -> Iterator[ConfigurationFault]:
     """What no type can say."""
     where = f"{where}.{{}} ({rule.id})"
+    yield from _faults_of_window(where, rule)
+    yield from _faults_of_action(where, rule)
+    if isinstance(rule, SentimentRule) and (rule.below is None) == (rule.above is None):
+        yield ConfigurationFault(where.format("below"), "give `below` or `above`, one of them")
+    if isinstance(rule, TranscriptRule):
+        for number, phrase in enumerate(rule.phrases):
+            try:
+                PhraseBook([(phrase, 0)])
+            except PhraseError as error:
+                yield ConfigurationFault(where.format(f"phrases[{number}]"), str(error))
+
+
+def _faults_of_window(where: str, rule: CallRule) -> Iterator[ConfigurationFault]:
     timed = [rule.first_seconds, rule.start_seconds, rule.end_seconds]
     if rule.last_seconds is not None and (rule.since != CALL or any(timed)):
         what = "the last seconds stand alone"
@@ -173,6 +195,12 @@ def _faults_of_rule(where: str, rule: CallRule) -> Iterator[ConfigurationFault]:
         yield ConfigurationFault(where.format("end_seconds"), what, "or `first_seconds`, not both")
     elif rule.end_seconds is not None and rule.end_seconds <= (rule.start_seconds or 0):
         yield ConfigurationFault(where.format("end_seconds"), "ends before it begins")
+    if rule.since == FIRST_WORDS and not isinstance(rule, SpeakerRule):
+        what = f"a rule of kind {rule.kind!r} is about nobody's words"
+        yield ConfigurationFault(where.format("since"), what)
+
+
+def _faults_of_action(where: str, rule: CallRule) -> Iterator[ConfigurationFault]:
     if rule.negate and rule.repeat:
         what = "what does not happen does so once"
         yield ConfigurationFault(where.format("repeat"), what, "leave it out")
@@ -180,17 +208,9 @@ def _faults_of_rule(where: str, rule: CallRule) -> Iterator[ConfigurationFault]:
     if rule.action and (rule.last_seconds is not None or (rule.negate and not has_end)):
         what = "is known only when the call is over, too late to pause it"
         yield ConfigurationFault(where.format("action"), what, "leave it out")
-    if rule.since == FIRST_WORDS and not hasattr(rule, "who"):
-        what = f"a rule of kind {rule.kind!r} is about nobody's words"
-        yield ConfigurationFault(where.format("since"), what)
-    if isinstance(rule, SentimentRule) and (rule.below is None) == (rule.above is None):
-        yield ConfigurationFault(where.format("below"), "give `below` or `above`, one of them")
-    if isinstance(rule, TranscriptRule):
-        for number, phrase in enumerate(rule.phrases):
-            try:
-                PhraseBook([(phrase, 0)])
-            except PhraseError as error:
-                yield ConfigurationFault(where.format(f"phrases[{number}]"), str(error))
+    if rule.pause_seconds is not None and rule.action != "pause":
+        what = "says how long to pause, and nothing pauses"
+        yield ConfigurationFault(where.format("pause_seconds"), what, 'add action = "pause"')
 
 
 def _schema_of(kind: str) -> type[Rule]:
