@@ -6,6 +6,7 @@ from typing import Any
 
 from earhook.sinks.board import Board
 from earhook.sinks.board.audience import meters
+from earhook.sinks.board.board import Known
 from earhook.sinks.board.entry import Entry
 from earhook.sinks.board.state import NUMBER_BITS
 from earhook.sinks.board.stream import Choice
@@ -33,13 +34,13 @@ class HouseSource:
     def see(self, wish: Wish) -> Seen:
         """As `Source.look`."""
         board, tag = self._board, self.tag
-        cursor = wish.cursor if isinstance(wish.cursor, int) else None
-        found = board.look(cursor, tag)
+        known = wish.cursor if isinstance(wish.cursor, Known) else None
+        found = board.look(known, tag)
         watch = wish.watch
         if watch is not None:
             watch = [number & _NUMBER for number in watch if number & ~_NUMBER == tag]
         return Seen(
-            cursor=found.revision,
+            cursor=found.known,
             reset=found.reset,
             added=found.added,
             removed=found.removed,
@@ -48,6 +49,7 @@ class HouseSource:
             opened=self._opened(wish),
             live=found.live,
             losing=found.losing,
+            has_more=found.has_more,
         )
 
     def in_full(self, session: str) -> dict[str, Any] | None:

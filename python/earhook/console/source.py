@@ -59,6 +59,7 @@ class Seen(NamedTuple):
         opened: Of the open call; None: there is no such call.
         live: Calls that are live.
         losing: Calls that lose audio before any sink has it.
+        has_more: Whether there is more to be told at once.
         unheard: Slots of workers that did not answer.
     """
 
@@ -71,6 +72,7 @@ class Seen(NamedTuple):
     opened: Opened | None
     live: int
     losing: int
+    has_more: bool
     unheard: Sequence[int] = ()
 
 

@@ -97,7 +97,7 @@ class Shown:
                     self.states.clear()
                 self.rows |= {row["number"]: row for row in body["added"]}
                 for number in body["removed"]:
-                    del self.rows[number]
+                    self.rows.pop(number, None)
                     self.states.pop(number, None)
             case "events":
                 self.events += body["events"]

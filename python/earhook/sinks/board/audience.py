@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from earhook.media.feed import Feed
 
-from .envelope import Envelope, meter_byte
+from .envelope import Envelope, dbfs_byte, meter_byte
 from .state import Flag
 
 if TYPE_CHECKING:
@@ -73,14 +73,21 @@ def _meter(entry: Entry) -> tuple[int, int, int, int]:
     if call is None or entry.state.flags & _SILENT:
         return _SILENCE
     found = [0, 0, 0, 0]
-    for channel, peak, rms in call.pipeline.levels():
-        found[2 * channel] = meter_byte(rms)
-        found[2 * channel + 1] = meter_byte(peak) | (_CLIPPING if peak >= _FULL else 0)
+    heard = [] if call.signal is None else call.signal.levels()
+    for level in heard:
+        found[2 * level.channel] = dbfs_byte(level.rms_dbfs) | level.speaking << 7
+        is_full = level.peak_dbfs >= _FULL_DBFS
+        found[2 * level.channel + 1] = dbfs_byte(level.peak_dbfs) | is_full << 7
+    if not heard:
+        for channel, peak, rms in call.pipeline.levels():
+            found[2 * channel] = meter_byte(rms)
+            found[2 * channel + 1] = meter_byte(peak) | (peak >= _FULL) << 7
     return found[0], found[1], found[2], found[3]
 
 
 _SILENT: Final = Flag.ENDED | Flag.PAUSED
 _SILENCE: Final = (0, 0, 0, 0)
-_CLIPPING: Final = 0x80
 _FULL: Final = 32124
 """The loudest that mu-law can say; A-law reaches a little more."""
+_FULL_DBFS: Final = -0.2
+"""The same as a level, and a little less."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
 import orjson
@@ -24,12 +24,13 @@ from .listening import Listeners
 from .state import NUMBER_BITS, Flag
 from .stream import Choice, Facts, Lines, joined
 
-__all__ = ["Board", "KeepsCallBooks", "Look"]
+__all__ = ["Board", "KeepsCallBooks", "Known", "Look"]
 
 SWEEP_SECONDS: Final = 0.18
 """A tenth of the calls is looked at whenever somebody asks, and not more often than this."""
 SWEEP_SHARE: Final = 10
 TOMBSTONES: Final = 8192
+ROWS_AT_ONCE: Final = 256
 
 
 @runtime_checkable
@@ -46,26 +47,41 @@ class KeepsCallBooks(Protocol):
         ...
 
 
+class Known(NamedTuple):
+    """Up to where somebody knows the board.
+
+    Attributes:
+        revision: He was told of changes up to this one.
+        rows: He has every row that came before this one; while he is told of many rows in parts,
+            one that changes meanwhile moves behind those that he has not been told of.
+    """
+
+    revision: int
+    rows: int
+
+
 class Look(NamedTuple):
     """What has changed since a revision.
 
     Attributes:
-        revision: To be named next time.
+        known: To be named next time.
         reset: What was known before is void.
         added: New rows.
         removed: Numbers of rows that are gone.
         states: Records of the rows that have changed.
         live: Calls that are live.
         losing: Calls that lose audio on its way in.
+        has_more: Whether there is more to be told at once.
     """
 
-    revision: int
+    known: Known
     reset: bool
     added: Sequence[dict[str, Any]]
     removed: Sequence[int]
     states: bytes
     live: int
     losing: int
+    has_more: bool
 
 
 class Board:
@@ -162,28 +178,30 @@ class Board:
         """The call of a session id: the live one, or the last that ended."""
         return self._by_session.get(session.lower())
 
-    def look(self, since: int | None, tag: int = 0) -> Look:
+    def look(self, known: Known | None, tag: int = 0) -> Look:
         """What has changed.
 
         Args:
-            since: The revision up to which it is known; None: nothing is.
+            known: What is known; None: nothing is.
             tag: Put above the number of each row.
         """
         self._sweep()
-        reset = since is None or not self._removed_floor <= since <= self._revision
-        since = 0 if reset or since is None else since
-        added, states = [], []
-        for entry in reversed(self._rows.values()):
-            if entry.revision <= since:
-                break
-            if entry.added_revision > since:
-                added.append(entry.row(tag))
-            states.append(entry.state.packed(tag | entry.number))
-        removed = [] if reset else self._removed_since(since, tag)
-        added.reverse()
-        live = len(self._rows) - len(self._ended)
-        revision = self._revision
-        return Look(revision, reset, added, removed, b"".join(states), live, len(self._losing))
+        reset = known is None or not self._removed_floor <= known.revision <= self._revision
+        since, rows = (0, 0) if reset or known is None else known
+        changed = list(takewhile(lambda entry: entry.revision > since, self._latest()))
+        # The oldest changes come first: all rows at once would hold up the loop.
+        changed, has_more = changed[-ROWS_AT_ONCE:], len(changed) > ROWS_AT_ONCE
+        revision = changed[0].revision if has_more else self._revision
+        return Look(
+            known=Known(revision, rows if has_more else revision),
+            reset=reset,
+            added=[entry.row(tag) for entry in reversed(changed) if entry.added_revision > rows],
+            removed=[] if reset else self._removed_between(since, revision, tag),
+            states=b"".join(entry.state.packed(tag | entry.number) for entry in changed),
+            live=len(self._rows) - len(self._ended),
+            losing=len(self._losing),
+            has_more=has_more,
+        )
 
     def in_full(self, entry: Entry) -> dict[str, Any]:
         """Everything of one call."""
@@ -241,13 +259,13 @@ class Board:
         if len(self._removed) > TOMBSTONES:
             self._removed_floor = self._removed.popleft()[0]
 
-    def _removed_since(self, since: int, tag: int) -> list[int]:
-        found = []
-        for revision, number in reversed(self._removed):
-            if revision <= since:
-                break
-            found.append(tag | number)
-        return found
+    def _latest(self) -> Iterator[Entry]:
+        """All rows, the one that was changed last first."""
+        return reversed(self._rows.values())
+
+    def _removed_between(self, since: int, until: int, tag: int) -> list[int]:
+        latest = takewhile(lambda removed: removed[0] > since, reversed(self._removed))
+        return [tag | number for revision, number in latest if revision <= until]
 
     def _sweep(self) -> None:
         """Look at some of the calls; at every one in the course of two seconds."""

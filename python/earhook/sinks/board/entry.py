@@ -119,6 +119,7 @@ def _last(call: LiveCall) -> dict[str, Any]:
     return {
         "delay_seconds": call.delay_seconds,
         "suspicion": call.suspicion,
+        "signal": None if call.signal is None else call.signal.as_json(),
         "position": pipeline.position,
         "written": pipeline.written_samples,
         "frames": pipeline.frames if call.facts.door == "media" else None,

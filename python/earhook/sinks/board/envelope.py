@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from earhook.media.levels import measure_levels
 
-__all__ = ["Envelope", "Point", "level_byte", "meter_byte"]
+__all__ = ["Envelope", "Point", "dbfs_byte", "level_byte", "meter_byte"]
 
 MAX_POINTS: Final = 2048
 POINT_SECONDS: Final = 0.1
@@ -113,9 +113,12 @@ def level_byte(amplitude: float) -> int:
 
 def meter_byte(amplitude: float) -> int:
     """The dBFS plus 127; 0 is digital silence."""
-    if amplitude <= 0:
-        return 0
-    return max(1, min(127, round(127 + 20 * math.log10(amplitude / _FULL_SCALE))))
+    return 0 if amplitude <= 0 else dbfs_byte(20 * math.log10(amplitude / _FULL_SCALE))
+
+
+def dbfs_byte(dbfs: float) -> int:
+    """A level in dBFS, plus 127; 0 is digital silence."""
+    return max(0, min(127, round(127 + dbfs))) if dbfs > -127 else 0
 
 
 def _levels(point: Point) -> tuple[int, int, int, int]:

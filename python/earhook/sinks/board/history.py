@@ -62,9 +62,14 @@ class History:
 
 def encoded(event: CallEvent, wall_seconds: float) -> bytes:
     """An event as JSON, with what is personal masked."""
-    fact = {"type": event.kind, "position": event.position, "time": wall_seconds}
+    fact = {
+        "type": event.kind,
+        "position": event.position,
+        "time": wall_seconds,
+        "details": masked_details(event),
+    }
     try:
-        return orjson.dumps({**fact, "details": dict(masked_details(event))})
+        return orjson.dumps(fact)
     except orjson.JSONEncodeError:
         # Half a surrogate pair, for instance: nothing that a page could show either.
         return orjson.dumps({**fact, "details": {}})

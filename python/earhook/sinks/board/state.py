@@ -51,7 +51,6 @@ class CallState:
 
     __slots__ = (
         "_recent",
-        "attention",
         "flags",
         "gaps",
         "hits",
@@ -72,7 +71,6 @@ class CallState:
     def __init__(self, rate: int) -> None:
         self.rate = rate
         self.flags = 0
-        self.attention = 0
         self.severity = 0
         self.hits = 0
         self.sentiment = [_UNKNOWN_SENTIMENT, _UNKNOWN_SENTIMENT]
@@ -93,20 +91,16 @@ class CallState:
         take = _EVENTS.get(event.kind)
         if take is None:
             return False
-        before = self.packed(0)
         try:
-            take(self, event.details, now)
+            return take(self, event.details, now)
         except (TypeError, ValueError, KeyError):
             return False  # a consumer's word, and not in the form that it should have
-        self._weigh()
-        return self.packed(0) != before
 
     def end(self) -> bool:
         """The call is over; what was the matter just then is so no longer."""
         self._recent.clear()
         self.flags = (self.flags & Flag.SUSPECT) | Flag.ENDED
         self.lag_samples = 0
-        self._weigh()
         return True
 
     @property
@@ -114,28 +108,39 @@ class CallState:
         """Whether the call is over."""
         return bool(self.flags & Flag.ENDED)
 
+    @property
+    def attention(self) -> int:
+        """How much it wants to be looked at, 0 to 255."""
+        weight = sum(points for flag, points in _WEIGHTS.items() if self.flags & flag)
+        weight += _SEVERITY_WEIGHTS[self.severity]
+        sentiment = self.sentiment[0]
+        if _UNKNOWN_SENTIMENT < sentiment < -20:
+            weight += -sentiment // 2
+        return min(weight, 255) // (4 if self.is_ended else 1)
+
     def set(self, flag: int, *, on: bool = True) -> bool:
         """Raise or lower a flag."""
         flags = self.flags | flag if on else self.flags & ~flag
         has_changed = flags != self.flags
         self.flags = flags
-        if has_changed:
-            self._weigh()
         return has_changed
 
     def measure(self, position: int, gaps: int, lost: int, lag: int, now: float) -> bool:
         """Take what is looked at from time to time; the position alone changes nothing."""
-        before = (self.lost_samples, self.lag_samples, self.gaps, self.flags)
-        if lost > self.lost_samples:
-            self.raise_for(Flag.DROPPING, now, RECENT_SECONDS)
         # A few frames that wait are how it works; only their growing number is news.
         lag = lag if lag > self.rate else 0
-        self.position, self.gaps, self.lost_samples, self.lag_samples = position, gaps, lost, lag
-        for flag in [flag for flag, until in self._recent.items() if until <= now]:
-            del self._recent[flag]
-            self.flags &= ~flag
-        self._weigh()
-        return before != (self.lost_samples, self.lag_samples, self.gaps, self.flags)
+        measured = (lost, lag, gaps, *self._talk())
+        before = (self.lost_samples, self.lag_samples, self.gaps, *self.talk_percent)
+        flags = self.flags
+        if lost > self.lost_samples:
+            self.raise_for(Flag.DROPPING, now, RECENT_SECONDS)
+        if self._recent:
+            for flag in [flag for flag, until in self._recent.items() if until <= now]:
+                del self._recent[flag]
+                self.flags &= ~flag
+        self.position = position
+        self.lost_samples, self.lag_samples, self.gaps, *self.talk_percent = measured
+        return measured != before or flags != self.flags
 
     def packed(self, number: int) -> bytes:
         """The record of the feed."""
@@ -163,75 +168,72 @@ class CallState:
         self.flags |= flag
         self._recent[flag] = now + seconds
 
-    def _weigh(self) -> None:
-        weight = sum(points for flag, points in _WEIGHTS.items() if self.flags & flag)
-        weight += _SEVERITY_WEIGHTS[self.severity]
-        sentiment = self.sentiment[0]
-        if _UNKNOWN_SENTIMENT < sentiment < -20:
-            weight += -sentiment // 2
-        self.attention = min(weight, 255) // (4 if self.flags & Flag.ENDED else 1)
+    def _talk(self) -> tuple[int, int]:
+        """Shares of talk in what was heard of the call, in percent; 255 while nobody has spoken."""
+        until, (left, right) = self.talked_until, self.talk_samples
+        if not until:
+            return _UNKNOWN_PERCENT, _UNKNOWN_PERCENT
+        return min(100, 100 * left // until), min(100, 100 * right // until)
 
 
-def _take_talk_over(state: CallState, _details: Mapping[str, Any], now: float) -> None:
+def _take_talk_over(state: CallState, _details: Mapping[str, Any], now: float) -> bool:
     state.talk_over_count += 1
     state.raise_for(Flag.TALK_OVER, now, TALK_OVER_SECONDS)
+    return True
 
 
-def _take_interruption(state: CallState, _details: Mapping[str, Any], _now: float) -> None:
+def _take_interruption(state: CallState, _details: Mapping[str, Any], _now: float) -> bool:
     state.interruptions += 1
+    return True
 
 
-def _take_clipping(state: CallState, _details: Mapping[str, Any], now: float) -> None:
+def _take_clipping(state: CallState, _details: Mapping[str, Any], now: float) -> bool:
     state.raise_for(Flag.CLIPPING, now, RECENT_SECONDS)
+    return True
 
 
-def _take_sentiment(state: CallState, details: Mapping[str, Any], _now: float) -> None:
+def _take_sentiment(state: CallState, details: Mapping[str, Any], _now: float) -> bool:
     rolling = max(-1.0, min(1.0, float(details["rolling"])))
     state.sentiment[_channel(details)] = round(rolling * 100)
+    return True
 
 
-def _take_hit(state: CallState, details: Mapping[str, Any], _now: float) -> None:
+def _take_hit(state: CallState, details: Mapping[str, Any], _now: float) -> bool:
+    severity = _SEVERITIES[details["severity"]]
     state.hits += 1
-    state.severity = max(state.severity, _SEVERITIES[details["severity"]])
+    state.severity = max(state.severity, severity)
+    return True
 
 
-def _take_analysis(state: CallState, details: Mapping[str, Any], _now: float) -> None:
-    on = details["state"] == "started"
-    state.flags = state.flags | Flag.TRANSCRIBED if on else state.flags & ~Flag.TRANSCRIBED
+def _take_analysis(state: CallState, details: Mapping[str, Any], _now: float) -> bool:
+    return state.set(Flag.TRANSCRIBED, on=details["state"] == "started")
 
 
-def _take_speech(state: CallState, details: Mapping[str, Any], _now: float) -> None:
-    channel, end = _channel(details), int(details["end"])
-    state.talk_samples[channel] += end - int(details["start"])
+def _take_speech(state: CallState, details: Mapping[str, Any], _now: float) -> bool:
+    end = int(details["end"])
+    state.talk_samples[_channel(details)] += end - int(details["start"])
     state.talked_until = max(state.talked_until, end)
-    for index, samples in enumerate(state.talk_samples):
-        percent = 100 * samples // max(1, state.talked_until)
-        state.talk_percent[index] = max(0, min(100, percent))
+    return False  # seen when it is measured
 
 
-def _take_summary(state: CallState, details: Mapping[str, Any], _now: float) -> None:
+def _take_summary(state: CallState, details: Mapping[str, Any], _now: float) -> bool:
     state.summary = details
+    return False
 
 
 def _raising(flag: int) -> _Take:
-    def take(state: CallState, _details: Mapping[str, Any], _now: float) -> None:
-        state.flags |= flag
-
-    return take
+    return lambda state, _details, _now: state.set(flag)
 
 
 def _lowering(flag: int) -> _Take:
-    def take(state: CallState, _details: Mapping[str, Any], _now: float) -> None:
-        state.flags &= ~flag
-
-    return take
+    return lambda state, _details, _now: state.set(flag, on=False)
 
 
 def _channel(details: Mapping[str, Any]) -> int:
     return ("external", "internal").index(details["channel"])
 
 
-_Take = Callable[[CallState, Mapping[str, Any], float], None]
+_Take = Callable[[CallState, Mapping[str, Any], float], bool]
 _UNKNOWN_SENTIMENT: Final = -128
 _UNKNOWN_PERCENT: Final = 255
 _SEVERITIES: Final = {"info": 1, "warning": 2, "critical": 3}
