@@ -12,7 +12,7 @@ const REASONS = [
   { flag: FLAG.deadAir, words: "dead air", grade: "warning" },
   { flag: FLAG.suspect, words: "wrong format?", grade: "warning" },
   { flag: FLAG.talkOver, words: "talk-over", grade: "warning" },
-  { test: (call) => call.external.sentiment < -0.2, words: "unhappy customer", grade: "warning" },
+  { test: (call) => call.external.sentiment < -0.2, words: "unhappy", grade: "warning" },
   { flag: FLAG.clipping, words: "clipping", grade: "warning" },
   { test: (call) => call.worstHit === 1, words: "note", grade: "" },
   { flag: FLAG.paused, words: "paused", grade: "" },
@@ -42,7 +42,8 @@ export const FILTERS = {
 
 /** By what the list can be sorted. `up`: the smallest first, where that is what one looks for. */
 export const ORDERS = {
-  attention: { key: (call) => call.attention },
+  // What has ended comes after all that is live, whatever it was.
+  attention: { key: (call) => (call.flags & FLAG.ended ? -1 : call.attention) },
   lasted: { key: (call) => -call.opened },
   mood: { key: (call) => -(call.external.sentiment ?? 2) },
   hits: { key: (call) => call.hits },

@@ -78,10 +78,10 @@ export function CallPage({ session }) {
   `;
 }
 
-/** Where the call is now. While nothing is lost or paused, its clock runs on between two looks. */
+/** Where the call is now; that of a live one runs on by itself. */
 function endOf({ facts, envelope }, call) {
   const known = Math.max(envelope.end, facts.position ?? 0);
-  return call?.isRunning ? Math.max(known, lasted(call) * facts.rate) : known;
+  return call ? Math.max(known, lasted(call) * facts.rate) : known;
 }
 
 function Title({ facts, call, hasEnded, seconds }) {

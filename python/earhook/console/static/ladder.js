@@ -3,7 +3,7 @@
 import { Blank, html, Sheet, useEffect, useRef } from "./pieces.js";
 import { count } from "./words.js";
 
-const LOUD = new Set(["error", "disconnect", "close", "closed"]);
+const LOUD = new Set(["error", "disconnect"]);
 
 export function Ladder({ entries }) {
   const box = useRef(null);

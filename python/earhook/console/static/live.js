@@ -45,11 +45,11 @@ let waitSeconds = FIRST_WAIT_SECONDS;
 let skewSeconds = 0;
 
 /** The gateway's wall clock, as far as this machine's own can tell it. */
-export const gatewaySeconds = () => Date.now() / 1000 + skewSeconds;
+const gatewaySeconds = () => Date.now() / 1000 + skewSeconds;
 
-/** How long a call has lasted. Its clock runs on between two looks at it. */
+/** How long a call has lasted. That of a live one runs on by itself. */
 export const lasted = (call) =>
-  call.seconds + (call.isRunning ? Math.min(5, performance.now() / 1000 - call.lookedAt) : 0);
+  call.flags & FLAG.ended ? call.seconds : Math.max(call.seconds, gatewaySeconds() - call.opened);
 
 /** Connect, and stay connected. */
 export async function connect() {
@@ -134,14 +134,13 @@ function newCall(facts) {
     ...facts,
     external: channel(), internal: channel(),
     flags: 0, attention: 0, worstHit: 0, hits: 0, interruptions: 0, talkOvers: 0, gaps: 0,
-    seconds: 0, lostSeconds: 0, lagSeconds: 0, lookedAt: performance.now() / 1000, isRunning: false,
+    seconds: 0, lostSeconds: 0, lagSeconds: 0,
   };
 }
 
 function takeRecords(message) {
   const envelope = [];
   let [hasMeters, hasStates] = [false, false];
-  const now = performance.now() / 1000;
   readRecords(message, {
     meters(view, at) {
       const call = live.calls.get(view.getUint32(at, true));
@@ -152,10 +151,7 @@ function takeRecords(message) {
     states(view, at) {
       const call = live.calls.get(view.getUint32(at, true));
       if (!call) return;
-      const before = call.seconds;
       takeState(call, view, at);
-      if (call.seconds !== before) call.lookedAt = now;
-      call.isRunning = !(call.flags & (FLAG.paused | FLAG.ended));
       hasStates = true;
     },
     envelope(view, at) {

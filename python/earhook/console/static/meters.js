@@ -60,6 +60,10 @@ export class Meters {
     let moves = false;
     for (const [call, top] of this.visible()) {
       const middle = top + rowHeight / 2;
+      if (call.flags & FLAG.paused) {
+        this.pause(middle);
+        continue;
+      }
       moves = this.bar(call, call.external, middle - BAR - 1, "customer", fall) || moves;
       moves = this.bar(call, call.internal, middle + 1, "agent", fall) || moves;
     }
@@ -68,10 +72,17 @@ export class Meters {
     }
   }
 
+  /** Nothing is heard, and nothing should be. */
+  pause(middle) {
+    const { context } = this;
+    context.fillStyle = colour("faint");
+    for (let x = 0; x < this.width; x += 6) context.fillRect(x, middle - BAR - 1, 1.5, 2 * BAR + 2);
+  }
+
   /** One channel. Says whether it still moves. */
   bar(call, channel, y, hue, fall) {
     const { context, width } = this;
-    const silent = call.flags & (FLAG.paused | FLAG.ended);
+    const silent = call.flags & FLAG.ended;
     const rms = silent ? 0 : share(channel.rms);
     const peak = silent ? 0 : share(channel.peak);
     channel.shownRms = towards(channel.shownRms, rms, fall);

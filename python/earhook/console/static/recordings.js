@@ -31,8 +31,10 @@ export function RecordingsPage({ id, onPick }) {
       <div class="page split">
         <${Sheet} title="Recordings">
           ${all.length === 0 && html`<${Blank}>Nothing was recorded yet. A sink of kind <code>recording</code> does it.</${Blank}>`}
-          ${all.length > 0 && html`<${List} ...${{ all, id, onPick }} />`}
-          ${answer.more && html`<p class="blank"><button onClick=${more}>Older ones</button></p>`}
+          <div class="scroll tall">
+            ${all.length > 0 && html`<${List} ...${{ all, id, onPick }} />`}
+            ${answer.more && html`<p class="blank"><button onClick=${more}>Older ones</button></p>`}
+          </div>
         </${Sheet}>
         ${id ? html`<${Recording} key=${id} id=${id} entry=${picked} />` : html`<${Blank}>Choose a recording to see and hear it.</${Blank}>`}
       </div>
@@ -47,7 +49,7 @@ const List = ({ all, id, onPick }) => html`
       <tr key=${recording.id} aria-selected=${recording.id === id} onClick=${() => onPick(recording.id)}>
         <td><a href="#" onClick=${(event) => { event.preventDefault(); onPick(recording.id); }}>${dayAndTime(recording.opened)}</a></td>
         <td class="mono" title=${recording.session}>${short(recording.session)}</td>
-        <td class="number">${clock(recording.seconds)}</td>
+        <td class="number">${recording.state === "recording" ? "–" : clock(recording.seconds)}</td>
         <td><span class=${`reason ${recording.state === "complete" ? "" : recording.state === "recording" ? "" : "warning"}`}>${recording.state}</span></td>
       </tr>`)}
     </tbody>

@@ -30,7 +30,7 @@ function Sink({ sink }) {
   const extra = [...new Set(readers.flatMap((reader) => Object.keys(reader)))].filter((key) => !SAID_ELSEWHERE.has(key));
   return html`
     <${Sheet} title=${sink.name} aside=${aside}>
-      ${sink.detail && html`<p class="notice">${sink.detail}</p>`}
+      ${sink.detail && html`<p class=${`notice ${sink.healthy ? "muted" : ""}`}>${sink.detail}</p>`}
       <table data-sink=${sink.name}>
         <thead><tr>
           <th scope="col">${readers.length ? "Subscriber" : "Samples per channel"}</th>

@@ -3,7 +3,9 @@
 /** Kinds of events that cover a span from `start` to `end`. */
 const SPANS = new Set(["speech", "talk_over", "interruption", "dead_air_ended", "tone", "music", "clipping", "one_way_ended"]);
 /** Kinds that begin a span which another kind ends. */
-const BEGINNINGS = { dead_air: "dead_air_ended", one_way: "one_way_ended", paused: "resumed", discarded: "resumed" };
+const BEGINNINGS = { dead_air: "dead_air_ended", one_way: "one_way_ended", paused: "resumed" };
+/** Kinds that tell a gap: `start`, `samples` and the reason. */
+const GAPS = new Set(["resumed", "discarded", "clock_jumped"]);
 
 export class Story {
   constructor() {
@@ -31,7 +33,7 @@ export class Story {
     this.seen.add(identity);
     const { type, position, details = {} } = event;
     const start = details.start ?? position;
-    const end = details.end ?? position;
+    const end = details.end ?? (details.samples === undefined ? position : start + details.samples);
     if (type === "transcript") this.takeSentence(details, start, end);
     else if (type === "sentiment") this.takeMood(details, end);
     else if (type === "hit") this.hits.push({ ...details, position, start, end });
@@ -40,6 +42,7 @@ export class Story {
     else if (type === "analysis") this.engine = details;
     else if (type in BEGINNINGS) this.begin(type, start, details);
     else if (this.close(type, details, end)) return;
+    else if (GAPS.has(type)) this.takeGap(start, end, details);
     else if (SPANS.has(type)) this.spans.push({ kind: type.replace("_ended", ""), channel: details.channel ?? null, start, end, details });
     else this.others.push({ type, position, details });
   }
@@ -55,6 +58,10 @@ export class Story {
     open.end = end;
     if (details.start !== undefined) open.start = details.start;
     return true;
+  }
+
+  takeGap(start, end, details) {
+    if (end > start) this.spans.push({ kind: details.reason ?? "gap", channel: null, start, end, details });
   }
 
   takeDigit({ digit, channel, source }, position) {

@@ -19,7 +19,7 @@ const SHORTEST_SPAN_SECONDS = 0.5;
 export const TIMELINE_HEIGHT = MOOD_TOP + HEIGHT.mood + HEIGHT.foot;
 const HATCH = {
   dead_air: ["warning", 135], one_way: ["critical", 135], paused: ["muted", 90], discarded: ["muted", 90],
-  gap: ["critical", 45], music: ["agent", 45], tone: ["muted", 45],
+  gap: ["critical", 45], missing: ["critical", 45], malformed: ["critical", 45], overrun: ["critical", 45], music: ["agent", 45], tone: ["muted", 45],
 };
 
 /**
