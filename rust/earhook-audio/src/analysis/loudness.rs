@@ -28,6 +28,11 @@ struct Clipping {
     samples: u64,
 }
 
+/// Of at most a few hundred samples; the wrapping only tells the compiler that it fits.
+fn sum(block: &[i16]) -> i32 {
+    block.iter().fold(0, |sum: i32, &sample| sum.wrapping_add(i32::from(sample)))
+}
+
 /// G.711 ends at 32,124 and 32,256; a sample this large stands at the end of the scale.
 const CLIPPED: u16 = 32_000;
 /// One sample may be a peak; a plateau is cut off.
@@ -48,11 +53,17 @@ impl Loudness {
     }
 
     /// Takes a block, or a piece of one before a gap.
-    pub(super) fn take(&mut self, lane: usize, start: u64, block: &[i16], out: &mut Vec<Fact>) {
+    pub(super) fn take(
+        &mut self,
+        lane: usize,
+        start: u64,
+        block: &[i16],
+        out: &mut Vec<Fact>,
+    ) -> Level {
         let level = Level::of(block);
         let total = &mut self.total;
         total.energy = total.energy.saturating_add(level.energy);
-        total.sum += block.iter().map(|&sample| i32::from(sample)).sum::<i32>() as i64;
+        total.sum += i64::from(sum(block));
         total.peak = total.peak.max(level.peak);
         total.samples += level.samples as u64;
         self.show(level, block.len());
@@ -63,6 +74,7 @@ impl Loudness {
         if self.clipping.as_ref().is_some_and(|clipping| clipping.span.end + quiet <= start) {
             self.end_clipping(lane, out);
         }
+        level
     }
 
     fn show(&mut self, level: Level, block_samples: usize) {

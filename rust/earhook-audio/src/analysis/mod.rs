@@ -23,11 +23,17 @@
 mod call;
 mod conversation;
 mod fact;
+mod keypad;
 mod lane;
 mod loudness;
+mod progress;
+mod projection;
 mod settings;
+mod spectrum;
 mod summary;
 mod talk;
+mod voice;
+mod window;
 
 pub use call::{CallAnalysis, ShapeError, RATES};
 pub use fact::{Fact, Span, ToneKind};

@@ -11,7 +11,7 @@ pub(super) struct Talk {
 }
 
 /// Shorter than any word: a click.
-const LEAST_SECONDS: f64 = 0.1;
+const LEAST_SECONDS: f64 = 0.08;
 
 impl Talk {
     pub(super) fn new(rate: u32, pause_seconds: f64) -> Self {

@@ -1,0 +1,263 @@
+//! Tones of the network: that it rings, is taken, waits, or something else that is steady.
+//!
+//! The tones that networks use lie on a grid of frequencies. Each block is projected on these, and
+//! five blocks are added up in phase: 100 ms tell frequencies 10 Hz apart. If nearly all power of
+//! the 100 ms lies in one or two of them, it is that tone. A single tone at any other frequency is
+//! known by its correlations, which are those of a cosine.
+
+use std::sync::OnceLock;
+
+use super::fact::{Span, ToneKind};
+use super::projection::{Projection, Spin, RATE_HZ};
+use super::spectrum::{Spectrum, LAGS};
+use super::window::{Window, BLOCK};
+
+/// Watches one lane for tones.
+pub(super) struct Progress {
+    second: u64,
+    /// Counts blocks, for the phase.
+    turn: usize,
+    /// The last blocks' projections and power, newest last.
+    recent: [Look; BLOCKS],
+    /// Frequency of a steady tone of any kind, if the last block held one.
+    steady_hz: Option<f32>,
+    burst: Option<Burst>,
+}
+
+/// What a block brought.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Sounding {
+    /// A tone that has ended.
+    pub(super) tone: Option<(ToneKind, Span)>,
+    /// Since when a tone sounds.
+    pub(super) since: Option<u64>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Look {
+    spins: [Spin; GRID_HZ.len()],
+    power: f32,
+}
+
+#[derive(Clone, Copy)]
+struct Burst {
+    meaning: Meaning,
+    span: Span,
+    missed: u32,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Meaning {
+    Known(ToneKind),
+    /// What it means is told by how long it sounds.
+    ByLength,
+    Other,
+}
+
+const GRID_HZ: [f32; 7] = [350.0, 400.0, 425.0, 440.0, 450.0, 480.0, 620.0];
+/// Pairs of the grid, by place. North America; the United Kingdom and those who follow it.
+const PAIRS: [(usize, usize, ToneKind); 4] = [
+    (3, 5, ToneKind::Ringback),
+    (1, 4, ToneKind::Ringback),
+    (5, 6, ToneKind::Busy),
+    (0, 3, ToneKind::Dial),
+];
+/// Single tones of the grid: most of the world has one for everything.
+const SINGLES: [usize; 4] = [1, 2, 3, 4];
+
+/// Blocks that are added up.
+const BLOCKS: usize = 5;
+/// All frequencies of the grid are back at their phase after so many blocks.
+const TURNS: usize = 10;
+/// What a block has to be for a closer look: low, and near to a line.
+const LOW: f32 = 0.7;
+const GATE: f32 = 0.02;
+/// The part of 100 ms' power that has to lie in the tones.
+const SHARE: f32 = 0.8;
+/// The weaker tone of a pair has so much of it at least.
+const WEAKER: f32 = 0.1;
+/// A newest block of less than this part of the mean power: the tone is over.
+const GOES_ON: f32 = 0.25;
+/// Blocks without it that end a tone.
+const MISSED: u32 = 2;
+/// Shorter tones are none of the network's.
+const LEAST_SECONDS_100: u64 = 18;
+/// How long a tone that is known by its length sounds at most while busy, and while ringing.
+const BUSY_SECONDS_100: u64 = 70;
+const RINGING_SECONDS_100: u64 = 250;
+
+impl Progress {
+    pub(super) fn new(rate: u32) -> Self {
+        Self {
+            second: u64::from(rate),
+            turn: 0,
+            recent: [Look::default(); BLOCKS],
+            steady_hz: None,
+            burst: None,
+        }
+    }
+
+    pub(super) fn take(
+        &mut self,
+        window: &Window,
+        spectrum: Option<&Spectrum>,
+        block: Span,
+    ) -> Sounding {
+        self.turn = (self.turn + 1) % TURNS;
+        let low = spectrum.filter(|spectrum| is_worth_a_look(spectrum));
+        self.recent.rotate_left(1);
+        self.recent[BLOCKS - 1] = low.map_or(Look::default(), |low| self.look(window, low));
+        let on_grid = low.and_then(|_| self.on_grid());
+        let steady = spectrum.and_then(|spectrum| self.steady(spectrum));
+        let meaning = on_grid.or(steady);
+        let tone = self.follow(meaning, block);
+        let since = self.burst.filter(|burst| self.is_tone(burst)).map(|burst| burst.span.start);
+        Sounding { tone, since }
+    }
+
+    /// The stream breaks off.
+    pub(super) fn end(&mut self) -> Option<(ToneKind, Span)> {
+        self.recent = [Look::default(); BLOCKS];
+        self.steady_hz = None;
+        let burst = self.burst.take().filter(|burst| self.is_tone(burst))?;
+        Some((self.kind(&burst), burst.span))
+    }
+
+    fn look(&self, window: &Window, spectrum: &Spectrum) -> Look {
+        let grid = GRID.get_or_init(Grid::new);
+        let mut spins = [Spin::default(); GRID_HZ.len()];
+        for ((spin, projection), turned) in
+            spins.iter_mut().zip(&grid.projections).zip(&grid.turned[self.turn])
+        {
+            *spin = projection.apply(window.newest()).times(*turned).scaled(window.factor());
+        }
+        Look { spins, power: spectrum.correlations[0] }
+    }
+
+    /// The tone of the grid that the last blocks hold.
+    fn on_grid(&self) -> Option<Meaning> {
+        let newest = &self.recent[BLOCKS - 1];
+        let power = self.recent.iter().map(|look| look.power).sum::<f32>() / BLOCKS as f32;
+        if newest.power < GOES_ON * power || self.recent.iter().any(|look| look.power == 0.0) {
+            return None;
+        }
+        let mut shares = [0.0; GRID_HZ.len()];
+        for (place, share) in shares.iter_mut().enumerate() {
+            let spins = self.recent.iter().map(|look| look.spins[place]);
+            let mean = spins.fold(Spin::default(), Spin::plus).power() / (BLOCKS * BLOCKS) as f32;
+            *share = 2.0 * mean / power;
+        }
+        if SINGLES.iter().any(|&place| shares[place] > SHARE) {
+            return Some(Meaning::ByLength);
+        }
+        PAIRS
+            .iter()
+            .find(|&&(one, two, _)| {
+                shares[one] + shares[two] > SHARE && shares[one].min(shares[two]) > WEAKER
+            })
+            .map(|&(_, _, kind)| Meaning::Known(kind))
+    }
+
+    /// Whether the block holds a single tone, and the one before held the same.
+    fn steady(&mut self, spectrum: &Spectrum) -> Option<Meaning> {
+        let before = self.steady_hz;
+        self.steady_hz = single_tone(&spectrum.correlations);
+        let (now, before) = (self.steady_hz?, before?);
+        ((now - before).abs() < STEADY * now).then_some(Meaning::Other)
+    }
+
+    fn follow(&mut self, meaning: Option<Meaning>, block: Span) -> Option<(ToneKind, Span)> {
+        let reach = block.samples() * (BLOCKS as u64 - 1);
+        let Some(burst) = &mut self.burst else {
+            self.burst = meaning.map(|meaning| {
+                let lead = if meaning == Meaning::Other { block.samples() } else { reach };
+                let start = block.start.saturating_sub(lead);
+                Burst { meaning, span: Span { start, end: block.end }, missed: 0 }
+            });
+            return None;
+        };
+        let Some(meaning) = meaning else {
+            burst.missed += 1;
+            return (burst.missed >= MISSED).then(|| self.end()).flatten();
+        };
+        if burst.meaning == Meaning::Other {
+            burst.meaning = meaning;
+        }
+        burst.missed = 0;
+        burst.span.end = block.end;
+        None
+    }
+
+    fn is_tone(&self, burst: &Burst) -> bool {
+        burst.span.samples() * 100 >= LEAST_SECONDS_100 * self.second
+    }
+
+    fn kind(&self, burst: &Burst) -> ToneKind {
+        let length = burst.span.samples() * 100;
+        match burst.meaning {
+            Meaning::Known(kind) => kind,
+            Meaning::Other => ToneKind::Other,
+            Meaning::ByLength if length <= BUSY_SECONDS_100 * self.second => ToneKind::Busy,
+            Meaning::ByLength if length <= RINGING_SECONDS_100 * self.second => ToneKind::Ringback,
+            Meaning::ByLength => ToneKind::Dial,
+        }
+    }
+}
+
+/// All of the grid is low, and within the lags of a block looks like one line.
+fn is_worth_a_look(spectrum: &Spectrum) -> bool {
+    let correlations = &spectrum.correlations;
+    correlations[1] > LOW * correlations[0]
+        && line(correlations).is_some_and(|line| line.error < GATE)
+}
+
+/// Correlations of a cosine satisfy r[k+1] + r[k-1] = 2 cos(w) r[k], for one w. Lag 0 is left out:
+/// it holds all noise.
+fn line(correlations: &[f32; LAGS]) -> Option<Line> {
+    let (mut across, mut along, mut both) = (0.0, 0.0, 0.0);
+    for three in correlations[1..].windows(3) {
+        let (sum, middle) = (three[0] + three[2], three[1]);
+        across += sum * middle;
+        along += middle * middle;
+        both += sum * sum;
+    }
+    if along < correlations[0] * correlations[0] {
+        return None;
+    }
+    let cosine = across / along / 2.0;
+    Some(Line { cosine, error: (both - across * across / along) / along })
+}
+
+/// One frequency, and how far the correlations are off it, squared.
+struct Line {
+    cosine: f32,
+    error: f32,
+}
+
+fn single_tone(correlations: &[f32; LAGS]) -> Option<f32> {
+    let line = line(correlations)?;
+    let is_tone = line.error < ROUGHNESS && line.cosine.abs() < 0.999;
+    is_tone.then(|| line.cosine.acos() / std::f32::consts::TAU * RATE_HZ)
+}
+
+/// How far correlations may be off those of a cosine, squared.
+const ROUGHNESS: f32 = 2e-3;
+/// How far the frequency of a steady tone may move from block to block.
+const STEADY: f32 = 0.01;
+
+/// What a block is projected on.
+struct Grid {
+    projections: [Projection<BLOCK>; GRID_HZ.len()],
+    /// By block: what brings the phases of all blocks together.
+    turned: [[Spin; GRID_HZ.len()]; TURNS],
+}
+
+impl Grid {
+    fn new() -> Self {
+        let turned =
+            |block: usize| GRID_HZ.map(|hz| Spin::turned(-hz * (block * BLOCK) as f32 / RATE_HZ));
+        Self { projections: GRID_HZ.map(Projection::of), turned: std::array::from_fn(turned) }
+    }
+}
+
+static GRID: OnceLock<Grid> = OnceLock::new();
