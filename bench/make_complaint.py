@@ -50,8 +50,8 @@ class Turn:
 DIALOGUE: Final = (
     Turn("agent", 0.5, "Thank you for calling Northwind Power. My name is Alice. "
          "How can I help you?"),
-    Turn("customer", 0.4, "Hello. This is the third time I am calling. "
-         "My power bill is wrong again."),
+    Turn("customer", 0.4, "Hello. Good morning."),
+    Turn("customer", 0.9, "This is the third time I am calling. My power bill is wrong again."),
     Turn("agent", 0.4, "I am sorry to hear that. Please enter your account number."),
     Turn("customer", 0.7, keys="4711"),
     Turn("agent", 0.6, "One moment please. Let me have a look at your account."),
