@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def test_a_page_is_shown_a_call_from_its_beginning_to_its_end(run: Any, tmp_path
                 assert shown.totals["dropping"] == []
                 spans = [(record[2], record[2] + record[1]) for record in shown.envelope]
                 assert spans[0][0] == 0
-                assert all(one[1] == two[0] for one, two in zip(spans, spans[1:], strict=False))
+                assert all(one[1] == two[0] for one, two in pairwise(spans))
                 peer.close()
                 await read_until(socket, shown, lambda: shown.states[number][0] & 4)
             found = await home.json(f"/api/v1/calls/{session}")
