@@ -257,7 +257,7 @@ class FakeGateway:
     async def _recordings(self, _request: web.Request) -> web.Response:
         entry = {"id": "recording/3f1c/2026-01-31/120501Z-a", "sink": "recording", "session": "3f1c0e7a-9b2d-4c55-8d10-4be1c2f0a001",
                  "state": "complete", "opened": 1769850301.25, "seconds": 42.0, "reason": "ended",
-                 "files": [{"name": "recording/3f1c/2026-01-31/120501Z-a.wav", "bytes": 42 * RATE * 4 + 44}]}  # fmt: skip
+                 "files": [{"name": "recording/3f1c/2026-01-31/120501Z-a.wav", "samples": 42 * RATE}]}  # fmt: skip
         others = [{**entry, "id": f"recording/3f1c/2026-01-31/{n}", "session": str(uuid.UUID(int=n)), "opened": entry["opened"] - 97 * n} for n in range(1, 30)]
         return _json({"recordings": [entry, *others], "more": False})
 

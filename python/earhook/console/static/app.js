@@ -161,6 +161,7 @@ function Door() {
       <form class="sheet door" onSubmit=${enter}>
         <h1>Earhook</h1>
         <p class="muted">This gateway asks for the token of <code>[admin]</code>. It is kept for this tab only.</p>
+        <p class="critical" role="alert">${live.wasRefused ? "That token was not accepted." : ""}</p>
         <input type="password" autocomplete="off" aria-label="Token" placeholder="Token" autofocus
           onInput=${(event) => setText(event.target.value)} />
         <button>Enter</button>

@@ -76,8 +76,11 @@ function Histogram({ name, histogram }) {
     ["p95", figure(0.95)],
     ["p99", figure(0.99)],
   ];
+  const title = plain(name.replace(/^earhook_|_seconds$/g, ""));
+  const aside = html`<code class="muted">${name}</code>`;
+  if (!number) return html`<${Sheet} title=${title} aside=${aside}><${Blank}>Nothing measured.</${Blank}></${Sheet}>`;
   return html`
-    <${Sheet} title=${plain(name.replace(/^earhook_|_seconds$/g, ""))} label=${name} aside=${html`<code class="muted">${name}</code>`}>
+    <${Sheet} title=${title} aside=${aside}>
       <dl class="figures" data-histogram=${name}>${figures.map(([words, value]) => html`<div key=${words}><dt>${words}</dt><dd>${value}</dd></div>`)}</dl>
       <${Chart} histogram=${histogram} label=${`${description} ${figures.map((pair) => pair.join(" ")).join(", ")}`} />
     </${Sheet}>

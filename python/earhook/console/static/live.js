@@ -28,6 +28,8 @@ export const topics = {
 export const live = {
   /** "connecting", "locked" (a token is needed), "up" or "down". */
   link: "connecting",
+  /** The token that was shown last was wrong. */
+  wasRefused: false,
   /** The answer of /api/v1/console. */
   offers: null,
   totals: null,
@@ -56,7 +58,11 @@ export async function connect() {
   try {
     live.offers = await fetchJson("/api/v1/console");
   } catch (error) {
-    if (error.status === 401) return change("locked");
+    if (error.status === 401) {
+      live.wasRefused = token.get() !== null;
+      token.forget();
+      return change("locked");
+    }
     return again();
   }
   skewSeconds = live.offers.time - Date.now() / 1000;

@@ -7,11 +7,11 @@ import { Ladder } from "./ladder.js";
 import { Envelope, Story } from "./story.js";
 import { TimelineView } from "./timeline_view.js";
 import { readWav } from "./wav.js";
-import { bytes, clock, dayAndTime, short } from "./words.js";
+import { clock, dayAndTime, lasting, short } from "./words.js";
 
 const POLL_MS = 5000;
 const PAGE = 100;
-const LARGEST_BYTES = 512 << 20; // beyond that, a file is for a player of its own
+const LONGEST_SECONDS = 3 * 3600; // beyond that, a file is for a player of its own
 
 const asPath = (name) => `/api/v1/recordings/${name.split("/").map(encodeURIComponent).join("/")}`;
 
@@ -80,7 +80,12 @@ function Sound({ sidecar, rate, files }) {
   const file = files[place];
   const begins = sidecar.parts?.[place]?.position ?? 0;
 
-  useEffect(() => file && loadSound(file, begins, kept.current, player, timeline, setWords), [file?.name]);
+  useEffect(() => {
+    if (!file) return undefined;
+    if (file.samples / rate < LONGEST_SECONDS) return loadSound(file, begins, kept.current, player, timeline, setWords);
+    setWords(`${lasting(file.samples / rate)} are too much for a browser: play the file itself.`);
+    return undefined;
+  }, [file?.name]);
   const scene = () => ({
     rate, ...kept.current, end: Math.max(sidecar.position ?? 0, kept.current.envelope.end), gaps: (sidecar.gaps ?? []).map(asGap),
   });
@@ -93,8 +98,8 @@ function Sound({ sidecar, rate, files }) {
   };
   return html`
     <${TimelineView} scene=${scene} handle=${timeline} onChoose=${seek} span=${Infinity} label="Levels of both sides of the recording over time" />
-    <${Sheet} title="Listen" aside=${files.map((one, at) => html`
-      <button key=${one.name} aria-pressed=${at === place} onClick=${() => setPlace(at)}>${files.length > 1 ? `part ${at + 1}, ` : ""}${bytes(one.bytes)}</button>`)}>
+    <${Sheet} title="Listen" aside=${files.length > 1 && files.map((one, at) => html`
+      <button key=${one.name} aria-pressed=${at === place} onClick=${() => setPlace(at)}>${`part ${at + 1}, ${clock(one.samples / rate)}`}</button>`)}>
       ${words || !file
         ? html`<p class="blank">${words || "No finished file: it is still being recorded, or never was."}</p>`
         : html`<audio controls ref=${player} onTimeUpdate=${onTime} onSeeking=${onTime} aria-label="Recording: customer left, agent right"></audio>`}
@@ -104,7 +109,6 @@ function Sound({ sidecar, rate, files }) {
 
 /** Fetch a file, give it to the player and draw it. Returns what lets go of it. */
 function loadSound(file, begins, kept, player, timeline, setWords) {
-  if (file.bytes > LARGEST_BYTES) return setWords(`${bytes(file.bytes)} are too many for a browser: play the file itself.`);
   const ending = new AbortController();
   let address = "";
   const load = async () => {

@@ -76,7 +76,7 @@ export function Talk({ facts, story, call }) {
   const summary = facts.summary?.summary ?? facts.summary ?? story.summary;
   const rows = [
     ["Talk", ({ talk }) => (talk === null ? "–" : percent(talk)), "talk_ratio", percent],
-    ["Talk time", null, "talk_seconds", lasting],
+    ["Talk time", ({ talk }, seconds) => (talk === null ? "–" : lasting(talk * seconds)), "talk_seconds", lasting],
     ["Level", null, "rms_dbfs", decibels],
     ["Peak", null, "peak_dbfs", decibels],
     ["Clipped", null, "clipped_samples", count],
@@ -84,7 +84,7 @@ export function Talk({ facts, story, call }) {
   const said = (channel, [, ofFeed, name, words]) => {
     const figure = summary?.[channel]?.[name] ?? summary?.channels?.[channel]?.[name];
     if (figure !== undefined && figure !== null) return words(figure);
-    if (ofFeed && call) return ofFeed(call[channel]);
+    if (ofFeed && call) return ofFeed(call[channel], call.seconds);
     const level = facts.levels?.[channel];
     if (level && name === "rms_dbfs") return decibels(20 * Math.log10(level.rms / 32768));
     if (level && name === "peak_dbfs") return decibels(20 * Math.log10(level.peak / 32768));

@@ -33,15 +33,6 @@ export function lasting(seconds) {
 /** 0.4213 -> "42 %". */
 export const percent = (share) => (Number.isFinite(share) ? `${Math.round(share * 100)} %` : "–");
 
-/** Bytes in the unit that suits them. */
-export function bytes(number) {
-  if (!Number.isFinite(number)) return "–";
-  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
-  let step = 0;
-  for (; number >= 1024 && step < units.length - 1; step += 1) number /= 1024;
-  return `${step && number < 10 ? number.toFixed(1) : Math.round(number)} ${units[step]}`;
-}
-
 /** -23.4 -> "−23.4 dBFS"; nothing heard is "silent". */
 export const decibels = (level) =>
   Number.isFinite(level) && level > -100 ? `${signed(level, 1)} dBFS` : "silent";
@@ -55,10 +46,6 @@ export const short = (id) => (id ? String(id).slice(0, 8) : "–");
 
 /** "talk_over" -> "talk over". */
 export const plain = (word) => String(word ?? "").replaceAll("_", " ");
-
-/** A wall clock of the reader's place. */
-export const timeOfDay = (seconds) =>
-  Number.isFinite(seconds) ? new Date(seconds * 1000).toLocaleTimeString([], { hour12: false }) : "–";
 
 /** Day and time of the reader's place. */
 export const dayAndTime = (seconds) =>
