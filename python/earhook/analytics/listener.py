@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from typing import Any, Final
 
 from earhook.client import Block, Call, CallClosed, CallEvent, CallOpened, Gap, Stream
@@ -26,12 +26,16 @@ class Listener:
         stream: Entered, with gaps and events.
         workshop: What hearings share.
         outlets: Where results go; the workshop's outlet.
+        done: Sessions that were heard to their end by a process before this one.
     """
 
-    def __init__(self, stream: Stream, workshop: Workshop, outlets: Outlets) -> None:
+    def __init__(
+        self, stream: Stream, workshop: Workshop, outlets: Outlets, done: Collection[str] = ()
+    ) -> None:
         self._stream = stream
         self._workshop = workshop
         self._outlets = outlets
+        self._done = frozenset(done)
         self._hearings: dict[Call, CallHearing] = {}
         self._endings: dict[Call, asyncio.Task[None]] = {}
 
@@ -41,26 +45,26 @@ class Listener:
         return len(self._hearings)
 
     async def run(self) -> None:
-        """Listen until the stream ends; then hear out what is there.
+        """Listen until the stream ends.
 
         Raises:
             StreamRefused, StreamError, OSError: As the stream's iteration does.
         """
-        try:
-            async for item in self._stream:
-                self._take(item)
-        finally:
-            await self._end_all()
+        async for item in self._stream:
+            self._take(item)
 
-    async def stop(self) -> None:
-        """Hear no more calls out: give up what is under way, and say nothing more of it."""
-        for task in self._endings.values():
-            task.cancel()
-        for hearing in self._hearings.values():
-            await hearing.close()
+    async def hear_out(self) -> None:
+        """Listen no more; tell the last words of what was heard so far."""
+        for call, hearing in self._hearings.items():
+            if call not in self._endings:
+                self._begin_ending(hearing, self._leave(hearing))
+        if self._endings:
+            await asyncio.wait(self._endings.values())
 
     def _take(self, item: Block | Gap | CallOpened | CallEvent | CallClosed) -> None:
         if isinstance(item, CallOpened):
+            if item.call.session_id.lower() in self._done:
+                return
             facts = {"channels": item.call.channels, "rate": item.call.rate}
             self._outlets.write("opened", item.call, item.position, facts)
             self._hearings[item.call] = CallHearing(item.call, item.position, self._workshop)
@@ -110,10 +114,7 @@ class Listener:
             self._hearings.pop(call, None)
             self._endings.pop(call, None)
 
-    async def _end_all(self) -> None:
-        """Calls that have ended are heard out; the others end with the stream."""
-        for call, hearing in list(self._hearings.items()):
-            if call not in self._endings:
-                await hearing.close()
-        if self._endings:
-            await asyncio.wait(self._endings.values())
+    async def _leave(self, hearing: CallHearing) -> None:
+        """We end before the call does."""
+        await hearing.finish()
+        await self._outlets.settle(hearing.call)

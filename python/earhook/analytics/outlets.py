@@ -45,7 +45,7 @@ class Line:
             "conversation": call.conversation_id,
             "position": self.position,
             "seconds": round(self.position / call.rate, 3),
-            **self.details,
+            "details": dict(self.details),
         }
 
 

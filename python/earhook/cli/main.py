@@ -26,6 +26,7 @@ COMMANDS: Final = (
     "doctor",
     "genesys",
     "listen",
+    "analyze",
     "record",
     "config",
     "version",

@@ -30,6 +30,9 @@ INTERIM_SECONDS: Final = 0.6
 """Between two readings of an utterance that goes on."""
 FILLERS: Final = ("<s>", "</s>", "<sil>", "[NOISE]", "[COUGH]", "[SMACK]", "[UH]", "[UM]")
 VAD_MODE: Final = 2
+TELEPHONE_MEAN: Final = "44,28,-23,38,-14,-1,10,-22,11,-12,-1,6,-12"
+"""The mean spectrum of telephone speech, half of people (Asterisk's prompts), half of flite: a
+line begins with it. The model's own is that of a wide band, and spoils the first utterance."""
 
 
 def make_engine(options: EngineOptions) -> PocketsphinxEngine:
@@ -97,7 +100,7 @@ class PocketsphinxRecogniser:
         self._line = line
         self._endpointer = Endpointer(line.rate, _Judge(line.rate))
         self._utterance: _Utterance | None = None
-        self._mean = engine.fresh_mean
+        self._mean = TELEPHONE_MEAN if line.rate < MODEL_RATE else engine.fresh_mean
         self._said: asyncio.Queue[Segment | None] = asyncio.Queue()
 
     @property
