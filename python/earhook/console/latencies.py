@@ -12,10 +12,10 @@ __all__ = ["histograms"]
 
 
 def histograms(registry: CollectorRegistry) -> dict[str, dict[str, Any]]:
-    """Every histogram by its name; counts of each bucket, one more than there are bounds."""
+    """Every histogram that there is by its name; counts of each bucket, one more than there are bounds."""
     found = {}
     for metric in registry.collect():
-        if metric.type != "histogram":
+        if metric.type != "histogram" or not metric.samples:
             continue
         cumulated = {
             sample.labels["le"]: sample.value
