@@ -55,6 +55,7 @@ docs-check:
     {{python}} -m earhook.config.reference --check
     {{python}} -m earhook.conform.page --check
     {{python}} -m earhook.genesys.page --check
+    {{python}} -m earhook.analytics.rules.page --check
     {{python}} -m bench.page --check
 
 # Write the generated pages
@@ -63,6 +64,7 @@ docs:
     {{python}} -m earhook.config.reference
     {{python}} -m earhook.conform.page
     {{python}} -m earhook.genesys.page
+    {{python}} -m earhook.analytics.rules.page
     {{python}} -m bench.page
 
 # All static checks
@@ -181,6 +183,11 @@ bench-storm *arguments:
 [group('bench')]
 bench-forwarding *arguments:
     {{python}} -m bench.forwarding {{arguments}}
+
+# Sentiment on labelled lines of calls, with and without the lexicon (a second)
+[group('bench')]
+bench-sentiment *arguments:
+    {{python}} -m bench.sentiment {{arguments}}
 
 # Write docs/reference/figures.md and its pictures from bench/results
 [group('bench')]

@@ -44,9 +44,9 @@ class Lexicon(Settings):
 
     def over(self, below: Lexicon) -> Lexicon:
         """Both; what this one says counts."""
-        return Lexicon(
-            words={**below.words, **self.words}, phrases={**below.phrases, **self.phrases}
-        )
+        others = {text: one for text, one in below.phrases.items() if text not in self.phrases}
+        # Of phrases as long as each other, the first counts.
+        return Lexicon(words={**below.words, **self.words}, phrases={**self.phrases, **others})
 
 
 class Score(NamedTuple):
@@ -74,8 +74,9 @@ class Sentiment:
         self._vader.lexicon.update({**words, **own})
 
     def score(self, text: str) -> float:
-        """One text by itself; 0 for what says nothing."""
-        return self._vader.polarity_scores(self._with_phrases(text))["compound"]
+        """One text by itself; 0 for what says nothing. Of a very long one, its beginning."""
+        text = self._with_phrases(text[:_MOST_CHARACTERS])
+        return self._vader.polarity_scores(text)["compound"]
 
     def _with_phrases(self, text: str) -> str:
         """The text with each phrase replaced by the word that stands for it; longest ones win."""
@@ -189,3 +190,5 @@ def _vader() -> _Vader:
 _STANDS_FOR: Final = "earhookphrase"
 _PRIOR_WORDS: Final = 6.0
 _MOST_WORDS: Final = 30
+_MOST_CHARACTERS: Final = 1_000
+"""VADER's time grows with the square of the length."""
