@@ -53,7 +53,6 @@ def test_a_good_entry_becomes_a_personal_event(kind: str) -> None:
     [
         ("transcript", "confidence"),
         ("transcript", "language"),
-        ("sentiment", "rolling"),
         ("hit", "channel"),
         ("hit", "action"),
     ],

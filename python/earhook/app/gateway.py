@@ -49,6 +49,7 @@ from earhook.sinks.pcm_stream.settings import PcmStreamSettings
 from earhook.sinks.pcm_stream.sink import PcmStreamSink
 from earhook.sinks.recording.settings import RecordingSettings
 from earhook.sinks.recording.sink import RecordingSink
+from earhook.sinks.signal.sink import SignalSink
 from earhook.transport.heap import return_free_pages
 
 from .console_pages import make_board, make_console
@@ -116,12 +117,18 @@ class Gateway:
         self._pressure_watch = PressureWatch(pressure, machine, self._watch, loop=loop, clock=clock)
         self._expiry = ExpiryWatch(self._expiring, clock)
 
-        self.sinks = tuple(_make_sink(sink, self) for sink in configuration.sinks)
+        chosen = configuration.signal
+        self.signal = SignalSink(chosen, self.publish) if chosen.enabled else None
+        made = tuple(_make_sink(sink, self) for sink in configuration.sinks)
+        listening = () if self.signal is None else (self.signal,)
+        self.sinks: tuple[Sink, ...] = (*made, *listening)
         claims = None if inherited is None else inherited.claims
         replay = None if inherited is None else inherited.replay
         self.board = make_board(configuration, self.sinks, clock)
         spectators = () if self.board is None else (self.board,)
-        self.hub = Hub(configuration.ring, self.sinks, clock, claims, spectators)
+        # Told first that a call has ended, it tells all others its last facts before they are.
+        told_in_order = (*listening, *made)
+        self.hub = Hub(configuration.ring, told_in_order, clock, claims, spectators)
         self._authenticator = Authenticator(files.keyring, configuration.signature, replay)
         rules = EdgeRules(
             configuration.limits.connections,
@@ -161,6 +168,7 @@ class Gateway:
             media=self.media,
             hub=self.hub,
             sinks=self.sinks,
+            signal=self.signal,
             watch=self._watch,
             ingest=None if ways_in.https is None else ways_in.https.parts,
             ip_ranges=ways_in.ip_ranges,
@@ -409,7 +417,7 @@ class Gateway:
             sinks=[sink.name for sink in self.sinks],
         )
         warn_exposed_files(configuration)
-        if not self.sinks:
+        if not configuration.sinks:
             _LOG.warning("gateway.idle", reason="no [[sinks]]: calls are answered and go nowhere")
 
 

@@ -24,6 +24,7 @@ from earhook.protocol.settings import SessionSettings
 from earhook.settings import Settings
 from earhook.sinks.pcm_stream.settings import PcmStreamSettings
 from earhook.sinks.recording.settings import RecordingSettings
+from earhook.sinks.signal.settings import SignalSettings
 from earhook.transport.settings import LimitSettings, MediaSettings
 
 __all__ = ["Configuration", "SinkSettings"]
@@ -67,6 +68,9 @@ class Configuration(Settings):
     )
     ring: RingSettings = Field(
         default_factory=RingSettings, description="Audio kept in memory per call."
+    )
+    signal: SignalSettings = Field(
+        default_factory=SignalSettings, description="What calls sound like, of every call."
     )
     sinks: tuple[SinkSettings, ...] = Field(
         default=(), description="Ways out; one table each, told apart by `kind`."

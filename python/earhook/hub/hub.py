@@ -6,7 +6,7 @@ import logging
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from earhook.clock import Clock
 from earhook.errors import DuplicateSession, UnknownCall
@@ -241,7 +241,7 @@ class Hub:
             sinks={name: books.as_json() for name, books in call.settled.items()},
             unsettled=sorted(call.unsettled),
             balanced=balanced,
-            **({} if call.suspicion is None else {"suspicion": call.suspicion}),
+            **_heard(call),
         )
 
     @staticmethod
@@ -255,6 +255,20 @@ class Hub:
             "key": facts.key_name,
             "door": facts.door,
         }
+
+
+def _heard(call: LiveCall) -> dict[str, Any]:
+    """What the closing line says of the audio itself, as far as it was listened to."""
+    heard: dict[str, Any] = {} if call.suspicion is None else {"suspicion": call.suspicion}
+    figures = None if call.signal is None else call.signal.summary()
+    if figures is not None:
+        heard["talk_seconds"] = {
+            channel: lane["talk_seconds"] for channel, lane in figures["channels"].items()
+        }
+        heard |= {key: figures[key] for key in ("talk_over_seconds", "dead_air_seconds")}
+        if figures["one_way"] is not None:
+            heard["one_way"] = figures["one_way"]
+    return heard
 
 
 def _closing_level(call: LiveCall, *, balanced: bool) -> int:

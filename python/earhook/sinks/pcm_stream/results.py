@@ -146,7 +146,7 @@ _MEMBERS: Final[Mapping[str, _Members]] = {
         "start": _POSITION,
         "end": _POSITION,
         "score": _SCORE,
-        "rolling": _or_null(_SCORE),
+        "rolling": _SCORE,
     },
     "hit": {
         "rule": _NAME,
