@@ -27,6 +27,8 @@ COMMANDS: Final = (
     "genesys",
     "listen",
     "analyze",
+    "tail",
+    "top",
     "record",
     "config",
     "version",
