@@ -135,7 +135,7 @@ def order_to_json(order: Order) -> dict[str, Any]:
 
 def order_from_json(value: Mapping[str, Any]) -> Order:
     """The other way round; what comes from elsewhere than `order_to_json` fails anyhow."""
-    door = {
+    door: dict[str, Any] = {
         name: tuple(member) if isinstance(member, list) else member
         for name, member in value["door"].items()
     }

@@ -13,7 +13,7 @@ import signal
 import ssl
 import sys
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import orjson
 import uvloop
@@ -118,7 +118,7 @@ class _Lines:
         os.dup2(2, 1)
         loop = asyncio.get_running_loop()
         transport, protocol = await loop.connect_write_pipe(_Drained, own)
-        return cls(cast("asyncio.WriteTransport", transport), protocol)
+        return cls(transport, protocol)
 
     def write_line(self, line: Line) -> None:
         """Write what is told of a call."""
