@@ -12,7 +12,7 @@ __all__ = ["histograms"]
 
 
 def histograms(registry: CollectorRegistry) -> dict[str, dict[str, Any]]:
-    """Every histogram that there is by its name; counts of each bucket, one more than there are bounds."""
+    """Every histogram that there is, by its name; `counts` has one bucket more than `bounds`."""
     found = {}
     for metric in registry.collect():
         if metric.type != "histogram" or not metric.samples:

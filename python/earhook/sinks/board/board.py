@@ -54,10 +54,12 @@ class Known(NamedTuple):
         revision: He was told of changes up to this one.
         rows: He has every row that came before this one; while he is told of many rows in parts,
             one that changes meanwhile moves behind those that he has not been told of.
+        removals: He was told of rows that went up to this one, whatever parts are missing.
     """
 
     revision: int
     rows: int
+    removals: int
 
 
 class Look(NamedTuple):
@@ -186,17 +188,18 @@ class Board:
             tag: Put above the number of each row.
         """
         self._sweep()
-        reset = known is None or not self._removed_floor <= known.revision <= self._revision
-        since, rows = (0, 0) if reset or known is None else known
+        now = self._revision
+        reset = known is None or not self._removed_floor <= known.removals <= now
+        since, rows, removals = (0, 0, now) if reset or known is None else known
         changed = list(takewhile(lambda entry: entry.revision > since, self._latest()))
         # The oldest changes come first: all rows at once would hold up the loop.
         changed, has_more = changed[-ROWS_AT_ONCE:], len(changed) > ROWS_AT_ONCE
-        revision = changed[0].revision if has_more else self._revision
+        revision = changed[0].revision if has_more else now
         return Look(
-            known=Known(revision, rows if has_more else revision),
+            known=Known(revision, rows if has_more else revision, now),
             reset=reset,
             added=[entry.row(tag) for entry in reversed(changed) if entry.added_revision > rows],
-            removed=[] if reset else self._removed_between(since, revision, tag),
+            removed=self._removed_since(removals, tag),
             states=b"".join(entry.state.packed(tag | entry.number) for entry in changed),
             live=len(self._rows) - len(self._ended),
             losing=len(self._losing),
@@ -263,9 +266,9 @@ class Board:
         """All rows, the one that was changed last first."""
         return reversed(self._rows.values())
 
-    def _removed_between(self, since: int, until: int, tag: int) -> list[int]:
+    def _removed_since(self, since: int, tag: int) -> list[int]:
         latest = takewhile(lambda removed: removed[0] > since, reversed(self._removed))
-        return [tag | number for revision, number in latest if revision <= until]
+        return [tag | number for _, number in latest]
 
     def _sweep(self) -> None:
         """Look at some of the calls; at every one in the course of two seconds."""

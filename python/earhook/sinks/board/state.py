@@ -93,7 +93,7 @@ class CallState:
             return False
         try:
             return take(self, event.details, now)
-        except (TypeError, ValueError, KeyError):
+        except (TypeError, ValueError, KeyError, OverflowError):
             return False  # a consumer's word, and not in the form that it should have
 
     def end(self) -> bool:
@@ -193,8 +193,8 @@ def _take_clipping(state: CallState, _details: Mapping[str, Any], now: float) ->
 
 
 def _take_sentiment(state: CallState, details: Mapping[str, Any], _now: float) -> bool:
-    rolling = max(-1.0, min(1.0, float(details["rolling"])))
-    state.sentiment[_channel(details)] = round(rolling * 100)
+    rolling = round(float(details["rolling"]) * 100)
+    state.sentiment[_channel(details)] = max(-100, min(100, rolling))
     return True
 
 
