@@ -32,7 +32,7 @@ def test_every_finding_holds_and_a_changed_recording_is_found_out(run: Run, tmp_
     stage = run(played(tmp_path))
     assert [finding.text for finding in findings(stage) if not finding.holds] == []
     rows = list(books(stage))
-    assert {row.sink for row in rows} == {"pcm-stream", "recording"}
+    assert {row.sink for row in rows} == {"pcm-stream", "recording", "signal"}
     assert all(row.balances for row in rows)
     (recording,) = recordings_of(tmp_path, next(iter(stage.peers)))
     audio = bytearray(recording.read_bytes())
