@@ -66,6 +66,7 @@ def digits_in(text: str) -> int:
         ("my ssn is 123-45-6789", "my ssn is [national id]", ["national-id"]),
         ("AB123456C", "[national id]", ["national-id"]),
         ("GB82 WEST 1234 5698 7654 32", "[bank account]", ["bank-account"]),
+        ("forty one hundred eleven hundred eleven hundred eleven hundred", "[number]", []),
         ("the code is nine nine one seven four two", "the code is [number]", []),
     ],
 )
@@ -113,6 +114,7 @@ def test_what_interrupts_a_number_ends_it() -> None:
         "in twenty twenty six I came here",
         "no one told me, not one of you",
         "room three oh five",
+        "from 2019 to 2021 we paid 1250 dollars a year",
     ],
 )
 def test_ordinary_numbers_stay(said: str) -> None:
@@ -184,6 +186,28 @@ def test_no_card_is_shown_however_it_is_said_and_cut(data: st.DataObject, card: 
         found += [finding.kind for finding in told.findings]
     assert digits_in(" ".join(shown)) <= MOST_SHOWN + (after[1:2] == ["twelve"]) * 2
     assert "card" in found
+
+
+@given(st.data(), cards())
+def test_words_between_the_groups_of_a_card_do_not_show_it(data: st.DataObject, card: str) -> None:
+    length = data.draw(st.integers(2, 4))
+    groups = [card[at : at + length] for at in range(0, len(card), length)]
+    redactor = Redactor(RATE)
+    shown = []
+    for number, group in enumerate(groups):
+        words = data.draw(st.lists(st.sampled_from(("blue", "train", "my", "dog")), min_size=1))
+        text = f"{group} {' '.join(words)}"
+        segment = Segment("external", number * RATE, (number + 1) * RATE, text)
+        shown.append(redactor.final(segment).text)
+    assert digits_in(" ".join(shown)) < 8
+    assert digits_in(redacted(" blue ".join(groups))[0]) <= 1
+
+
+@pytest.mark.parametrize(
+    "sign", ["\u2022", "\u00b7", ":", "=", "|", "\u2011", "\u200b", "_", "+", "*"]
+)
+def test_no_sign_keeps_digits_apart(sign: str) -> None:
+    assert digits_in(redacted(sign.join(("4111", "1111", "1111", "1111")))[0]) == 0
 
 
 @given(cards())

@@ -53,31 +53,33 @@ def read(text: str) -> list[Token]:
     tokens: list[Token] = []
     index = 0
     while index < len(pieces):
-        taken, role, value = _next(pieces, words, index)
+        is_under_way = bool(tokens) and tokens[-1].role is Role.DIGITS
+        taken, role, value = _next(words, index, is_under_way=is_under_way)
+        if role is Role.WORD:
+            role, value = _letters(pieces[index].text)
         tokens.append(Token(role, value, pieces[index].begin, pieces[index + taken - 1].end))
         index += taken
     return _without_quantities(tokens)
 
 
-def _next(pieces: Sequence[_Piece], words: Sequence[str], index: int) -> tuple[int, Role, str]:
-    """How many pieces make the next token, and what it is."""
+def _next(words: Sequence[str], index: int, *, is_under_way: bool) -> tuple[int, Role, str]:
+    """How many words make the next token, and what it is; `is_under_way`: digits precede it."""
     word = words[index]
-    if word[0].isdecimal():
-        return 1, Role.DIGITS, "".join(str(unicodedata.digit(sign)) for sign in word)
-    if word in _UNITS:
-        return _unit(words, index)
-    if word in _TEENS:
-        return 1, Role.DIGITS, _TEENS[word]
-    if word in _TENS:
-        return _tens(words, index)
+    taken, digits = _number(words, index)
+    if digits:
+        if words[index + taken : index + taken + 1] == ["hundred"] and len(digits) <= 2:
+            follows = words[index + taken + 1 : index + taken + 3]
+            if is_under_way or _are_numbers(follows):
+                return taken + 1, Role.DIGITS, digits + "00"
+        return taken, Role.DIGITS, digits
     if word in _TIMES:
         repeated = _digit_at(words, index + 1)
         return (2, Role.DIGITS, repeated * _TIMES[word]) if repeated else (1, Role.JOINT, word)
     if word in _SOUND_ALIKE and _digit_at(words, index - 1) and _digit_at(words, index + 1):
         return 1, Role.DIGITS, _SOUND_ALIKE[word]
-    if word in _JOINTS or word in FILLERS:
-        return 1, Role.JOINT, word
-    return 1, *_letters(pieces[index].text)
+    is_sign = not word[0].isalnum() and word not in _BREAKING_SIGNS
+    is_joint = is_sign or word in _JOINTS or word in FILLERS
+    return 1, Role.JOINT if is_joint else Role.WORD, word
 
 
 def _letters(text: str) -> tuple[Role, str]:
@@ -87,24 +89,30 @@ def _letters(text: str) -> tuple[Role, str]:
     return Role.WORD, text.lower()
 
 
-def _unit(words: Sequence[str], index: int) -> tuple[int, Role, str]:
-    """One digit; or three, as in *eight hundred* before the rest of a phone number."""
-    digit = _UNITS[words[index]]
-    follows = words[index + 1 : index + 4]
-    is_hundred = follows[:1] == ["hundred"] and len(follows) == 3
-    if is_hundred and all(word in _UNITS or word.isdecimal() for word in follows[1:]):
-        return 2, Role.DIGITS, digit + "00"
-    return 1, Role.DIGITS, digit
-
-
-def _tens(words: Sequence[str], index: int) -> tuple[int, Role, str]:
-    """*forty*, *forty one*, *forty-one*."""
-    tens = _TENS[words[index]]
-    step = 2 if words[index + 1 : index + 2] == ["-"] else 1
+def _number(words: Sequence[str], index: int) -> tuple[int, str]:
+    """The digits that begin at a word, and how many words they are; no digits: none do."""
+    word = words[index]
+    if word[0].isdecimal():
+        return 1, "".join(str(unicodedata.digit(sign)) for sign in word)
+    if word in _UNITS:
+        return 1, _UNITS[word]
+    if word in _TEENS:
+        return 1, _TEENS[word]
+    if word not in _TENS:
+        return 0, ""
+    step = 2 if words[index + 1 : index + 2] == ["-"] else 1  # forty-one
     unit = _UNITS.get(words[index + step]) if index + step < len(words) else None
     if unit and unit != "0":
-        return step + 1, Role.DIGITS, tens + unit
-    return 1, Role.DIGITS, tens + "0"
+        return step + 1, _TENS[word] + unit
+    return 1, _TENS[word] + "0"
+
+
+def _are_numbers(words: Sequence[str]) -> bool:
+    """Whether two words go on with a number: *555*, *eleven hundred*; *fifty dollars* do not."""
+    is_number = [
+        word[0].isdecimal() or word in _UNITS or word in _TEENS or word in _TENS for word in words
+    ]
+    return is_number == [True, True] or (is_number[:1] == [True] and words[1:] == ["hundred"])
 
 
 def _digit_at(words: Sequence[str], index: int) -> str:
@@ -118,15 +126,29 @@ def _digit_at(words: Sequence[str], index: int) -> str:
 
 def _without_quantities(tokens: list[Token]) -> list[Token]:
     """Amounts, times and spans are words: *450 dollars*, *10:30*, *two hundred*, *$4,111.50*."""
+    digits_before = 0
     for index, token in enumerate(tokens):
-        if token.role is not Role.DIGITS or len(token.value) > _QUANTITY_DIGITS:
+        if token.role is not Role.DIGITS:
+            digits_before = 0
             continue
-        after = _value(tokens, index + 1)
-        if after in _MEASURES or (after == ":" and _role(tokens, index + 2) is Role.DIGITS):
+        digits_before += len(token.value)
+        if digits_before > _QUANTITY_DIGITS:
+            continue
+        if _value(tokens, index + 1) in _MEASURES:
             tokens[index] = token._replace(role=Role.WORD)
         elif _value(tokens, index - 1) in _CURRENCIES:
             _amount(tokens, index)
+        elif _is_time(tokens, index):
+            for place in (index, index + 2):
+                tokens[place] = tokens[place]._replace(role=Role.WORD)
     return tokens
+
+
+def _is_time(tokens: Sequence[Token], index: int) -> bool:
+    if index + 2 >= len(tokens) or tokens[index + 1].value != ":":
+        return False
+    hours, minutes = tokens[index], tokens[index + 2]
+    return len(hours.value) <= 2 and minutes.role is Role.DIGITS and len(minutes.value) == 2
 
 
 def _amount(tokens: list[Token], index: int) -> None:
@@ -153,8 +175,8 @@ def _role(tokens: Sequence[Token], index: int) -> Role:
 _PIECE: Final = re.compile(r"\d+|[^\W\d_]+(?:['\u2019][^\W\d_]+)*|[^\w\s]|_")
 
 _CODE_LETTERS: Final = 4
-_QUANTITY_DIGITS: Final = 3
-"""A longer number is taken for a quantity only where a currency stands before it."""
+_QUANTITY_DIGITS: Final = 4
+"""More digits than these are no quantity, whatever stands beside them."""
 
 _DIGIT_WORDS: Final = [
     "zero",
@@ -193,10 +215,10 @@ _SOUND_ALIKE: Final = {"to": "2", "too": "2", "for": "4", "ate": "8", "won": "1"
 
 _JOINTS: Final = frozenset(
     {
-        *("-", "\u2013", "\u2014", ".", ",", "/", "(", ")", "#", "*", "…", "'", '"', ";", "!", "?"),
         *("and", "then", "dash", "hyphen", "minus", "space", "point", "slash", "stroke"),
         *("okay", "ok", "yes", "yeah", "yep", "right", "so", "now", "next", "followed", "by"),
         *("got", "it", "go", "on", "ahead", "well", "like", "that's", "it's", "just"),
+        *("let's", "lemme", "hang", "one's", "ah", "oops", "first", "last", "four's", "group"),
         *("again", "sorry", "wait", "please", "sure", "alright", "the", "is", "are", "digits"),
         *("a", "plus", "comma", "dot", "number", "numbers", "thanks", "i", "think", "let", "me"),
         *("see", "have", "repeat", "number's", "you", "thank", "perfect", "great", "correct"),
@@ -213,4 +235,5 @@ _MEASURES: Final = frozenset(
         *("gigabytes", "gigs", "megs", "megabits", "miles", "st", "nd", "rd", "th"),
     }
 )
+_BREAKING_SIGNS: Final = frozenset({"$", "€", "£", "¥", "%", "[", "]"})
 _CURRENCIES: Final = frozenset({"$", "€", "£", "¥"})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -49,10 +51,11 @@ class Told(NamedTuple):
 class Redactor:
     """One call. Final segments of a channel come in order; channels interleave as they like.
 
-    A number may go on in the next segment: people pause between its groups. So digits at the end
-    of a segment are hidden from the fourth on, whatever they prove to be, and what continues them
-    is hidden as well. Of a card number that is said in pieces at most the first three digits are
-    ever shown. Where the words before ask for something personal, three digits are enough.
+    A number may go on in the next segment: people pause between its groups. So four digits at the
+    end of a segment are hidden, whatever they prove to be, and what continues them is hidden as
+    well. Of a card number that is said in pieces at most the first three digits are ever shown.
+    Where the words before ask for something personal, three digits are enough; and where groups of
+    digits follow each other, with whatever words between, they are hidden from eight digits on.
     """
 
     def __init__(self, rate: int) -> None:
@@ -67,20 +70,20 @@ class Redactor:
         for word in spoken_words(segment):
             for context, _, _ in channel.listener.hear(word.text):
                 self._asked[context] = word.end + CONTEXT_SECONDS * self._rate
-        reading = _Reading(segment, self._rate, self._contexts(segment), channel.open_run)
+        reading = _Reading(segment, self._rate, self._contexts(segment), channel)
         told = reading.told()
         channel.open_run = reading.open_run
+        channel.groups.extend(reading.groups)
         return told
 
     def interim(self, segment: Segment) -> Told:
         """Redact a reading that may change; nothing is remembered of it."""
-        channel = self._channels.get(segment.channel)
+        channel = self._channels.get(segment.channel) or _Channel(CONTEXTS.listener())
         contexts = self._contexts(segment)
         contexts |= {
             one.label for one in CONTEXTS.find(word.text for word in words_of(segment.text))
         }
-        open_run = channel.open_run if channel else None
-        return Told(_Reading(segment, self._rate, contexts, open_run).told().text)
+        return Told(_Reading(segment, self._rate, contexts, channel).told().text)
 
     def _contexts(self, segment: Segment) -> set[Context]:
         return {context for context, until in self._asked.items() if segment.start < until}
@@ -90,6 +93,8 @@ class Redactor:
 class _Channel:
     listener: PhraseListener[Context]
     open_run: _Run | None = None
+    groups: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=_MOST_GROUPS))
+    """Where the last groups of digits ended, and how many digits each had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +116,17 @@ class _Run:
     start: int
     end: int
     tokens: tuple[Token, ...] = field(default=(), repr=False)
+
+    @property
+    def own(self) -> int:
+        """How many digits are in the segment that is read."""
+        return sum(len(token.value) for token in self.tokens)
+
+    @property
+    def is_group(self) -> bool:
+        """Whether it may be a part of something longer: one digit is a word, a year a year."""
+        said = "".join(token.value for token in self.tokens)
+        return len(said) > 1 and _YEAR.fullmatch(said) is None
 
     def with_digits(self, token: Token, end: int) -> _Run:
         """The run with one more group."""
@@ -136,15 +152,19 @@ class _Reading:
     """One segment, read for what is personal."""
 
     def __init__(
-        self, segment: Segment, rate: int, contexts: set[Context], open_run: _Run | None
+        self, segment: Segment, rate: int, contexts: set[Context], channel: _Channel
     ) -> None:
         self._segment = segment
         self._contexts = contexts
         self._tokens = read(segment.text)
-        is_near = open_run and segment.start - open_run.end <= _PAUSE_SECONDS * rate
-        self._before = replace(open_run, tokens=()) if open_run and is_near else None
+        earliest = segment.start - _PAUSE_SECONDS * rate
+        run = channel.open_run
+        self._before = replace(run, tokens=()) if run and run.end >= earliest else None
+        self._digits_before = sum(count for end, count in channel.groups if end >= earliest)
         self.open_run = self._before
         """The digits at the end of the segment, which the next one may continue."""
+        self.groups: list[tuple[int, int]] = []
+        """The groups of digits in the segment, as `_Channel` keeps them."""
 
     def told(self) -> Told:
         """The text with marks in place of what is personal."""
@@ -155,10 +175,15 @@ class _Reading:
             start, end = self._position(place.begin), self._position(place.end)
             findings.append(Finding(place.kind, self._segment.channel, start, end, 0))
             self._tokens = [_apart(token, place.begin, place.end) for token in self._tokens]
-        for run, is_open in self._runs():
+        runs = list(self._runs())
+        self.groups = [(run.end, run.own) for run, _ in runs if run.is_group]
+        are_many = self._digits_before + sum(own for _, own in self.groups) >= _MANY_DIGITS
+        for run, is_open in runs:
             kind, digits, left = self._judged(run, is_open=is_open)
             if is_open:
                 self.open_run = left
+            if kind is None and are_many and run.own > 1:
+                kind = "number"
             if kind is None or not run.tokens:
                 continue
             hidden.append((run.tokens[0].begin, run.tokens[-1].end, kind))
@@ -254,3 +279,7 @@ _LONG_DIGITS: Final = 7
 _PAUSE_SECONDS: Final = 20
 """A number that is interrupted for longer is another one."""
 _SEARCHED_DIGITS: Final = 64
+_MANY_DIGITS: Final = 8
+"""So many in groups that follow each other are a number, whatever is said between."""
+_MOST_GROUPS: Final = 32
+_YEAR: Final = re.compile(r"19[4-9]\d|20[0-3]\d")
