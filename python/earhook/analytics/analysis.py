@@ -187,7 +187,7 @@ def _sentiment(segment: Segment, score: Score) -> Result:
 
 
 def _results(hits: Iterable[Hit]) -> list[Result]:
-    return [Result("hit", hit.position, hit.details()) for hit in hits]
+    return [Result("hit", hit.position, hit.details(), hit.rule.pause_seconds) for hit in hits]
 
 
 _MOST_CHARACTERS: Final = 1_900

@@ -90,7 +90,7 @@ class Outlets:
         if segment is not None and self._wants_transcript(call, segment):
             post.put_entity(transcript_entity(call, segment, str(result.details["text"])))
         if result.kind == "hit" and result.details.get("action") == "pause":
-            post.pause()
+            post.pause(result.pause_seconds)
 
     def write(self, kind: str, call: Call, position: int, details: Mapping[str, Any]) -> None:
         """A line that is no result."""
@@ -130,6 +130,8 @@ class _Post:
         self._entries: deque[dict[str, Any]] = deque(maxlen=MOST_WAITING)
         self._entities: deque[dict[str, Any]] = deque(maxlen=MOST_WAITING)
         self._must_pause = False
+        self._must_resume = False
+        self._resuming: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
 
     def put(self, entry: dict[str, Any]) -> int:
@@ -144,9 +146,19 @@ class _Post:
         self._entities.append(entity)
         self._begin()
 
-    def pause(self) -> None:
-        """A rule wants the recording to stop."""
-        self._must_pause = True
+    def pause(self, seconds: float | None) -> None:
+        """A rule wants the recording to stop, for so long; None: until somebody else resumes it."""
+        self._must_pause, self._must_resume = True, False
+        if self._resuming is not None:
+            self._resuming.cancel()
+            self._resuming = None
+        if seconds is not None:
+            self._resuming = asyncio.get_running_loop().call_later(seconds, self._resume)
+        self._begin()
+
+    def _resume(self) -> None:
+        self._resuming = None
+        self._must_resume = True
         self._begin()
 
     async def settle(self) -> None:
@@ -156,6 +168,8 @@ class _Post:
 
     def close(self) -> None:
         """Send nothing more."""
+        if self._resuming is not None:
+            self._resuming.cancel()
         if self._task is not None:
             self._task.cancel()
 
@@ -164,10 +178,13 @@ class _Post:
             self._task = asyncio.create_task(self._send())
 
     async def _send(self) -> None:
-        while self._must_pause or self._entities or self._entries:
+        while self._must_pause or self._must_resume or self._entities or self._entries:
             if self._must_pause:  # what is said meanwhile is what should not be heard
                 self._must_pause = False
                 await self._try(self._stream.pause(self._call))
+            elif self._must_resume:
+                self._must_resume = False
+                await self._try(self._stream.resume(self._call))
             elif self._entities:
                 entities = [self._entities.popleft()]
                 await self._try(self._stream.send_event(self._call, entities))

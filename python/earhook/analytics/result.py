@@ -20,11 +20,13 @@ class Result:
             PCM stream.
         position: Where in the call it became known, in samples of the call's rate.
         details: As it goes out. Card numbers and the like are out of it already.
+        pause_seconds: Of a hit that pauses the call: for how long; None: nobody said.
     """
 
     kind: ResultKind
     position: int
     details: Mapping[str, Any] = field(repr=False)
+    pause_seconds: float | None = None
 
     def as_entry(self) -> dict[str, Any]:
         """The form that the command `results` of the PCM stream takes."""

@@ -206,6 +206,15 @@ def test_dead_air_is_told_when_it_has_lasted() -> None:
     assert told(call, "dead_air_ended", 80, start=62, end=80) == [("x", 72)]
 
 
+def test_a_pause_is_no_dead_air() -> None:
+    call = analysis({"id": "x", "kind": "dead-air", "seconds": 10, "repeat": True})
+    assert told(call, "dead_air", 25, start=20) == []
+    assert told(call, "paused", 27) == []
+    assert hits(call.advance(60 * RATE)) == []
+    assert told(call, "dead_air_ended", 90, start=20, end=90) == []
+    assert told(call, "dead_air", 105, start=95) == [("x", 105)]
+
+
 def test_talking_over_and_interrupting() -> None:
     call = analysis(
         {"id": "over", "kind": "talk-over", "seconds": 2, "repeat": True},
@@ -269,7 +278,9 @@ def test_sentiment_crosses_a_line() -> None:
 
 
 def test_a_spoken_card_pauses_and_is_not_in_the_evidence() -> None:
-    call = analysis({"id": "card", "kind": "personal", "of": ["card"], "action": "pause"})
+    call = analysis(
+        {"id": "card", "kind": "personal", "of": ["card"], "action": "pause", "pause_seconds": 60}
+    )
     call.hear(customer(0, "four one one one one one one one"))
     (found,) = [
         one
@@ -277,6 +288,7 @@ def test_a_spoken_card_pauses_and_is_not_in_the_evidence() -> None:
         if one.kind == "hit"
     ]
     assert found.details["action"] == "pause"
+    assert found.pause_seconds == 60
     assert found.details["start"] == 0
     assert found.details["evidence"] == ["card of 16 digits", "[card]"]
 
@@ -292,4 +304,3 @@ def test_the_example_has_no_fault(tmp_path: Path) -> None:
         .replace("# pause_seconds", "pause_seconds")
     )
     assert len(read_rules([everything])) > len(read_rules([example_rules()])) > 20
-    assert RuleBook(read_rules([everything])).pause_seconds("card-asked") == 60

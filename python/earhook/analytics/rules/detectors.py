@@ -71,6 +71,9 @@ class DeadAirDetector(EventDetector):
         if kind == "dead_air":
             self._since, self._is_told = _position(details, "start", position), False
             return self.advance(position)
+        if kind == "paused":  # what comes now is no silence, and nobody measures it
+            found, self._is_told = self.advance(position), True
+            return found
         if kind != "dead_air_ended":
             return []
         if self._since is None:  # it began before we listened

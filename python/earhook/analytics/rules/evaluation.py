@@ -95,10 +95,6 @@ class RuleBook:
         kinds = DeadAirRule | TalkOverRule | InterruptionRule | DtmfRule
         return any(isinstance(rule, kinds) for rule in self.rules)
 
-    def pause_seconds(self, rule_id: str) -> float | None:
-        """How long a hit of that rule pauses a call; None: until somebody else resumes it."""
-        return next((rule.pause_seconds for rule in self.rules if rule.id == rule_id), None)
-
 
 class Evaluation:
     """One call; positions are its time."""
