@@ -31,7 +31,9 @@ POLICY = (
 TURN_SECONDS = 0.2
 RATE = 8000
 
-PAUSED, DROPPING, ENDED, TALK_OVER, DEAD_AIR, ONE_WAY, SUSPECT, CLIPPING = (1 << n for n in range(8))
+PAUSED, DROPPING, ENDED, TALK_OVER, DEAD_AIR, ONE_WAY, SUSPECT, CLIPPING = (
+    1 << n for n in range(8)
+)
 WEIGHTS = {DROPPING: 120, ONE_WAY: 70, DEAD_AIR: 40, SUSPECT: 40, TALK_OVER: 15, CLIPPING: 10}
 HIT_WEIGHTS = (0, 5, 40, 80)
 
@@ -130,7 +132,13 @@ class FakeGateway:
         customer = chance.randint(20, 60)
         call.talk = (customer, chance.randint(20, 90 - customer))
         call.sentiment = (chance.randint(-40, 80), chance.randint(0, 60))
-        for flag, share in ((PAUSED, 0.03), (DEAD_AIR, 0.02), (TALK_OVER, 0.03), (ONE_WAY, 0.004), (CLIPPING, 0.01)):
+        for flag, share in (
+            (PAUSED, 0.03),
+            (DEAD_AIR, 0.02),
+            (TALK_OVER, 0.03),
+            (ONE_WAY, 0.004),
+            (CLIPPING, 0.01),
+        ):
             call.flags |= flag if chance.random() < share else 0
         call.worst_hit = chance.choices((0, 1, 2, 3), (90, 5, 4, 1))[0]
         call.hits = call.worst_hit and chance.randint(1, 4)
@@ -160,7 +168,11 @@ class FakeGateway:
     async def _guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
         is_open = request.path == "/" or request.path.startswith("/static/")
         offered = request.headers.get("Sec-WebSocket-Protocol", "")
-        if self.token and not is_open and f"Bearer {self.token}" != request.headers.get("Authorization"):
+        if (
+            self.token
+            and not is_open
+            and f"Bearer {self.token}" != request.headers.get("Authorization")
+        ):
             if "earhook.token." not in offered:
                 raise web.HTTPUnauthorized(text="401: send the token\n")
         response: web.StreamResponse = await handler(request)
@@ -170,7 +182,9 @@ class FakeGateway:
         return web.FileResponse(STATIC / "index.html", headers={"Content-Security-Policy": POLICY})
 
     async def _static(self, request: web.Request) -> web.StreamResponse:
-        return web.FileResponse(STATIC / request.match_info["name"], headers={"Cache-Control": "no-store"})
+        return web.FileResponse(
+            STATIC / request.match_info["name"], headers={"Cache-Control": "no-store"}
+        )
 
     async def _console(self, _request: web.Request) -> web.Response:
         return _json({
@@ -226,7 +240,9 @@ class FakeGateway:
             raise web.HTTPNotFound(text="404: no such call\n")
         call = found[0]
         script = call.script or Script(call.opened)
-        return _json({**call.facts(), **script.answer(time.time()), "flags": [], "attention": call.attention})
+        return _json(
+            {**call.facts(), **script.answer(time.time()), "flags": [], "attention": call.attention}
+        )
 
     async def _latencies(self, _request: web.Request) -> web.Response:
         bounds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1]
@@ -239,13 +255,23 @@ class FakeGateway:
         for name, (description, middle) in names.items():
             counts = [int(40 * age * math.exp(-((place - middle) ** 2) / 3)) for place in range(12)]
             total = sum(count * bound for count, bound in zip(counts, bounds, strict=False))
-            histograms[name] = {"description": description, "bounds": bounds, "counts": counts, "total": total}
+            histograms[name] = {
+                "description": description,
+                "bounds": bounds,
+                "counts": counts,
+                "total": total,
+            }
         return _json({"histograms": histograms})
 
     async def _sinks(self, _request: web.Request) -> web.Response:
         samples = len(self.live) * RATE * 60
         lost = {"overrun": 48_000} if self.losing else {}
-        books = {"received": samples, "forwarded": samples - 1600 - sum(lost.values()), "buffered": 1600, "dropped": lost}
+        books = {
+            "received": samples,
+            "forwarded": samples - 1600 - sum(lost.values()),
+            "buffered": 1600,
+            "dropped": lost,
+        }
         readers = [{"address": "unix:/run/earhook/pcm.sock", "consumer": "earhook analyze", "calls": len(self.live),
                     "lag_samples": 1600, "unacked_samples": 0, "control_backlog_bytes": 0, **books}]  # fmt: skip
         common = {"healthy": True, "detail": "", "calls": len(self.live), "books": books}
@@ -258,7 +284,15 @@ class FakeGateway:
         entry = {"id": "recording/3f1c/2026-01-31/120501Z-a", "sink": "recording", "session": "3f1c0e7a-9b2d-4c55-8d10-4be1c2f0a001",
                  "state": "complete", "opened": 1769850301.25, "seconds": 42.0, "reason": "ended",
                  "files": [{"name": "recording/3f1c/2026-01-31/120501Z-a.wav", "samples": 42 * RATE}]}  # fmt: skip
-        others = [{**entry, "id": f"recording/3f1c/2026-01-31/{n}", "session": str(uuid.UUID(int=n)), "opened": entry["opened"] - 97 * n} for n in range(1, 30)]
+        others = [
+            {
+                **entry,
+                "id": f"recording/3f1c/2026-01-31/{n}",
+                "session": str(uuid.UUID(int=n)),
+                "opened": entry["opened"] - 97 * n,
+            }
+            for n in range(1, 30)
+        ]
         return _json({"recordings": [entry, *others], "more": False})
 
     async def _recording(self, request: web.Request) -> web.Response:
@@ -281,7 +315,14 @@ class _Feed:
 
     async def begin(self) -> None:
         calls = list(self.gateway.live.values())
-        await self._say({"type": "calls", "reset": True, "added": [call.facts() for call in calls], "removed": []})
+        await self._say(
+            {
+                "type": "calls",
+                "reset": True,
+                "added": [call.facts() for call in calls],
+                "removed": [],
+            }
+        )
         await self._states(calls)
         await self._totals()
 
@@ -296,7 +337,14 @@ class _Feed:
         if self.is_paused:
             return
         if added or removed:
-            await self._say({"type": "calls", "reset": False, "added": [call.facts() for call in added], "removed": removed})
+            await self._say(
+                {
+                    "type": "calls",
+                    "reset": False,
+                    "added": [call.facts() for call in added],
+                    "removed": removed,
+                }
+            )
             await self._states(added)
         live = self.gateway.live
         meters = [live[n].meter(turn, self.chance) for n in self.watched if n in live]
@@ -312,7 +360,14 @@ class _Feed:
         now = time.time()
         events = script.events(now)
         if len(events) > self.told:
-            await self._say({"type": "events", "session": call.session, "missed": 0, "events": events[self.told :]})
+            await self._say(
+                {
+                    "type": "events",
+                    "session": call.session,
+                    "missed": 0,
+                    "events": events[self.told :],
+                }
+            )
             self.told = len(events)
         pieces = script.envelope(now)
         records = [struct.pack("<IIQ4BI", call.number, *piece) for piece in pieces[self.drawn :]]
@@ -335,7 +390,9 @@ class _Feed:
 
     async def _records(self, kind: int, size: int, records: list[bytes]) -> None:
         if records:
-            await self.socket.send_bytes(struct.pack("<BBHI", kind, 0, size, len(records)) + b"".join(records))
+            await self.socket.send_bytes(
+                struct.pack("<BBHI", kind, 0, size, len(records)) + b"".join(records)
+            )
 
     async def _say(self, message: dict[str, Any]) -> None:
         await self.socket.send_str(json.dumps(message))

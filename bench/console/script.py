@@ -56,7 +56,13 @@ class Script:
         position = int(self.seconds(now) * RATE)
         written = position - int(3.8 * RATE)
         pieces = self.envelope(now)
-        books = {"received": written, "forwarded": written - 400, "buffered": 400, "dropped": {}, "settled": False}
+        books = {
+            "received": written,
+            "forwarded": written - 400,
+            "buffered": 400,
+            "dropped": {},
+            "settled": False,
+        }
         return {
             "state": "live", "position": position, "written": written, "frames": position // STEP, "gaps": 1, "delay_seconds": None,
             "suspicion": None, "levels": {"external": {"peak": 21000, "rms": 1810.0}, "internal": {"peak": 17000, "rms": 1490.0}},
@@ -93,8 +99,25 @@ class Script:
             at = place / RATE
             for channel, tone in (("external", 180), ("internal", 240)):
                 loud = 6000 if _speaks(at, channel) else 30
-                samples += struct.pack("<h", int(loud * math.sin(2 * math.pi * tone * at) * math.sin(9 * at)))
-        head = struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + len(samples), b"WAVE", b"fmt ", 16, 1, 2, RATE, RATE * 4, 4, 16, b"data", len(samples))
+                samples += struct.pack(
+                    "<h", int(loud * math.sin(2 * math.pi * tone * at) * math.sin(9 * at))
+                )
+        head = struct.pack(
+            "<4sI4s4sIHHIIHH4sI",
+            b"RIFF",
+            36 + len(samples),
+            b"WAVE",
+            b"fmt ",
+            16,
+            1,
+            2,
+            RATE,
+            RATE * 4,
+            4,
+            16,
+            b"data",
+            len(samples),
+        )
         return head + bytes(samples)
 
 
@@ -128,12 +151,50 @@ def _all_events() -> list[tuple[float, dict[str, Any]]]:
         segment = f"{channel}-{place}"
         rolling[channel] = 0.5 * rolling[channel] + 0.5 * score
         half = text[: len(text) // 2]
-        put(start + 1, "transcript", segment=segment, text=half, confidence=0.5, final=False, engine="fake", language="en", **span)
-        put(end, "transcript", segment=segment, text=text, confidence=0.9, final=True, engine="fake", language="en", **span)
-        put(end + 0.1, "sentiment", segment=segment, score=score, rolling=round(rolling[channel], 2), **span)
+        put(
+            start + 1,
+            "transcript",
+            segment=segment,
+            text=half,
+            confidence=0.5,
+            final=False,
+            engine="fake",
+            language="en",
+            **span,
+        )
+        put(
+            end,
+            "transcript",
+            segment=segment,
+            text=text,
+            confidence=0.9,
+            final=True,
+            engine="fake",
+            language="en",
+            **span,
+        )
+        put(
+            end + 0.1,
+            "sentiment",
+            segment=segment,
+            score=score,
+            rolling=round(rolling[channel], 2),
+            **span,
+        )
         put(end + 0.2, "speech", **span)
     for at, channel, rule, name, severity, evidence in HITS:
-        put(at, "hit", rule=rule, name=name, severity=severity, channel=channel, start=int((at - 2) * RATE), end=int(at * RATE), evidence=evidence, action=None)
+        put(
+            at,
+            "hit",
+            rule=rule,
+            name=name,
+            severity=severity,
+            channel=channel,
+            start=int((at - 2) * RATE),
+            end=int(at * RATE),
+            evidence=evidence,
+            action=None,
+        )
     put(0.5, "analysis", engine="fake", state="started", dropped_seconds=0)
     put(24.6, "paused", by="peer")
     put(28.4, "resumed")
@@ -142,6 +203,14 @@ def _all_events() -> list[tuple[float, dict[str, Any]]]:
     put(35.8, "interruption", start=int(34.6 * RATE), end=int(35.5 * RATE), by="external")
     put(44.8, "dead_air", start=int(39.8 * RATE))
     for place, at in enumerate((22.6, 23.1, 23.6)):
-        put(at, "dtmf", channel="external", digit="•", start=int(at * RATE) + place, end=int((at + 0.08) * RATE), source="audio")
+        put(
+            at,
+            "dtmf",
+            channel="external",
+            digit="•",
+            start=int(at * RATE) + place,
+            end=int((at + 0.08) * RATE),
+            source="audio",
+        )
     events.sort(key=lambda pair: pair[0])
     return events

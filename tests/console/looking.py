@@ -50,7 +50,8 @@ async def looking_at(url: str, size: str = "desk", **context: Any) -> AsyncItera
     width, height = SIZES[size]
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"],
         )
         try:
             viewport: Any = {"width": width, "height": height}

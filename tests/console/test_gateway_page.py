@@ -86,14 +86,18 @@ def test_the_list_and_a_live_call_are_what_the_api_says(run: Any, tmp_path: Path
 
                 session = peers[0].setup.session_id
                 peers[0].secure_pause()
-                await look.page.locator(f"[data-session='{session}'] .reason", has_text="paused").wait_for()
+                await look.page.locator(
+                    f"[data-session='{session}'] .reason", has_text="paused"
+                ).wait_for()
                 peers[0].secure_resume()
                 await look.page.locator(f"[data-session='{session}']").click()
                 await look.page.locator(".ladder li", has_text="resumed").wait_for()
                 call = await ask(url, f"api/v1/calls/{session}")
                 steps = await look.texts(".ladder .rung > span > span + *, .ladder .rung > span")
                 kinds = [step.split(":")[-1].strip() for step in steps]
-                assert kinds == [kind for _, _, kind in call["protocol"] if kind not in {"ping", "pong"}]
+                assert kinds == [
+                    kind for _, _, kind in call["protocol"] if kind not in {"ping", "pong"}
+                ]
                 assert call["caller"] in await look.page.locator(".title").last.inner_text()
 
     run(story())
@@ -111,9 +115,16 @@ def test_books_latencies_and_recordings_are_what_the_api_says(
             async with looking_at(f"{url}#/sinks") as look:
                 await look.page.locator("table[data-sink=recording]").wait_for()
                 for sink in (await ask(url, "api/v1/sinks"))["sinks"]:
-                    cells = await look.texts(f"table[data-sink='{sink['name']}'] tr:last-child td.number")
+                    cells = await look.texts(
+                        f"table[data-sink='{sink['name']}'] tr:last-child td.number"
+                    )
                     books = sink["books"]
-                    expected = [books["received"], books["forwarded"], books["buffered"], sum(books["dropped"].values())]
+                    expected = [
+                        books["received"],
+                        books["forwarded"],
+                        books["buffered"],
+                        sum(books["dropped"].values()),
+                    ]
                     assert [figure(cell) for cell in cells[:4]] == expected
 
                 session = peers[1].setup.session_id
@@ -121,16 +132,25 @@ def test_books_latencies_and_recordings_are_what_the_api_says(
                 await look.page.get_by_label("Books").get_by_text("recording").wait_for()
                 call = await ask(url, f"api/v1/calls/{session}")
                 for name, books in call["sinks"].items():
-                    row = look.page.get_by_label("Books").locator("tr", has=look.page.get_by_role("rowheader", name=name))
+                    row = look.page.get_by_label("Books").locator(
+                        "tr", has=look.page.get_by_role("rowheader", name=name)
+                    )
                     cells = await row.locator("td.number").all_inner_texts()
-                    assert cells[:2] == [seconds_said(books["received"]), seconds_said(books["forwarded"])]
+                    assert cells[:2] == [
+                        seconds_said(books["received"]),
+                        seconds_said(books["forwarded"]),
+                    ]
                     assert "balances" in await row.inner_text()
 
                 await look.page.goto(f"{url}#/latencies")
                 name = "earhook_opened_latency_seconds"
                 await look.page.locator(f"[data-histogram={name}]").wait_for()
                 histogram = (await ask(url, "api/v1/latencies"))["histograms"][name]
-                assert await look.number(f"[data-histogram={name}] dd") == sum(histogram["counts"]) == 2
+                assert (
+                    await look.number(f"[data-histogram={name}] dd")
+                    == sum(histogram["counts"])
+                    == 2
+                )
 
     run(story())
 
@@ -144,8 +164,12 @@ def test_a_recording_is_listed_drawn_and_played(run: Any, until: Any, tmp_path: 
             async with looking_at(f"{url}#/recordings") as look:
                 await look.page.locator(".pick tbody tr", has_text="complete").click()
                 audio = look.page.locator("audio")
-                await audio.evaluate("audio => audio.duration || new Promise(done => { audio.ondurationchange = done; })")
-                assert await audio.evaluate("audio => audio.duration") == pytest.approx(2.0, abs=0.001)
+                await audio.evaluate(
+                    "audio => audio.duration || new Promise(done => { audio.ondurationchange = done; })"
+                )
+                assert await audio.evaluate("audio => audio.duration") == pytest.approx(
+                    2.0, abs=0.001
+                )
                 heard = "audio => audio.play().then(() => new Promise(done => { audio.onended = () => done(audio.currentTime); }))"
                 assert await audio.evaluate(heard) == pytest.approx(2.0, abs=0.05)
                 blue = await look.page.locator(".timeline canvas").evaluate(COLOURED)

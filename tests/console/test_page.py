@@ -12,18 +12,26 @@ import pytest
 from bench.console.fake import STATIC, FakeCall, FakeGateway
 from bench.console.script import Script
 
-from console.looking import SIZES, imagined, looking_at
+from console.looking import imagined, looking_at
 
-PAGES = ("", "#/calls/{session}", "#/latencies", "#/sinks", "#/recordings", "#/recordings/recording/3f1c/2026-01-31/120501Z-a")
-HOSTILE = '<img src=x onerror="document.title=1"><script>alert(1)</script>${7*7} javascript:alert(1)'
+PAGES = (
+    "",
+    "#/calls/{session}",
+    "#/latencies",
+    "#/sinks",
+    "#/recordings",
+    "#/recordings/recording/3f1c/2026-01-31/120501Z-a",
+)
+HOSTILE = (
+    '<img src=x onerror="document.title=1"><script>alert(1)</script>${7*7} javascript:alert(1)'
+)
 
 
 def first(gateway: FakeGateway) -> FakeCall:
     return gateway.live[1]
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("scheme", ["dark", "light"])
+@pytest.mark.parametrize(("size", "scheme"), [("desk", "light"), ("phone", "dark")])
 def test_every_page_fits_and_says_nothing_to_the_console(run: Any, size: str, scheme: str) -> None:
     async def story() -> None:
         gateway = FakeGateway(60, losing=True)
@@ -90,7 +98,12 @@ def test_what_peers_say_is_only_ever_text(run: Any) -> None:
             said = await look.texts(".transcript li > span:nth-of-type(1)")
             assert said
             assert set(said) == {HOSTILE}
-            assert await look.page.locator("#app img, #app script, #app iframe, #app [onerror]").count() == 0
+            assert (
+                await look.page.locator(
+                    "#app img, #app script, #app iframe, #app [onerror]"
+                ).count()
+                == 0
+            )
 
     run(story())
 
@@ -111,6 +124,7 @@ def test_a_call_is_found_opened_and_left_by_keys_alone(run: Any) -> None:
             await look.page.locator(f"h1 [title='{session}']").wait_for()
             await press("Escape")
             await press("/")
+            await look.page.locator("#search:focus").wait_for()
             await look.page.keyboard.type(first(gateway).session[:8])
             await look.page.get_by_text("1 shown of 80").wait_for()
             await press("Escape")
@@ -123,25 +137,41 @@ def test_a_call_is_found_opened_and_left_by_keys_alone(run: Any) -> None:
 def test_a_moment_of_the_transcript_is_shown_on_the_timeline(run: Any) -> None:
     async def story() -> None:
         gateway = FakeGateway(5)
-        async with imagined(gateway) as url, looking_at(f"{url}#/calls/{first(gateway).session}") as look:
+        async with (
+            imagined(gateway) as url,
+            looking_at(f"{url}#/calls/{first(gateway).session}") as look,
+        ):
             await look.page.locator(".transcript li").nth(4).wait_for()
             canvas = look.page.locator(".timeline canvas")
             before = await canvas.evaluate("canvas => canvas.toDataURL()")
             await look.page.get_by_role("button", name="15 s").click()
             await look.page.get_by_label("Show 0:05.0 on the timeline").click()
-            await look.page.wait_for_function("before => document.querySelector('.timeline canvas').toDataURL() !== before", arg=before)
+            await look.page.wait_for_function(
+                "before => document.querySelector('.timeline canvas').toDataURL() !== before",
+                arg=before,
+            )
 
     run(story())
 
 
 def test_vendored_files_are_those_that_their_authors_published() -> None:
     vendor = STATIC / "vendor"
-    digests = dict(re.findall(r"^\| `([^`]+)` .*`([0-9a-f]{64})` \|$", (vendor / "README.md").read_text(), re.MULTILINE))
+    digests = dict(
+        re.findall(
+            r"^\| `([^`]+)` .*`([0-9a-f]{64})` \|$",
+            (vendor / "README.md").read_text(),
+            re.MULTILINE,
+        )
+    )
     code = {path.name for path in vendor.iterdir() if path.suffix in {".js", ".css"}}
     assert digests.keys() == code
     for name, digest in digests.items():
         assert hashlib.sha256((vendor / name).read_bytes()).hexdigest() == digest, name
-    assert {path.name for path in vendor.glob("LICENSE.*")} == {"LICENSE.htm", "LICENSE.preact", "LICENSE.uPlot"}
+    assert {path.name for path in vendor.glob("LICENSE.*")} == {
+        "LICENSE.htm",
+        "LICENSE.preact",
+        "LICENSE.uPlot",
+    }
 
 
 def own_scripts() -> list[Path]:
@@ -151,7 +181,9 @@ def own_scripts() -> list[Path]:
 @pytest.mark.parametrize("path", own_scripts(), ids=lambda path: path.name)
 def test_own_scripts_keep_the_laws_of_the_house(path: Path) -> None:
     text = path.read_text()
-    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|dangerouslySet|document\.write|\beval\(", text)
+    assert not re.search(
+        r"innerHTML|outerHTML|insertAdjacentHTML|dangerouslySet|document\.write|\beval\(", text
+    )
     assert not re.search(r"https?://(?!www\.w3\.org)", text), "works where there is no network"
     assert text.startswith("// "), "says what it is"
     assert len(text.splitlines()) <= 400

@@ -5,7 +5,7 @@ import { html, useEffect, useRef, useState, useTopic } from "./pieces.js";
 import { connect, live, signIn, topics } from "./live.js";
 import { CallPage } from "./call.js";
 import { LatenciesPage } from "./latencies.js";
-import { ListPage } from "./list.js";
+import { ListPage, search } from "./list.js";
 import { RecordingsPage } from "./recordings.js";
 import { SinksPage } from "./sinks.js";
 import { toggleTheme } from "./theme.js";
@@ -83,7 +83,7 @@ function useKeys(keys) {
       else if (event.key === "?") keys.current?.showModal();
       else if (event.key === "/") {
         go("");
-        requestAnimationFrame(() => document.getElementById("search")?.focus());
+        search();
         event.preventDefault();
       }
     };

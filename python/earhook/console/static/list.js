@@ -1,38 +1,32 @@
-// The list of calls: only the rows on screen exist, and the order rests while one points at it.
+// The page of all calls: how many are in which state, a search, and the rows.
 
-import { html, moodClass, useEffect, useRef, useState, useTick, useTopic } from "./pieces.js";
-import { arrange, FILTERS, reasonsOf, wordsOf } from "./attention.js";
-import { lasted, live, topics, watch } from "./live.js";
-import { Meters } from "./meters.js";
-import { clock, count, lasting, short, signed, SPEAKER } from "./words.js";
+import { html, useEffect, useState, useTick, useTopic } from "./pieces.js";
+import { FILTERS } from "./attention.js";
+import { live, topics } from "./live.js";
+import { Rows } from "./rows.js";
+import { count } from "./words.js";
 
-const ROW = 30; // as --row in style.css
-const HEAD = 28; // as --head
-const SPARE_ROWS = 4;
-const ARRANGE_MS = 1000;
-const POINTING_MS = 2500;
-
-const COLUMNS = [
-  { words: "Call" },
-  { words: "Customer / agent", meters: true },
-  { words: "Lasts", order: "lasted" },
-  { words: "Talk", wide: true },
-  { words: "Mood", order: "mood", wide: true },
-  { words: "Attention", order: "attention" },
-  { words: "Hits", order: "hits", wide: true },
-  { words: "Lost", order: "lost", wide: true },
-  { words: "Lag", order: "lag", wide: true },
-  { words: "Conversation", roomy: true },
-  { words: "Key", roomy: true },
-];
+const RENDER_MS = 500;
 
 /** What was chosen here lasts until the page is closed. */
 const chosen = { filter: "live", text: "", order: "attention", session: null, top: 0 };
+let wantsSearch = false;
+
+/** Go to the search, now or as soon as the list is there. */
+export function search() {
+  const field = document.getElementById("search");
+  wantsSearch = !field;
+  field?.focus();
+  field?.select();
+}
 
 export function ListPage({ onOpen }) {
-  useTopic(topics.calls, 500);
-  useTick(1000);
+  useTopic(topics.calls, RENDER_MS);
+  useTick(2 * RENDER_MS);
   const [, again] = useState(0);
+  useEffect(() => {
+    if (wantsSearch) search();
+  }, []);
   const choose = (change) => {
     Object.assign(chosen, change);
     again((turn) => turn + 1);
@@ -40,7 +34,7 @@ export function ListPage({ onOpen }) {
   return html`
     <main class="still" id="main">
       <${Strip} choose=${choose} />
-      <${Rows} choose=${choose} onOpen=${onOpen} wish=${JSON.stringify([chosen.filter, chosen.text, chosen.order])} />
+      <${Rows} chosen=${chosen} choose=${choose} onOpen=${onOpen} />
     </main>
   `;
 }
@@ -63,166 +57,4 @@ function Strip({ choose }) {
         aria-label="Search calls" value=${chosen.text} onInput=${(event) => choose({ text: event.target.value })} />
     </div>
   `;
-}
-
-/** Arranged anew once a second, at once when the wish changes, and not while one points at it. */
-function useArranged(wish, pointedAt) {
-  const kept = useRef({ calls: [], wish: null, at: 0 }).current;
-  const now = performance.now();
-  const isHeld = now - pointedAt.current < POINTING_MS && kept.calls.length > 0;
-  const isDue = now - kept.at >= ARRANGE_MS && !isHeld;
-  if (kept.wish !== wish || isDue) {
-    Object.assign(kept, { calls: arrange(live.calls.values(), chosen), wish, at: now });
-  } else if (isHeld) {
-    kept.calls = kept.calls.filter((call) => live.calls.has(call.number));
-  }
-  return { calls: kept.calls, isHeld };
-}
-
-function Rows({ choose, onOpen, wish }) {
-  const [box, canvas] = [useRef(null), useRef(null)];
-  const pointedAt = useRef(-Infinity);
-  const { calls, isHeld } = useArranged(wish, pointedAt);
-  const [height, setHeight] = useState(600);
-  const shown = useRef({ calls, top: 0 }).current;
-  shown.calls = calls;
-
-  const first = Math.max(0, Math.floor(chosen.top / ROW) - SPARE_ROWS);
-  const last = Math.min(calls.length, Math.ceil((chosen.top + height) / ROW) + SPARE_ROWS);
-  const visible = calls.slice(first, last);
-  const place = calls.findIndex((call) => call.session === chosen.session);
-
-  useEffect(() => watch(visible.map((call) => call.number)));
-  useEffect(() => () => watch([]), []);
-  useMeters(box, canvas, shown, setHeight);
-  useEffect(() => {
-    box.current.scrollTop = chosen.top;
-    box.current.focus({ preventScroll: true });
-  }, []);
-
-  const go = (to) => {
-    const call = calls[Math.max(0, Math.min(calls.length - 1, to))];
-    if (!call) return;
-    const top = calls.indexOf(call) * ROW;
-    const { scrollTop } = box.current;
-    if (top < scrollTop) box.current.scrollTop = top;
-    else if (top + ROW > scrollTop + height) box.current.scrollTop = top + ROW - height;
-    pointedAt.current = performance.now();
-    choose({ session: call.session });
-  };
-  const onKeyDown = (event) => {
-    const page = Math.max(1, Math.floor(height / ROW) - 1);
-    const steps = { ArrowDown: 1, j: 1, ArrowUp: -1, k: -1, PageDown: page, PageUp: -page, Home: -1e9, End: 1e9 };
-    if (event.key === "Enter" && place >= 0) onOpen(chosen.session);
-    else if (event.key in steps && !event.ctrlKey && !event.metaKey) go(place + steps[event.key]);
-    else return;
-    event.preventDefault();
-  };
-
-  return html`
-    <div class="list">
-      <div class="rows" ref=${box} tabindex="0" role="grid" aria-readonly="true"
-        aria-label=${`Calls, sorted by ${chosen.order}`} aria-rowcount=${calls.length + 1}
-        aria-activedescendant=${place >= first && place < last ? `call-${calls[place].number}` : undefined}
-        onKeyDown=${onKeyDown} onPointerMove=${() => { pointedAt.current = performance.now(); }}
-        onPointerLeave=${() => { pointedAt.current = -Infinity; }}
-        onScroll=${(event) => choose({ top: event.target.scrollTop })}>
-        <${Columns} choose=${choose} />
-        <div class="meters" aria-hidden="true"><canvas ref=${canvas}></canvas></div>
-        <div style=${{ height: calls.length * ROW, position: "relative" }} role="rowgroup">
-          ${visible.map((call, step) => html`
-            <${Row} key=${call.number} call=${call} row=${first + step} onOpen=${onOpen}
-              isSelected=${call.session === chosen.session} />
-          `)}
-        </div>
-        ${calls.length === 0 && html`<${Nobody} />`}
-      </div>
-    </div>
-    <div class="foot">
-      <span>${count(calls.length)} shown of ${count(live.calls.size)}</span>
-      <span>${isHeld ? "order rests while you point at it" : ""}</span>
-      <span class="fill"></span>
-      <span class="keys"><kbd>↑</kbd> <kbd>↓</kbd> choose  <kbd>Enter</kbd> open  <kbd>/</kbd> search  <kbd>?</kbd> all keys</span>
-    </div>
-  `;
-}
-
-/** Keeps the canvas over its column, and drawing. */
-function useMeters(box, canvas, shown, setHeight) {
-  useEffect(() => {
-    const meters = new Meters(canvas.current, ROW, function* () {
-      const top = box.current.scrollTop;
-      const from = Math.max(0, Math.floor(top / ROW));
-      const to = Math.min(shown.calls.length, Math.ceil((top + box.current.clientHeight - HEAD) / ROW));
-      for (let place = from; place < to; place += 1) yield [shown.calls[place], place * ROW - top];
-    });
-    const fit = () => {
-      const column = box.current.querySelector("[data-meters]");
-      const seen = box.current.clientHeight - HEAD;
-      const { left, width } = column.getBoundingClientRect();
-      canvas.current.style.left = `${left - box.current.getBoundingClientRect().left}px`;
-      meters.resize(width, seen);
-      setHeight(seen);
-    };
-    const watcher = new ResizeObserver(fit);
-    watcher.observe(box.current);
-    const wake = () => meters.wake();
-    box.current.addEventListener("scroll", wake, { passive: true });
-    const leave = [topics.meters.listen(wake), topics.calls.listen(wake)];
-    return () => {
-      watcher.disconnect();
-      meters.close();
-      for (const one of leave) one();
-    };
-  }, []);
-}
-
-const Columns = ({ choose }) => html`
-  <div class="columns" role="row" aria-rowindex="1">
-    ${COLUMNS.map(({ words, order, wide, roomy, meters }) => html`
-      <span role="columnheader" key=${words} class=${wide ? "wide" : roomy ? "wide roomy" : ""} data-meters=${meters}
-        aria-sort=${order && chosen.order === order ? "descending" : undefined}>
-        ${order ? html`<button onClick=${() => choose({ order })}>${words}</button>` : words}
-      </span>
-    `)}
-  </div>
-`;
-
-function Row({ call, row, isSelected, onOpen }) {
-  const [reason, ...others] = reasonsOf(call);
-  const said = `${SPEAKER.external} ${call.external.speaking ? "speaks" : "silent"}, ${SPEAKER.internal} ${call.internal.speaking ? "speaks" : "silent"}`;
-  return html`
-    <div class="call" role="row" id=${`call-${call.number}`} aria-rowindex=${row + 2} aria-selected=${isSelected}
-      data-session=${call.session} style=${{ transform: `translateY(${row * ROW}px)` }}
-      onClick=${() => onOpen(call.session)}>
-      <span role="gridcell" title=${call.session}><span class="mono">${short(call.session)}</span> <span class="muted caller">${call.caller ?? ""}</span></span>
-      <span role="gridcell"><span class="unseen">${said}</span></span>
-      <span role="gridcell" class="lasts">${clock(lasted(call))}</span>
-      <span role="gridcell" class="wide"><${Share} call=${call} /></span>
-      <span role="gridcell" class=${`wide score ${moodClass(call.external.sentiment)}`}>${call.external.sentiment === null ? "" : signed(call.external.sentiment, 2)}</span>
-      <span role="gridcell" title=${wordsOf(call)}><span class=${`reason ${reason.grade} ${reason.grade ? "" : "muted"}`}>${reason.words}</span>${others.length > 0 && html`<span class="muted"> · ${others.map(({ words }) => words).join(" · ")}</span>`}</span>
-      <span role="gridcell" class="wide muted">${call.hits || ""}</span>
-      <span role="gridcell" class=${`wide ${call.lostSeconds ? "critical" : "muted"}`}>${call.lostSeconds ? lasting(call.lostSeconds) : ""}</span>
-      <span role="gridcell" class=${`wide ${call.lagSeconds > 1 ? "warning" : "muted"}`}>${call.lagSeconds ? lasting(call.lagSeconds) : ""}</span>
-      <span role="gridcell" class="wide roomy mono muted" title=${call.conversation}>${short(call.conversation)}</span>
-      <span role="gridcell" class="wide roomy muted">${call.key}</span>
-    </div>
-  `;
-}
-
-function Share({ call: { external, internal } }) {
-  if (external.talk === null || internal.talk === null) return null;
-  const words = `${SPEAKER.external} ${Math.round(external.talk * 100)} %, ${SPEAKER.internal} ${Math.round(internal.talk * 100)} %`;
-  return html`
-    <span class="share" role="img" aria-label=${words} title=${words}>
-      <i style=${{ width: `${external.talk * 100}%` }}></i><i style=${{ width: `${internal.talk * 100}%` }}></i>
-    </span>
-  `;
-}
-
-function Nobody() {
-  const words = live.calls.size
-    ? "No call is like that right now."
-    : "No calls. The next one appears here by itself.";
-  return html`<p class="blank">${words}</p>`;
 }

@@ -40,11 +40,15 @@ export const live = {
 
 const FIRST_WAIT_SECONDS = 0.5;
 const LONGEST_WAIT_SECONDS = 10;
+const MOST_WATCHED = 512;
+const WATCH_MS = 120;
 
 const wishes = { watch: [], open: null, pause: document.hidden };
 let socket = null;
 let waitSeconds = FIRST_WAIT_SECONDS;
 let skewSeconds = 0;
+let watched = [];
+let watching = 0;
 
 /** The gateway's wall clock, as far as this machine's own can tell it. */
 const gatewaySeconds = () => Date.now() / 1000 + skewSeconds;
@@ -89,11 +93,16 @@ export function signIn(text) {
   connect();
 }
 
-/** Numbers of the calls whose meters are on screen. */
+/** Numbers of the calls whose meters are on screen. While one scrolls, only now and then. */
 export function watch(numbers) {
-  const wanted = numbers.slice(0, 512);
-  if (wanted.length === wishes.watch.length && wanted.every((n, i) => n === wishes.watch[i])) return;
-  ask({ watch: wanted });
+  watched = numbers.slice(0, MOST_WATCHED);
+  watching ||= setTimeout(() => {
+    watching = 0;
+    const before = wishes.watch;
+    if (watched.length !== before.length || watched.some((number, place) => number !== before[place])) {
+      ask({ watch: watched });
+    }
+  }, WATCH_MS);
 }
 
 /** The session whose page is open, or null. */

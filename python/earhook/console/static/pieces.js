@@ -3,7 +3,7 @@
 import { html, useEffect, useReducer, useRef, useState } from "./vendor/htm-preact-standalone.module.js";
 import { fetchJson } from "./api.js";
 
-export { html, useEffect, useRef, useState };
+export { html, useEffect, useReducer, useRef, useState };
 
 /** Render again when a topic tells, but not more often than every so many milliseconds. */
 export function useTopic(topic, everyMs = 0) {
