@@ -17,8 +17,7 @@ and name what makes it, `(address, options) -> Engine`, as an entry point:
 mine = "my_package:make_engine"
 ```
 
-`earhook analyze --engine mine` finds it by that name. `earhook.testing.engine_suite` states the
-laws of this page as tests.
+`earhook analyze --engine mine` finds it by that name.
 """
 
 from __future__ import annotations
