@@ -113,6 +113,11 @@ faults *arguments:
 scan *arguments:
     {{python}} tests/scan/run.py {{arguments}}
 
+# The console's page with imagined calls, at http://127.0.0.1:9091/: `just console --calls 2000 --losing`
+[group('run')]
+console *arguments:
+    {{python}} -m bench.console serve {{arguments}}
+
 # Real calls on loopback, shown live
 [group('run')]
 demo *arguments:
@@ -173,6 +178,11 @@ bench-all *arguments:
     -{{python}} -m bench.ingest_http {{arguments}}
     -{{python}} -m bench.floods {{arguments}}
     {{python}} -m bench.page
+
+# Frames per second of the console's page with 200, 2,000 and 4,000 calls, in headless Chromium (2 minutes)
+[group('bench')]
+bench-console-page *arguments:
+    {{python}} -m bench.console frames {{arguments}}
 
 # Storms of signed TLS connects: `open` to `opened`, beside the C program
 [group('bench')]

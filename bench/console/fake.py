@@ -1,4 +1,4 @@
-"""A gateway of the imagination: the console's server (docs/reference/console-feed.md) without calls.
+"""The console's server (docs/reference/console-feed.md) without a gateway: its calls are imagined.
 
 For what real calls cannot show at will: thousands of rows, every state at once, a sink that loses
 audio. It keeps to the page of the feed, and knows nothing of the gateway's code.
@@ -68,12 +68,21 @@ class FakeCall:
     def facts(self) -> dict[str, Any]:
         """What `calls` says of it."""
         return {
-            "number": self.number, "session": self.session, "conversation": str(uuid.UUID(int=self.number)),
-            "organization": "d7934305-0972-4844-938e-9060eef73d05", "key": "us-east", "codec": "PCMU",
-            "rate": RATE, "channels": ["external", "internal"], "opened": self.opened, "language": "en-US",
-            "correlation": str(uuid.UUID(int=self.number + 1)), "door": "media",
-            "caller": f"+•••••••{self.number % 100:02}", "worker": None,
-        }  # fmt: skip
+            "number": self.number,
+            "session": self.session,
+            "conversation": str(uuid.UUID(int=self.number)),
+            "organization": "d7934305-0972-4844-938e-9060eef73d05",
+            "key": "us-east",
+            "codec": "PCMU",
+            "rate": RATE,
+            "channels": ["external", "internal"],
+            "opened": self.opened,
+            "language": "en-US",
+            "correlation": str(uuid.UUID(int=self.number + 1)),
+            "door": "media",
+            "caller": f"+•••••••{self.number % 100:02}",
+            "worker": None,
+        }
 
     def meter(self, phase: float, chance: random.Random) -> bytes:
         """Its `meters` record now."""
@@ -95,9 +104,21 @@ class FakeCall:
         if self.script:
             position_ms = int(self.script.seconds(now) * 1000)
         return struct.pack(
-            "<IHBBbbHBBHIIIHH", self.number, self.flags, self.attention, self.worst_hit, *self.sentiment,
-            self.hits, *self.talk, self.interruptions, position_ms, self.lost_ms, self.lag_ms, 0, 3,
-        )  # fmt: skip
+            "<IHBBbbHBBHIIIHH",
+            self.number,
+            self.flags,
+            self.attention,
+            self.worst_hit,
+            *self.sentiment,
+            self.hits,
+            *self.talk,
+            self.interruptions,
+            position_ms,
+            self.lost_ms,
+            self.lag_ms,
+            0,
+            3,
+        )
 
 
 @dataclass
@@ -168,13 +189,10 @@ class FakeGateway:
     async def _guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
         is_open = request.path == "/" or request.path.startswith("/static/")
         offered = request.headers.get("Sec-WebSocket-Protocol", "")
-        if (
-            self.token
-            and not is_open
-            and f"Bearer {self.token}" != request.headers.get("Authorization")
-        ):
-            if "earhook.token." not in offered:
-                raise web.HTTPUnauthorized(text="401: send the token\n")
+        shown = request.headers.get("Authorization", "")
+        is_shown = shown == f"Bearer {self.token}" or "earhook.token." in offered
+        if self.token and not is_open and not is_shown:
+            raise web.HTTPUnauthorized(text="401: send the token\n")
         response: web.StreamResponse = await handler(request)
         return response
 
@@ -187,10 +205,16 @@ class FakeGateway:
         )
 
     async def _console(self, _request: web.Request) -> web.Response:
-        return _json({
-            "version": "0.6.0", "listen": self.listen, "recordings": True, "feed_seconds": TURN_SECONDS,
-            "workers": 1, "time": time.time(),
-        })  # fmt: skip
+        return _json(
+            {
+                "version": "0.6.0",
+                "listen": self.listen,
+                "recordings": True,
+                "feed_seconds": TURN_SECONDS,
+                "workers": 1,
+                "time": time.time(),
+            }
+        )
 
     async def _feed(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(protocols=[PROTOCOL])
@@ -247,9 +271,11 @@ class FakeGateway:
     async def _latencies(self, _request: web.Request) -> web.Response:
         bounds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1]
         names = {
-            "earhook_open_seconds": ("From open to opened.", 3), "earhook_loop_lag_seconds": ("How late the loop was.", 1),
-            "earhook_upgrade_seconds": ("From the connection to the answer.", 4), "earhook_drain_seconds": ("A turn of a sink.", 2),
-        }  # fmt: skip
+            "earhook_open_seconds": ("From open to opened.", 3),
+            "earhook_loop_lag_seconds": ("How late the loop was.", 1),
+            "earhook_upgrade_seconds": ("From the connection to the answer.", 4),
+            "earhook_drain_seconds": ("A turn of a sink.", 2),
+        }
         age = time.time() % 1000
         histograms = {}
         for name, (description, middle) in names.items():
@@ -272,18 +298,52 @@ class FakeGateway:
             "buffered": 1600,
             "dropped": lost,
         }
-        readers = [{"address": "unix:/run/earhook/pcm.sock", "consumer": "earhook analyze", "calls": len(self.live),
-                    "lag_samples": 1600, "unacked_samples": 0, "control_backlog_bytes": 0, **books}]  # fmt: skip
+        readers = [
+            {
+                "address": "unix:/run/earhook/pcm.sock",
+                "consumer": "earhook analyze",
+                "calls": len(self.live),
+                "lag_samples": 1600,
+                "unacked_samples": 0,
+                "control_backlog_bytes": 0,
+                **books,
+            }
+        ]
         common = {"healthy": True, "detail": "", "calls": len(self.live), "books": books}
-        return _json({"sinks": [
-            {"name": "pcm", "kind": "pcm-stream", **common, "counters": {"resumed": 2}, "gauges": {"connections": 1}, "subscribers": readers},
-            {"name": "recording", "kind": "recording", **common, "counters": {"files": 812}, "gauges": {"open_files": len(self.live)}, "subscribers": []},
-        ]})  # fmt: skip
+        return _json(
+            {
+                "sinks": [
+                    {
+                        "name": "pcm",
+                        "kind": "pcm-stream",
+                        **common,
+                        "counters": {"resumed": 2},
+                        "gauges": {"connections": 1},
+                        "subscribers": readers,
+                    },
+                    {
+                        "name": "recording",
+                        "kind": "recording",
+                        **common,
+                        "counters": {"files": 812},
+                        "gauges": {"open_files": len(self.live)},
+                        "subscribers": [],
+                    },
+                ]
+            }
+        )
 
     async def _recordings(self, _request: web.Request) -> web.Response:
-        entry = {"id": "recording/3f1c/2026-01-31/120501Z-a", "sink": "recording", "session": "3f1c0e7a-9b2d-4c55-8d10-4be1c2f0a001",
-                 "state": "complete", "opened": 1769850301.25, "seconds": 42.0, "reason": "ended",
-                 "files": [{"name": "recording/3f1c/2026-01-31/120501Z-a.wav", "samples": 42 * RATE}]}  # fmt: skip
+        entry = {
+            "id": "recording/3f1c/2026-01-31/120501Z-a",
+            "sink": "recording",
+            "session": "3f1c0e7a-9b2d-4c55-8d10-4be1c2f0a001",
+            "state": "complete",
+            "opened": 1769850301.25,
+            "seconds": 42.0,
+            "reason": "ended",
+            "files": [{"name": "recording/3f1c/2026-01-31/120501Z-a.wav", "samples": 42 * RATE}],
+        }
         others = [
             {
                 **entry,
@@ -380,13 +440,34 @@ class _Feed:
 
     async def _totals(self) -> None:
         losing = self.gateway.losing
-        sink = {"name": "pcm", "kind": "pcm-stream", "healthy": True, "detail": "", "calls": len(self.gateway.live), "subscribers": 1,
-                "received": 0, "forwarded": 0, "buffered": 0, "dropped": 48_000 if losing else 0, "dropping": 48_000 if losing else 0}  # fmt: skip
+        sink = {
+            "name": "pcm",
+            "kind": "pcm-stream",
+            "healthy": True,
+            "detail": "",
+            "calls": len(self.gateway.live),
+            "subscribers": 1,
+            "received": 0,
+            "forwarded": 0,
+            "buffered": 0,
+            "dropped": 48_000 if losing else 0,
+            "dropping": 48_000 if losing else 0,
+        }
         dropping_calls = sum(1 for call in self.gateway.live.values() if call.flags & DROPPING)
-        await self._say({
-            "type": "totals", "time": time.time(), "live": len(self.gateway.live), "dropping": ["pcm"] if losing else [], "failing": [],
-            "sinks": [sink], "samples_received": 0, "samples_dropped": 0, "dropping_calls": dropping_calls, "unheard_workers": [],
-        })  # fmt: skip
+        await self._say(
+            {
+                "type": "totals",
+                "time": time.time(),
+                "live": len(self.gateway.live),
+                "dropping": ["pcm"] if losing else [],
+                "failing": [],
+                "sinks": [sink],
+                "samples_received": 0,
+                "samples_dropped": 0,
+                "dropping_calls": dropping_calls,
+                "unheard_workers": [],
+            }
+        )
 
     async def _records(self, kind: int, size: int, records: list[bytes]) -> None:
         if records:

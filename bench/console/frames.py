@@ -1,6 +1,6 @@
 """How smoothly the page runs: frames per second and what its thread does, with thousands of calls.
 
-The feed is imagined and comes from another process; the browser, its canvas and its layout are real.
+The feed is imagined and comes from another process; browser, canvas and layout are real.
 """
 
 from __future__ import annotations
@@ -23,13 +23,15 @@ COUNT = """seconds => new Promise(done => {
     frames += 1;
     longest = Math.max(longest, now - before);
     before = now;
-    now < until ? requestAnimationFrame(frame) : done({ frames: frames / seconds, longest_ms: longest });
+    if (now < until) requestAnimationFrame(frame);
+    else done({ frames: frames / seconds, longest_ms: longest });
   });
 })"""
 SCROLL = """seconds => {
   const rows = document.querySelector(".rows");
   const until = performance.now() + seconds * 1000;
-  const range = rows.scrollHeight - rows.clientHeight; // to read it in each frame would be our own cost
+  // To read it in each frame would be a cost of ours.
+  const range = rows.scrollHeight - rows.clientHeight;
   requestAnimationFrame(function frame(now) {
     rows.scrollTop = (1 - Math.cos(now / 900)) * 0.5 * range;
     if (now < until) requestAnimationFrame(frame);
@@ -44,7 +46,7 @@ async def measure(calls: list[int], seconds: int = SECONDS) -> dict[str, Any]:
     found: dict[str, Any] = {"machine": machine(), "seconds": seconds, "target": TARGET, "runs": []}
     async with async_playwright() as playwright:
         for number in calls:
-            with _served(number) as url:
+            with _Served(number) as url:
                 browser = await playwright.chromium.launch(
                     executable_path=shutil.which("chromium"), args=["--no-sandbox"]
                 )
@@ -80,7 +82,7 @@ async def _busy_seconds(session: Any) -> float:
     return float(next(one["value"] for one in metrics if one["name"] == "TaskDuration"))
 
 
-class _served:
+class _Served:
     """The imagined gateway in a process of its own."""
 
     def __init__(self, calls: int) -> None:
@@ -109,8 +111,9 @@ class _served:
 def said(run: dict[str, Any]) -> str:
     """A line of the table."""
     return (
-        f"{run['calls']:6} calls, {run['list']:9} {run['frames_per_second']:5.1f} frames/s, longest "
-        f"{run['longest_frame_ms']:6.1f} ms, thread {run['thread_busy_percent']:5.1f} % busy"
+        f"{run['calls']:6} calls, {run['list']:9} {run['frames_per_second']:5.1f} frames/s, "
+        f"longest {run['longest_frame_ms']:6.1f} ms, "
+        f"thread {run['thread_busy_percent']:5.1f} % busy"
     )
 
 

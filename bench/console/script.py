@@ -13,23 +13,45 @@ STEP = 1600
 
 # seconds: start, end, channel, text, score, confidence
 LINES = (
-    (1.0, 4.2, "internal", "Thank you for calling Harbour Broadband, my name is Dana, how can I help?", 0.62),
+    (1.0, 4.2, "internal", "Thank you for calling Harbour Broadband, how can I help?", 0.62),
     (5.0, 9.6, "external", "This is the third time I am calling about the same bill.", -0.48),
     (9.2, 11.8, "internal", "I am sorry to hear that, let me have a look.", 0.1),
-    (12.4, 17.8, "external", "You said somebody would call me back and nobody did, this is unacceptable.", -0.71),
+    (12.4, 17.8, "external", "You said I would be called back, this is unacceptable.", -0.71),
     (18.2, 21.0, "internal", "I understand. May I have your account number?", 0.05),
     (21.8, 24.4, "external", "It is • • and the card ends in ••••.", 0.0),
     (31.0, 35.5, "internal", "Thank you for waiting, I can see the charge now.", 0.36),
     (34.6, 39.8, "external", "I want to speak to a manager or I will cancel today.", -0.64),
-)  # fmt: skip
+)
 HITS = (
-    (15.0, None, "recording-disclosure", "Recording disclosure not said", "critical", ["not heard within the first 15 s"]),
-    (39.8, "external", "churn-risk", "Customer wants to cancel", "warning", ["I will cancel today"]),
-)  # fmt: skip
+    (
+        15.0,
+        None,
+        "recording-disclosure",
+        "Recording disclosure not said",
+        "critical",
+        ["not heard within the first 15 s"],
+    ),
+    (
+        39.8,
+        "external",
+        "churn-risk",
+        "Customer wants to cancel",
+        "warning",
+        ["I will cancel today"],
+    ),
+)
 PROTOCOL = (
-    (0.0, "in", "open"), (0.002, "out", "opened"), (5.0, "in", "ping"), (5.001, "out", "pong"), (10.0, "in", "ping"), (10.001, "out", "pong"),
-    (24.6, "in", "paused"), (28.4, "in", "resumed"), (30.0, "in", "ping"), (30.001, "out", "pong"),
-)  # fmt: skip
+    (0.0, "in", "open"),
+    (0.002, "out", "opened"),
+    (5.0, "in", "ping"),
+    (5.001, "out", "pong"),
+    (10.0, "in", "ping"),
+    (10.001, "out", "pong"),
+    (24.6, "in", "paused"),
+    (28.4, "in", "resumed"),
+    (30.0, "in", "ping"),
+    (30.001, "out", "pong"),
+)
 
 
 class Script:
@@ -64,16 +86,37 @@ class Script:
             "settled": False,
         }
         return {
-            "state": "live", "position": position, "written": written, "frames": position // STEP, "gaps": 1, "delay_seconds": None,
-            "suspicion": None, "levels": {"external": {"peak": 21000, "rms": 1810.0}, "internal": {"peak": 17000, "rms": 1490.0}},
-            "participant": {"ani": "+•••••••67", "ani_name": None, "dnis": "+•••••••00"}, "outcome": None,
-            "gap_spans": [[int(24.6 * RATE), int(3.8 * RATE), "paused"]], "protocol": [list(entry) for entry in PROTOCOL],
-            "sinks": {"pcm": books, "recording": books}, "summary": None, "events": self.events(now), "missed": 0,
-            "envelope": {"step": STEP, "position": 0, **{
-                word: {"peak": [one[at] for one in pieces], "rms": [one[at + 1] for one in pieces]}
-                for word, at in (("external", 2), ("internal", 4))
-            }},
-        }  # fmt: skip
+            "state": "live",
+            "position": position,
+            "written": written,
+            "frames": position // STEP,
+            "gaps": 1,
+            "delay_seconds": None,
+            "suspicion": None,
+            "levels": {
+                "external": {"peak": 21000, "rms": 1810.0},
+                "internal": {"peak": 17000, "rms": 1490.0},
+            },
+            "participant": {"ani": "+•••••••67", "ani_name": None, "dnis": "+•••••••00"},
+            "outcome": None,
+            "gap_spans": [[int(24.6 * RATE), int(3.8 * RATE), "paused"]],
+            "protocol": [list(entry) for entry in PROTOCOL],
+            "sinks": {"pcm": books, "recording": books},
+            "summary": None,
+            "events": self.events(now),
+            "missed": 0,
+            "envelope": {
+                "step": STEP,
+                "position": 0,
+                **{
+                    word: {
+                        "peak": [one[at] for one in pieces],
+                        "rms": [one[at + 1] for one in pieces],
+                    }
+                    for word, at in (("external", 2), ("internal", 4))
+                },
+            },
+        }
 
     def sidecar(self) -> dict[str, Any]:
         """What a recording of it says."""
@@ -85,12 +128,30 @@ class Script:
             if event["type"] in {"speech", "talk_over", "interruption", "dead_air_ended"}
         ]
         return {
-            "earhook": "recording", "version": 1, "state": "complete", "call": {"session": "3f1c0e7a", "rate": RATE, "opened": self.opened},
-            "format": {"codec": "L16", "rate": RATE, "channels": ["external", "internal"], "silent": []}, "position": length,
-            "parts": [{"file": "a.wav", "position": 0, "samples": length, "state": "complete"}], "gaps": [[int(24.6 * RATE), int(3.8 * RATE), "paused"]],
-            "protocol": [list(entry) for entry in PROTOCOL], "books": books, "signal": {"spans": spans},
-            "arrived": {"frames": 210, "samples": length, "written": length, "dropped": {}, "duration_seconds": 42.0},
-        }  # fmt: skip
+            "earhook": "recording",
+            "version": 1,
+            "state": "complete",
+            "call": {"session": "3f1c0e7a", "rate": RATE, "opened": self.opened},
+            "format": {
+                "codec": "L16",
+                "rate": RATE,
+                "channels": ["external", "internal"],
+                "silent": [],
+            },
+            "position": length,
+            "parts": [{"file": "a.wav", "position": 0, "samples": length, "state": "complete"}],
+            "gaps": [[int(24.6 * RATE), int(3.8 * RATE), "paused"]],
+            "protocol": [list(entry) for entry in PROTOCOL],
+            "books": books,
+            "signal": {"spans": spans},
+            "arrived": {
+                "frames": 210,
+                "samples": length,
+                "written": length,
+                "dropped": {},
+                "duration_seconds": 42.0,
+            },
+        }
 
     def wav(self, seconds: int) -> bytes:
         """Hums where there is speech: 16-bit, stereo."""

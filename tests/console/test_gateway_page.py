@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,14 +11,13 @@ from typing import Any
 import aiohttp
 import pytest
 
+from console.looking import figure, looking_at
 from earhook.app import Gateway
 from earhook.config.schema import Configuration
 from earhook.demo import speech
 from earhook.testing.peer import CallPeer, CallPlan
 from earhook.testing.peer_setup import Pace, PeerCredential
 from earhook.testing.sources import Source
-
-from console.looking import figure, looking_at
 
 SECRET = b"0123456789abcdef0123456789abcdef"
 
@@ -164,14 +162,11 @@ def test_a_recording_is_listed_drawn_and_played(run: Any, until: Any, tmp_path: 
             async with looking_at(f"{url}#/recordings") as look:
                 await look.page.locator(".pick tbody tr", has_text="complete").click()
                 audio = look.page.locator("audio")
-                await audio.evaluate(
-                    "audio => audio.duration || new Promise(done => { audio.ondurationchange = done; })"
-                )
+                await audio.evaluate(LOADED)
                 assert await audio.evaluate("audio => audio.duration") == pytest.approx(
                     2.0, abs=0.001
                 )
-                heard = "audio => audio.play().then(() => new Promise(done => { audio.onended = () => done(audio.currentTime); }))"
-                assert await audio.evaluate(heard) == pytest.approx(2.0, abs=0.05)
+                assert await audio.evaluate(PLAYED) == pytest.approx(2.0, abs=0.05)
                 blue = await look.page.locator(".timeline canvas").evaluate(COLOURED)
                 assert blue > 200, "the envelope of two seconds of speech is drawn"
 
@@ -203,6 +198,13 @@ def test_a_token_is_asked_for_once_and_a_live_call_can_be_heard(run: Any, tmp_pa
     run(story())
 
 
+LOADED = """audio => audio.duration ||
+  new Promise((done) => { audio.ondurationchange = () => done(audio.duration); })"""
+PLAYED = """audio => new Promise((done) => {
+  audio.onended = () => done(audio.currentTime);
+  audio.play();
+})"""
+"""Where it stood when it had ended by itself."""
 COLOURED = """canvas => {
   const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
   let blue = 0;

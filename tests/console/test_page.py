@@ -11,7 +11,6 @@ import pytest
 
 from bench.console.fake import STATIC, FakeCall, FakeGateway
 from bench.console.script import Script
-
 from console.looking import imagined, looking_at
 
 PAGES = (
@@ -68,7 +67,8 @@ def test_what_needs_attention_comes_first_and_filters_count_what_they_show(run: 
             await look.page.locator(".reason.critical").first.wait_for()
             by_session = {call.session: call.attention for call in gateway.live.values()}
             rows = await look.page.locator(".call").evaluate_all(
-                "rows => rows.sort((a, b) => a.ariaRowIndex - b.ariaRowIndex).map(row => row.dataset.session)"
+                """rows => rows.sort((a, b) => a.ariaRowIndex - b.ariaRowIndex)
+                    .map(row => row.dataset.session)"""
             )
             shown = [by_session[session] for session in rows]
             assert shown == sorted(by_session.values(), reverse=True)[: len(shown)]
@@ -82,12 +82,14 @@ def test_what_needs_attention_comes_first_and_filters_count_what_they_show(run: 
 
 
 def test_what_peers_say_is_only_ever_text(run: Any) -> None:
+    hostile = dict.fromkeys(("text", "name", "engine"), HOSTILE) | {"evidence": [HOSTILE]}
+
     class Hostile(Script):
         def events(self, now: float) -> list[dict[str, Any]]:
             return [
-                {**event, "details": {**event["details"], "text": HOSTILE, "name": HOSTILE, "evidence": [HOSTILE], "engine": HOSTILE}}
+                {**event, "details": {**event["details"], **hostile}}
                 for event in super().events(now)
-            ]  # fmt: skip
+            ]
 
     async def story() -> None:
         gateway = FakeGateway(5)
@@ -190,7 +192,11 @@ def test_own_scripts_keep_the_laws_of_the_house(path: Path) -> None:
     assert not re.search(r"manager|handler|util|helper|(^|_)(data|info)$", path.stem)
 
 
-NAMELESS = """() => [...document.querySelectorAll("button, input, a[href], [role=img], [role=grid], audio")]
-  .filter((one) => !(one.innerText?.trim() || one.ariaLabel || one.title || one.getAttribute("aria-label")))
-  .map((one) => one.outerHTML.slice(0, 80))"""
+NAMELESS = """() => {
+  const named = "button, input, a[href], [role=img], [role=grid], audio";
+  const name = (one) => one.innerText?.trim() || one.ariaLabel || one.title;
+  return [...document.querySelectorAll(named)]
+    .filter((one) => !name(one))
+    .map((one) => one.outerHTML.slice(0, 80));
+}"""
 """What a screen reader could not name."""

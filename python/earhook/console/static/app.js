@@ -9,7 +9,7 @@ import { ListPage, search } from "./list.js";
 import { RecordingsPage } from "./recordings.js";
 import { SinksPage } from "./sinks.js";
 import { toggleTheme } from "./theme.js";
-import { count } from "./words.js";
+import { count, short } from "./words.js";
 
 const PAGES = [
   { path: "", words: "Calls", key: "1" },
@@ -46,11 +46,10 @@ function App() {
   const keys = useRef(null);
   useTopic(topics.link);
   useKeys(keys);
-  useEffect(() => { document.title = titleOf(page, rest); });
   if (live.link === "locked") return html`<${Door} />`;
   return html`
     <${Bar} page=${page} onKeys=${() => keys.current.showModal()} />
-    <${Alarm} />
+    <${Alarm} title=${titleOf(page, rest)} />
     ${page === "" && html`<${ListPage} onOpen=${openCall} />`}
     ${page === "calls" && html`<${CallPage} session=${rest[0] ?? ""} key=${rest[0]} />`}
     ${page === "latencies" && html`<${LatenciesPage} />`}
@@ -61,9 +60,8 @@ function App() {
 }
 
 function titleOf(page, rest) {
-  const dropping = live.totals?.dropping.length ? "⚠ dropping audio · " : "";
-  const words = page === "calls" ? `call ${rest[0]?.slice(0, 8)}` : PAGES.find(({ path }) => path === page)?.words;
-  return `${dropping}${words ?? "?"} · Earhook`;
+  const words = page === "calls" ? `call ${short(rest[0])}` : PAGES.find(({ path }) => path === page)?.words;
+  return `${words ?? "?"} · Earhook`;
 }
 
 function useKeys(keys) {
@@ -130,11 +128,13 @@ function Health() {
   `;
 }
 
-/** Red, and said aloud: audio is being lost now. */
-function Alarm() {
+/** Red, said aloud, and in the title of the tab: audio is being lost now. */
+function Alarm({ title }) {
   useTopic(topics.totals);
   const { totals } = live;
-  if (live.link !== "up" || !totals?.dropping.length) return html`<div role="alert"></div>`;
+  const isDropping = live.link === "up" && totals?.dropping.length > 0;
+  useEffect(() => { document.title = `${isDropping ? "⚠ dropping audio · " : ""}${title}`; }, [isDropping, title]);
+  if (!isDropping) return html`<div role="alert"></div>`;
   const lossy = totals.sinks.filter((sink) => totals.dropping.includes(sink.name));
   const where = lossy.map((sink) => `${sink.name} lost ${count(sink.dropping)} samples in 5 s`);
   if (totals.dropping.includes("calls")) where.unshift("on the way in, before any sink had it");
