@@ -6,6 +6,7 @@ here is called: by the admin port's guard.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -31,6 +32,7 @@ __all__ = ["Console"]
 MAX_FEEDS: Final = 16
 MAX_STREAMS: Final = 16
 MAX_LISTENERS: Final = 8
+GOODBYE_SECONDS: Final = 0.5
 
 
 class Console:
@@ -90,6 +92,11 @@ class Console:
     async def stop(self) -> None:
         """Say goodbye to whoever is connected."""
         self._send_home(Leave.STOPPING)
+        try:
+            async with asyncio.timeout(GOODBYE_SECONDS):
+                await asyncio.gather(*(seats.wait_empty() for seats in self._all_seats()))
+        except TimeoutError:
+            pass  # who does not answer is cut
 
     @property
     def may_listen(self) -> bool:
@@ -104,8 +111,11 @@ class Console:
         return permitted and self._catalogue.has_any
 
     def _send_home(self, why: Leave) -> None:
-        for seats in (self._feeds, self._streams, self._listeners):
+        for seats in self._all_seats():
             seats.send_home(why)
+
+    def _all_seats(self) -> tuple[Seats, ...]:
+        return self._feeds, self._streams, self._listeners
 
     async def _describe(self, _request: web.Request) -> web.StreamResponse:
         return _json(

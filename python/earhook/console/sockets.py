@@ -34,6 +34,8 @@ class Seats:
     def __init__(self, most: int) -> None:
         self._most = most
         self._taken: dict[object, Callable[[Leave], None]] = {}
+        self._is_empty = asyncio.Event()
+        self._is_empty.set()
 
     def __len__(self) -> int:
         return len(self._taken)
@@ -47,15 +49,22 @@ class Seats:
         if len(self._taken) >= self._most:
             raise web.HTTPServiceUnavailable(text=f"503: {self._most} are connected already\n")
         self._taken[who] = send_home
+        self._is_empty.clear()
 
     def leave(self, who: object) -> None:
         """Give it back."""
         self._taken.pop(who, None)
+        if not self._taken:
+            self._is_empty.set()
 
     def send_home(self, why: Leave) -> None:
         """Send everybody home."""
         for send_home in list(self._taken.values()):
             send_home(why)
+
+    async def wait_empty(self) -> None:
+        """Wait until everybody has gone."""
+        await self._is_empty.wait()
 
 
 class Socket:
@@ -142,17 +151,17 @@ async def opened_socket(
         reading = asyncio.create_task(socket.read(take))
         yield response, socket
     finally:
-        seats.leave(socket)
-        if reading is not None:
-            reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
-            why = socket.leave or Leave.ENDED
-            if why is Leave.UNREAD:
-                _cut(request)
-            else:
-                await response.close(code=why, drain=False)
+        try:
+            if reading is not None:
+                reading.cancel()
+                await asyncio.gather(reading, return_exceptions=True)
+                await _close(request, response, socket.leave or Leave.ENDED)
+        finally:
+            seats.leave(socket)
 
 
-def _cut(request: web.Request) -> None:
-    if request.transport is not None:
+async def _close(request: web.Request, response: web.WebSocketResponse, why: Leave) -> None:
+    if why is not Leave.UNREAD:
+        await response.close(code=why, drain=False)
+    elif request.transport is not None:
         request.transport.abort()

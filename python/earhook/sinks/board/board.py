@@ -22,7 +22,7 @@ from .entry import Entry, lost_in_gaps, outcome_as_json
 from .history import encoded
 from .listening import Listeners
 from .state import NUMBER_BITS, Flag
-from .stream import Choice, Facts, Lines, joined
+from .stream import MAX_BYTES, Choice, Facts, Lines, joined
 
 __all__ = ["Board", "KeepsCallBooks", "Known", "Look"]
 
@@ -215,8 +215,8 @@ class Board:
 
     def history(self, choice: Choice, most: int) -> Lines:
         """What is kept of all calls, the oldest call first; the newest lines if there are more."""
-        found: deque[bytes] = deque(maxlen=most)
-        count = 0
+        found: deque[bytes] = deque()
+        count = kept_bytes = 0
         for entry in sorted(self._rows.values(), key=lambda entry: entry.added_revision):
             if choice.sessions and entry.session not in choice.sessions:
                 continue
@@ -224,6 +224,9 @@ class Board:
                 if not choice.kinds or orjson.loads(fact)["type"] in choice.kinds:
                     found.append(joined(entry.prefix, fact))
                     count += 1
+                    kept_bytes += len(found[-1])
+                    while len(found) > most or kept_bytes > MAX_BYTES:
+                        kept_bytes -= len(found.popleft())
         cursor = self.facts.since(None, choice).cursor
         return Lines(list(found), cursor, count - len(found))
 

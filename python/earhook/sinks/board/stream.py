@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 __all__ = ["Choice", "Facts", "Lines"]
 
 MAX_LINES: Final = 8192
+MAX_BYTES: Final = 16 << 20
 
 
 class Choice(NamedTuple):
@@ -40,7 +41,8 @@ class Facts:
     """
 
     def __init__(self) -> None:
-        self._lines: deque[tuple[str, str, bytes]] = deque(maxlen=MAX_LINES)
+        self._lines: deque[tuple[str, str, bytes]] = deque()
+        self._kept_bytes = 0
         self._next = 0
         self._unread = 0
         self.is_wanted = False
@@ -54,12 +56,17 @@ class Facts:
             kind: Of the fact.
             fact: A JSON object.
         """
-        self._lines.append((session, kind, joined(prefix, fact)))
+        line = joined(prefix, fact)
+        self._lines.append((session, kind, line))
+        self._kept_bytes += len(line)
         self._next += 1
         self._unread += 1
         if self._unread > MAX_LINES:
             self.is_wanted = False
             self._lines.clear()
+            self._kept_bytes = 0
+        while len(self._lines) > MAX_LINES or self._kept_bytes > MAX_BYTES:
+            self._kept_bytes -= len(self._lines.popleft()[2])
 
     def since(self, cursor: int | None, choice: Choice) -> Lines:
         """What came after a cursor; None: from now on."""
