@@ -69,8 +69,10 @@ def run_transcript(analyst: Analyst, path: Path, *, as_json: bool) -> None:
 
 def _shown(told: Told) -> Text | None:
     """A result on one line, as people read it."""
-    kind, _, details = told.result.kind, told.result.position, told.result.details
-    when = (f"{details.get('start', 0) / told.rate:8.1f} s  ", "dim")
+    kind, details = told.result.kind, told.result.details
+    # Of a hit, when it became known: what was not said in time began long ago.
+    moment = told.result.position if kind == "hit" else details.get("start", 0)
+    when = (f"{moment / told.rate:8.1f} s  ", "dim")
     who = _PEOPLE.get(str(details.get("channel")), "")
     if kind == "transcript":
         return Text.assemble(when, (f"{who:<10}", "bold"), str(details["text"]))
