@@ -7,9 +7,9 @@ with `development.tsv` in view; `held-out.tsv` was written and committed before 
 word was added or taken away for what it showed. One person wrote all of it, lines and lexicon: that
 it works as well on your calls is not shown by this.
 
-So there is a set that nobody here has written or looked at while making the lexicon: 14,640 posts to
-airlines, *Twitter US Airline Sentiment* (Crowdflower, 2015; CC BY-NC-SA 4.0, so it is not here: get
-`Tweets.csv` yourself). People write there what they would say on the telephone, and much besides.
+So there is a set that nobody here has written or looked at while making the lexicon: 14,640 posts
+to airlines, *Twitter US Airline Sentiment* (Crowdflower, 2015; CC BY-NC-SA 4.0, so it is not here:
+get `Tweets.csv` yourself). People write there what they would say on the telephone, and much more.
 """
 
 from __future__ import annotations
