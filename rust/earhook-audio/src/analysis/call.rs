@@ -36,7 +36,7 @@ pub struct CallAnalysis {
 }
 
 /// Blocks in a second.
-const BLOCK_RATE: u32 = 50;
+pub(super) const BLOCK_RATE: u32 = 50;
 
 impl CallAnalysis {
     /// A call at its start.

