@@ -33,8 +33,9 @@ async def serve_events(
     seats.take(stream, lambda _why: leaving.set())
     response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
     try:
-        await response.prepare(request)
+        # From the moment on in which it hears of us.
         told = await source.tell(None, choice, history=history)
+        await response.prepare(request)
         alive_at = clock.monotonic_seconds()
         while not leaving.is_set():
             text = b"".join(line + b"\n" for line in told.lines)

@@ -17,6 +17,9 @@ from integration.workers.crowd import Crowd, crowd
 from .conftest import Shown
 from .test_feed import read_until
 
+CALLS = 16
+"""So many that the kernel gives both workers some."""
+
 
 def test_one_console_shows_the_calls_of_all_workers_and_of_none_that_has_died(
     run: Any, tmp_path: Path
@@ -29,11 +32,11 @@ def test_one_console_shows_the_calls_of_all_workers_and_of_none_that_has_died(
                 client.get("/api/v1/events", params={"type": "opened"}) as stream,
                 client.ws_connect("/api/v1/feed") as socket,
             ):
-                peers = [await gateway.call(plan(f"{number}")) for number in range(8)]
+                peers = [await gateway.call(plan(f"{number}")) for number in range(CALLS)]
                 sessions = {peer.setup.session_id for peer in peers}
-                assert await told_of(stream, 8) == sessions
+                assert await told_of(stream, CALLS) == sessions
                 shown = Shown()
-                await read_until(socket, shown, lambda: len(shown.states) == 8)
+                await read_until(socket, shown, lambda: len(shown.states) == CALLS)
                 assert {row["session"] for row in shown.rows.values()} == sessions
                 await looks_at_one(client, socket, shown)
                 await loses_a_worker(gateway, socket, shown)
@@ -47,7 +50,7 @@ def test_one_console_shows_the_calls_of_all_workers_and_of_none_that_has_died(
         assert {row["worker"] for row in shown.rows.values()} == {0, 1}
         number, row = next(iter(shown.rows.items()))
         await socket.send_json({"watch": [*shown.rows], "open": row["session"]})
-        await read_until(socket, shown, lambda: shown.envelope and len(shown.meters) == 8)
+        await read_until(socket, shown, lambda: shown.envelope and len(shown.meters) == CALLS)
         assert shown.envelope[0][0] == number
         async with client.get(f"/api/v1/calls/{row['session']}") as answer:
             found = await answer.json()
