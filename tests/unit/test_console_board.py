@@ -257,7 +257,7 @@ def test_an_envelope_of_a_long_call_is_coarser_and_not_longer() -> None:
     envelope = Envelope(8000)
     envelope.add(struct.pack("<hh", 32767, -3277) * 800)
     envelope.add_gap(8000 * 3600 * 8)
-    count = len(envelope.levels()["external_peak"])
+    count = len(envelope.levels()["external"]["peak"])
     assert MAX_POINTS // 2 <= count < MAX_POINTS
     records = [*struct.iter_unpack("<IIQBBBBI", envelope.records(7, 0))]
     assert [record[2] for record in records] == [n * envelope.step_samples for n in range(count)]

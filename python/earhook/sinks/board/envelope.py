@@ -80,11 +80,14 @@ class Envelope:
         """Up to where points are whole."""
         return len(self._points) * self.step_samples
 
-    def levels(self) -> dict[str, list[int | None]]:
-        """All whole points as lists: `external_peak` and so on; None where there is no audio."""
-        names = ("external_peak", "external_rms", "internal_peak", "internal_rms")
+    def levels(self) -> dict[str, dict[str, list[int | None]]]:
+        """All whole points as lists, `peak` and `rms` by channel; None where there is no audio."""
         rows = [_levels(point) if point.heard else (None,) * 4 for point in self._points]
-        return {name: [row[index] for row in rows] for index, name in enumerate(names)}
+        columns = [[row[index] for row in rows] for index in range(4)]
+        return {
+            "external": {"peak": columns[0], "rms": columns[1]},
+            "internal": {"peak": columns[2], "rms": columns[3]},
+        }
 
     @property
     def _samples_to_fill(self) -> int:
