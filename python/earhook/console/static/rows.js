@@ -60,7 +60,7 @@ export function Rows({ chosen, choose, onOpen }) {
   useMeters(box, canvas, shown, setHeight);
   useEffect(() => {
     box.current.scrollTop = chosen.top;
-    box.current.focus({ preventScroll: true });
+    if (document.activeElement === document.body) box.current.focus({ preventScroll: true });
     return () => watch([]);
   }, []);
 
