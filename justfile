@@ -179,6 +179,11 @@ bench-all *arguments:
     -{{python}} -m bench.floods {{arguments}}
     {{python}} -m bench.page
 
+# What the console costs a gateway of 2,000 calls, with a page open and without (2 minutes)
+[group('bench')]
+bench-console *arguments:
+    {{python}} -m bench.console.server {{arguments}}
+
 # Frames per second of the console's page with 200, 2,000 and 4,000 calls, in headless Chromium (2 minutes)
 [group('bench')]
 bench-console-page *arguments:
