@@ -25,6 +25,8 @@ PACKAGE: Final = Path(__file__).parent.parent / "python" / "earhook" / "demo"
 RATE: Final = 8000
 FRAME: Final = 1600
 FADE_SAMPLES: Final = 240
+NOISE_RMS: Final = 10.0
+"""Of each side: no line is quite silent."""
 KEYS: Final = {"1": (697, 1209), "4": (770, 1209), "7": (852, 1209)}
 KEY_SECONDS, KEY_PAUSE_SECONDS, KEY_PEAK = 0.12, 0.13, 4_000
 
@@ -64,9 +66,10 @@ DIALOGUE: Final = (
          "had. I want to cancel my account."),
     Turn("agent", 0.5, "I understand, but you still have to pay the bill today. "
          "What is your card number?"),
-    Turn("customer", 0.7, "Four one one one. One one one one. One one one one. One one one one."),
-    Turn("agent", 2.6, "Okay. I have taken the payment. Goodbye."),
-    Turn("customer", 0.5, "I will never call you again."),
+    Turn("customer", 0.8, "Hold on. I have to find it."),
+    Turn("customer", 1.2, "Four one one one. One one one one. One one one one. One one one one."),
+    Turn("agent", 1.7, "Okay. I have taken the payment. Goodbye."),
+    Turn("customer", 0.5, "My lawyer will call you."),
 )  # fmt: skip
 
 Samples = npt.NDArray[np.int16]
@@ -87,7 +90,11 @@ def main() -> None:
         turns.append({"speaker": turn.speaker, "start": begin, "end": end, **what})
         print(f"{begin / RATE:7.2f} {end / RATE:7.2f}  {turn.speaker:<8} {turn.keys}{turn.text}")
     length = -(-(end + RATE) // FRAME) * FRAME
-    sides = [_laid_out(lanes[speaker], length) for speaker in ("customer", "agent")]
+    noise = np.random.default_rng(711).normal(0.0, NOISE_RMS, (length, 2)).astype(np.int16)
+    sides = [
+        _laid_out(lanes[speaker], noise[:, side])
+        for side, speaker in enumerate(("customer", "agent"))
+    ]
     _write(np.stack(sides, axis=1), directory / "complaint.wav")
     rows = ",\n    ".join(json.dumps(turn) for turn in turns)
     text = f'{{\n  "rate": {RATE},\n  "samples": {length},\n  "turns": [\n    {rows}\n  ]\n}}\n'
@@ -125,8 +132,7 @@ def _pressed(keys: str) -> Samples:
     return np.concatenate(parts[:-1]).astype(np.int16)
 
 
-def _laid_out(turns: list[tuple[int, Samples]], length: int) -> Samples:
-    lane = np.zeros(length, np.int16)
+def _laid_out(turns: list[tuple[int, Samples]], lane: Samples) -> Samples:
     for begin, samples in turns:
         lane[begin : begin + len(samples)] += samples
     return lane

@@ -28,18 +28,23 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class BookRow:
-    """The books of one call and one way out; `came_in` is what the socket brought."""
+    """The books of one call and one way out; `came_in` is what the socket brought.
+
+    Attributes:
+        consumers: How many heard the call at that way out, each of them all of it.
+    """
 
     call: int
     came_in: int
     sink: str
     books: SinkBooks
+    consumers: int = 1
 
     @property
     def balances(self) -> bool:
         """Whether nothing is unaccounted for, and nothing was dropped or left over."""
         own = self.books
-        complete = own.received == self.came_in and own.forwarded == own.received
+        complete = own.received == self.came_in * self.consumers and own.forwarded == own.received
         return own.balances() and complete
 
 
@@ -49,7 +54,9 @@ def books(stage: Stage) -> Iterator[BookRow]:
         live = stage.lives.get(session)
         if live is not None and live.outcome is not None:
             for sink, own in sorted(live.settled.items()):
-                yield BookRow(number, live.outcome.samples_in, sink, own)
+                heard = sink == "pcm-stream" and session.lower() in stage.story.sessions
+                came_in = live.outcome.samples_in
+                yield BookRow(number, came_in, sink, own, consumers=2 if heard else 1)
 
 
 def findings(stage: Stage) -> Iterator[Finding]:

@@ -174,6 +174,11 @@ def _one_way(details: Details, _rate: int) -> Text:
     return Text(f"one-way audio: nothing comes from the {name}", "bold red")
 
 
+def _one_way_ended(details: Details, rate: int) -> Text:
+    name = SIDES.get(str(details["silent"]), ("?", ""))[0]
+    return Text.assemble(("one-way audio ended", "green"), f"  the {name} is heard again")
+
+
 def _dtmf(details: Details, _rate: int) -> Text:
     heard = "heard in the audio" if details.get("source") == "audio" else "told by the peer"
     digit = clean(details["digit"], 4)
@@ -241,6 +246,7 @@ _WRITERS: Final[dict[str, Callable[[Details, int], Text]]] = {
     "dead_air": _dead_air,
     "dead_air_ended": _dead_air_ended,
     "one_way": _one_way,
+    "one_way_ended": _one_way_ended,
     "dtmf": _dtmf,
     "tone": _tone,
     "music": _music,
