@@ -123,6 +123,24 @@ def test_a_browser_shows_the_token_as_a_protocol_and_does_not_get_it_back(
     run(story())
 
 
+def test_a_token_that_is_shown_in_the_wrong_company_is_logged_nowhere(
+    run: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story() -> None:
+        async with house(tmp_path, admin={"port": 0, "token": TOKEN}) as home:
+            alone = {"Sec-WebSocket-Protocol": token_protocol(TOKEN)}
+            other = {"Sec-WebSocket-Protocol": f"{token_protocol(TOKEN)}, graphql-ws"}
+            for path in SOCKETS[:1]:
+                assert await home.status(path, **alone, **upgrade()) == 400
+                assert await home.status(path, **other, **upgrade()) == 400
+                assert await home.status(path, **BEARER) == 426
+
+    with caplog.at_level("DEBUG"):
+        run(story())
+    assert TOKEN not in caplog.text
+    assert token_protocol(TOKEN) not in caplog.text
+
+
 def test_another_token_sends_everybody_home(run: Any, tmp_path: Path) -> None:
     async def story() -> None:
         async with house(tmp_path, admin={"port": 0, "token": TOKEN}) as home:

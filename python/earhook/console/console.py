@@ -75,12 +75,12 @@ class Console:
             web.get("/", self._static.page),
             web.get("/static/{name:.+}", self._static.file),
             web.get("/api/v1/console", self._describe),
-            web.get("/api/v1/feed", self._feed),
-            web.get("/api/v1/events", self._events),
+            web.get("/api/v1/feed", self._feed, allow_head=False),
+            web.get("/api/v1/events", self._events, allow_head=False),
             web.get("/api/v1/latencies", self._latencies),
             web.get("/api/v1/recordings", self._recordings),
             web.get("/api/v1/recordings/{name:.+}", self._recording),
-            web.get("/api/v1/listen/{session}", self._listen),
+            web.get("/api/v1/listen/{session}", self._listen, allow_head=False),
             web.get("/api/v1/calls/{session}", self._call),
         ]
 

@@ -141,6 +141,10 @@ async def opened_socket(
         heartbeat=20.0,
         timeout=2.0,
     )
+    offered = request.headers.get("Sec-WebSocket-Protocol")
+    if offered is not None and PROTOCOL not in map(str.strip, offered.split(",")):
+        # aiohttp would log what was offered, and a token may be among it.
+        raise web.HTTPBadRequest(text=f"400: the subprotocol is {PROTOCOL}\n")
     if not response.can_prepare(request):
         raise web.HTTPUpgradeRequired(text="426: this path is a WebSocket's\n")
     socket = Socket(response)

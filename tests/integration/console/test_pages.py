@@ -10,6 +10,8 @@ import wave
 from pathlib import Path
 from typing import Any
 
+import aiohttp
+
 from earhook.sinks.base import CallEvent
 
 from .conftest import TOKEN, House, house
@@ -163,6 +165,46 @@ def test_a_listener_hears_what_was_said_and_it_is_logged(
         run(story())
     assert "listen.began" in caplog.text
     assert "listen.ended" in caplog.text
+
+
+def test_a_listener_hears_nothing_of_a_pause(run: Any, tmp_path: Path) -> None:
+    async def story() -> None:
+        async with house(tmp_path, **WITH_TOKEN) as home:
+            peer = await home.call()
+            path = f"/api/v1/listen/{peer.setup.session_id}"
+            async with home.session.ws_connect(path, headers=BEARER) as socket:
+                started = (await socket.receive_json())["position"]
+                await peer.reached(8_000)
+                peer.secure_pause()
+                await peer.reached(24_000)
+                peer.secure_resume()
+                await peer.reached(32_000)
+                peer.close()
+                await peer.finished()
+                heard, gaps = await everything(socket, started)
+            (withheld,) = peer.record.withheld
+            assert gaps == [(withheld.start, withheld.samples, "paused")]
+            assert heard[0::4] == peer.expected_pcm(0)[2 * started :][0::2]
+
+    async def everything(socket: Any, position: int) -> tuple[bytes, list[tuple[int, int, str]]]:
+        heard, gaps = b"", []
+        async with asyncio.timeout(10):
+            async for message in socket:
+                if message.type is aiohttp.WSMsgType.BINARY:
+                    (at,) = struct.unpack_from("<Q", message.data)
+                    audio = message.data[8:]
+                elif message.json()["type"] == "gap":
+                    gap = message.json()
+                    at, audio = gap["position"], bytes(4 * gap["samples"])
+                    gaps.append((at, gap["samples"], gap["reason"]))
+                else:
+                    assert message.json() == {"type": "end"}
+                    break
+                assert at == position + len(heard) // 4
+                heard += audio
+        return heard, gaps
+
+    run(story())
 
 
 def test_recordings_are_listed_read_and_played_in_pieces(
