@@ -20,9 +20,10 @@ function useCall(session, onNews) {
   const [missed, setMissed] = useState(0);
   const { refused } = usePolled(`/api/v1/calls/${encodeURIComponent(session)}`, POLL_MS, (facts) => {
     const { story, envelope } = kept.current;
+    // What came before the page was opened; from then on the feed tells it sooner.
+    if (facts.envelope && !kept.current.facts) envelope.putAll(facts.envelope);
     kept.current.facts = facts;
     for (const event of facts.events ?? []) story.take(event);
-    if (facts.envelope && !envelope.pieces.length) envelope.putAll(facts.envelope);
     onNews();
   });
   useEffect(() => {

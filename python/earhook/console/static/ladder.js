@@ -7,7 +7,7 @@ const LOUD = new Set(["error", "disconnect"]);
 
 export function Ladder({ entries }) {
   const box = useRef(null);
-  const steps = foldPings(entries);
+  const steps = fold(entries);
   useEffect(() => {
     if (box.current) box.current.scrollTop = box.current.scrollHeight;
   }, [entries.length]);
@@ -28,12 +28,13 @@ export function Ladder({ entries }) {
   `;
 }
 
-/** An endless ping-pong becomes two lines with a number. */
-function foldPings(entries) {
+/** What comes again and again becomes one line with a number; an endless ping-pong, two. */
+function fold(entries) {
   const steps = [];
   for (const [seconds, direction, kind] of entries) {
-    const twin = steps.slice(-2).find((step) => step.kind === kind && step.direction === direction);
-    if (twin && (kind === "ping" || kind === "pong")) {
+    const near = kind === "ping" || kind === "pong" ? 2 : 1;
+    const twin = steps.slice(-near).find((step) => step.kind === kind && step.direction === direction);
+    if (twin) {
       twin.times += 1;
       twin.seconds = seconds;
     } else steps.push({ seconds, direction, kind, times: 1 });

@@ -2,7 +2,7 @@
 
 import { colour } from "./theme.js";
 import { ENVELOPE_GAP, ENVELOPE_SPEAKS } from "./records.js";
-import { storedDecibels } from "./story.js";
+import { placeOf, storedDecibels } from "./story.js";
 import { clock, decibels, moment, plain, SPEAKER } from "./words.js";
 
 const HEIGHT = { ruler: 22, marks: 24, side: 64, mood: 54, foot: 6 };
@@ -238,8 +238,9 @@ export class Painting {
       const down = details.by === "external" ? -1 : 1;
       this.shape([[x - 4, middle - 3 * down], [x + 4, middle - 3 * down], [x, middle + 4 * down]]);
     }
-    for (const { start, severity } of story.hits) {
-      const x = Math.round(this.x(start / rate)) + 0.5;
+    for (const hit of story.hits) {
+      const { severity } = hit;
+      const x = Math.round(this.x(placeOf(hit, rate) / rate)) + 0.5;
       const hue = severity === "critical" ? "critical" : severity === "warning" ? "warning" : "muted";
       this.line(x, HEIGHT.ruler + 3, x, BOTTOM, hue);
       context.fillStyle = colour(hue);

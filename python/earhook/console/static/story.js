@@ -91,6 +91,11 @@ export class Story {
   }
 }
 
+const LONG_SECONDS = 10;
+
+/** Where a hit is shown: where its words begin, or, if it covers more than words, where it was clear. */
+export const placeOf = ({ start, end }, rate) => (end - start > LONG_SECONDS * rate ? end : start);
+
 /** The envelope of a call: pieces in order of position, without overlap. Levels are dBFS, null where nothing is. */
 export class Envelope {
   constructor() {

@@ -1,6 +1,7 @@
 // What was said and what is to be thought of it: transcript, rule hits, shares of talk.
 
 import { Blank, html, moodClass, Sheet, useEffect, useRef } from "./pieces.js";
+import { placeOf } from "./story.js";
 import { CHANNELS, clock, count, decibels, lasting, moment, percent, signed, SPEAKER } from "./words.js";
 
 const HUE = { external: "customer", internal: "agent" };
@@ -32,13 +33,13 @@ export function Transcript({ story, rate, missed, lookAt }) {
 
 function Sentence({ sentence, story, rate, lookAt }) {
   const { channel, start, end, text, final, score } = sentence;
-  const hits = story.hits.filter((hit) => hit.channel === channel && hit.start < end && hit.end > start);
+  const hits = story.hits.filter((hit) => hit.channel === channel && hit.start >= start && hit.end <= end);
   return html`
     <li class=${final === false ? "interim" : ""}>
       <button onClick=${() => lookAt(start)} aria-label=${`Show ${moment(start / rate)} on the timeline`}>${clock(start / rate)}</button>
       <b class=${HUE[channel]}>${SPEAKER[channel]}</b>
       <span>${text}</span>
-      <span class=${`score ${moodClass(score)}`} title="Mood of this sentence, −1 to 1">${score === undefined ? "" : signed(score, 2)}</span>
+      <span class=${`score ${moodClass(score)}`} title="Mood of this sentence, −1 to 1">${score ? signed(score, 2) : ""}</span>
       ${hits.map((hit) => html`<span class=${`hit ${hit.severity}`} key=${hit.rule}>▸ ${hit.name ?? hit.rule}</span>`)}
     </li>
   `;
@@ -55,7 +56,7 @@ export function Hits({ story, rate, lookAt }) {
         ? html`<${Blank}>No rule was hit.</${Blank}>`
         : html`<ol class="hits scroll">${hits.map((hit) => html`
             <li key=${`${hit.rule} ${hit.position}`}>
-              <button class="plain" onClick=${() => lookAt(hit.start)}>${clock(hit.start / rate)}</button>
+              <button class="plain" onClick=${() => lookAt(placeOf(hit, rate))}>${clock(placeOf(hit, rate) / rate)}</button>
               <div>
                 <span class=${`reason ${hit.severity}`}>${hit.name ?? hit.rule}</span>
                 ${hit.channel && html` <span class=${HUE[hit.channel]}>${SPEAKER[hit.channel]}</span>`}
@@ -91,7 +92,7 @@ export function Talk({ facts, story, call }) {
     return "–";
   };
   return html`
-    <${Sheet} title="Talk">
+    <${Sheet} title="Talk" aside=${!summary && html`<span class="muted">levels of this moment</span>`}>
       <table>
         <thead><tr><th></th>${CHANNELS.map((channel) => html`<th class=${`number ${HUE[channel]}`} scope="col" key=${channel}>${SPEAKER[channel]}</th>`)}</tr></thead>
         <tbody>${rows.map((row) => html`
