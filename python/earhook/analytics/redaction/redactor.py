@@ -93,8 +93,16 @@ class Redactor:
 class _Channel:
     listener: PhraseListener[Context]
     open_run: _Run | None = None
-    groups: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=_MOST_GROUPS))
-    """Where the last groups of digits ended, and how many digits each had."""
+    groups: deque[_Group] = field(default_factory=lambda: deque(maxlen=_MOST_GROUPS))
+    """The last ones."""
+
+
+class _Group(NamedTuple):
+    """Digits that may be a part of something longer."""
+
+    end: int
+    digits: int
+    is_year: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +131,10 @@ class _Run:
         return sum(len(token.value) for token in self.tokens)
 
     @property
-    def is_group(self) -> bool:
-        """Whether it may be a part of something longer: one digit is a word, a year a year."""
+    def group(self) -> _Group:
+        """Those digits."""
         said = "".join(token.value for token in self.tokens)
-        return len(said) > 1 and _YEAR.fullmatch(said) is None
+        return _Group(self.end, len(said), _YEAR.fullmatch(said) is not None)
 
     def with_digits(self, token: Token, end: int) -> _Run:
         """The run with one more group."""
@@ -160,11 +168,11 @@ class _Reading:
         earliest = segment.start - _PAUSE_SECONDS * rate
         run = channel.open_run
         self._before = replace(run, tokens=()) if run and run.end >= earliest else None
-        self._digits_before = sum(count for end, count in channel.groups if end >= earliest)
+        self._groups_before = [group for group in channel.groups if group.end >= earliest]
         self.open_run = self._before
         """The digits at the end of the segment, which the next one may continue."""
-        self.groups: list[tuple[int, int]] = []
-        """The groups of digits in the segment, as `_Channel` keeps them."""
+        self.groups: list[_Group] = []
+        """Those in the segment. One digit is none: it is often just a word."""
 
     def told(self) -> Told:
         """The text with marks in place of what is personal."""
@@ -176,8 +184,8 @@ class _Reading:
             findings.append(Finding(place.kind, self._segment.channel, start, end, 0))
             self._tokens = [_apart(token, place.begin, place.end) for token in self._tokens]
         runs = list(self._runs())
-        self.groups = [(run.end, run.own) for run, _ in runs if run.is_group]
-        are_many = self._digits_before + sum(own for _, own in self.groups) >= _MANY_DIGITS
+        self.groups = [run.group for run, _ in runs if run.own > 1]
+        are_many = _are_many([*self._groups_before, *self.groups])
         for run, is_open in runs:
             kind, digits, left = self._judged(run, is_open=is_open)
             if is_open:
@@ -246,6 +254,12 @@ class _Reading:
         segment = self._segment
         length = max(len(segment.text), 1)
         return segment.start + (segment.end - segment.start) * character // length
+
+
+def _are_many(groups: Sequence[_Group]) -> bool:
+    """Whether groups of digits that follow each other may be one number; some years are not."""
+    digits = sum(group.digits for group in groups)
+    return digits >= _MANY_DIGITS and not all(group.is_year for group in groups)
 
 
 def _apart(token: Token, begin: int, end: int) -> Token:
