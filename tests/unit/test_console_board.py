@@ -213,6 +213,23 @@ def test_what_cannot_be_said_in_json_is_left_out() -> None:
     assert orjson.loads(fact) == {"type": "note", "position": 3, "time": 1.0, "details": {}}
 
 
+def test_of_a_long_history_the_newest_calls_are_told() -> None:
+    board, calls = Board(ManualClock()), [live_call() for _ in range(3)]
+    for number, call in enumerate(calls):
+        board.attach(call)
+        for kind in ("hit", "note", "hit"):
+            board.publish(call, CallEvent(kind, number))
+    told = board.history(Choice(kinds={"hit"}), 100)
+    assert [orjson.loads(line)["position"] for line in told.lines] == [0, 0, 1, 1, 2, 2]
+    assert told.missed == 0
+    told = board.history(Choice(), 6)
+    assert [orjson.loads(line)["position"] for line in told.lines] == [1, 1, 1, 2, 2, 2]
+    assert told.missed == 3
+    session = calls[0].facts.session_id
+    told = board.history(Choice(sessions={session}), 6)
+    assert {orjson.loads(line)["session"] for line in told.lines} == {session}
+
+
 def test_lines_are_kept_while_somebody_reads_them_and_no_longer() -> None:
     facts = Facts()
     assert not facts.is_wanted

@@ -73,8 +73,12 @@ def _own_line(kind: str, clock: Clock, details: dict[str, int]) -> bytes:
     return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
 
 
+def _is_word(word: str) -> bool:
+    return len(word) <= MAX_WORD and word.isascii() and word.isprintable()
+
+
 def _chosen(request: web.Request, name: str) -> frozenset[str]:
     words = request.query.getall(name, [])
-    if len(words) > MAX_CHOSEN or any(len(word) > MAX_WORD for word in words):
+    if len(words) > MAX_CHOSEN or not all(map(_is_word, words)):
         raise web.HTTPBadRequest(text=f"{name}: up to {MAX_CHOSEN} short words\n")
     return frozenset(word.lower() for word in words)

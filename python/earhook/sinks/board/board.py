@@ -12,8 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice, takewhile
 from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
-import orjson
-
 from earhook.clock import Clock
 from earhook.sinks.base import CallEvent, LiveCall, SinkBooks
 
@@ -214,21 +212,27 @@ class Board:
         return entry.in_full(self._books(entry))
 
     def history(self, choice: Choice, most: int) -> Lines:
-        """What is kept of all calls, the oldest call first; the newest lines if there are more."""
-        found: deque[bytes] = deque()
-        count = kept_bytes = 0
-        for entry in sorted(self._rows.values(), key=lambda entry: entry.added_revision):
+        """What is kept of all calls, the oldest call first; of the newest, if it is too much.
+
+        `missed` then counts all that was not looked at, chosen or not.
+        """
+        cursor = self.facts.since(None, choice).cursor
+        calls: list[list[bytes]] = []
+        kept = kept_bytes = missed = 0
+        prefixes = choice.prefixes
+        newest_first = sorted(self._rows.values(), key=lambda row: row.added_revision, reverse=True)
+        for entry in newest_first:
             if choice.sessions and entry.session not in choice.sessions:
                 continue
-            for fact in entry.history.since(0)[0]:
-                if not choice.kinds or orjson.loads(fact)["type"] in choice.kinds:
-                    found.append(joined(entry.prefix, fact))
-                    count += 1
-                    kept_bytes += len(found[-1])
-                    while len(found) > most or kept_bytes > MAX_BYTES:
-                        kept_bytes -= len(found.popleft())
-        cursor = self.facts.since(None, choice).cursor
-        return Lines(list(found), cursor, count - len(found))
+            facts, _ = entry.history.since(0)
+            if kept + len(facts) > most or kept_bytes > MAX_BYTES:
+                missed += len(facts)
+                continue
+            lines = [joined(entry.prefix, fact) for fact in facts if fact.startswith(prefixes)]
+            calls.append(lines)
+            kept += len(lines)
+            kept_bytes += sum(map(len, lines))
+        return Lines([line for lines in reversed(calls) for line in lines], cursor, missed)
 
     def entries(self, numbers: Sequence[int] | None) -> Iterator[Entry]:
         """The rows of these numbers that are there; None: all."""

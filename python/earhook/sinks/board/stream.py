@@ -24,6 +24,11 @@ class Choice(NamedTuple):
             not self.kinds or kind in self.kinds
         )
 
+    @property
+    def prefixes(self) -> tuple[bytes, ...]:
+        """What a fact begins with that is wanted: its type comes first (`History`)."""
+        return tuple(b'{"type":"%s",' % kind.encode() for kind in self.kinds) or (b"",)
+
 
 class Lines(NamedTuple):
     """Some lines of JSON; `cursor` is to be named next time, `missed` came too late for."""
