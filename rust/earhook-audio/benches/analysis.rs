@@ -1,5 +1,5 @@
-//! What listening to a frame costs, beside decoding it. A frame is 200 ms of stereo at 8 kHz, as
-//! Genesys Cloud sends it.
+//! What listening to a frame costs, beside decoding it and writing it into a ring. A frame is
+//! 200 ms of stereo at 8 kHz, as Genesys Cloud sends it.
 
 #![allow(clippy::expect_used)]
 
@@ -8,6 +8,7 @@ use std::hint::black_box;
 use criterion::{criterion_group, criterion_main, Criterion, Throughput};
 use earhook_audio::analysis::{CallAnalysis, Settings};
 use earhook_audio::{Codec, Decoder};
+use earhook_ring::{Budget, Ring, RingShape};
 
 /// Samples of a frame, per channel.
 const FRAME: usize = 1_600;
@@ -19,12 +20,12 @@ fn listen(criterion: &mut Criterion) {
         group.bench_function(name, |bencher| {
             let mut analysis =
                 CallAnalysis::new(8_000, 2, &Settings::default()).expect("a stereo call");
-            let (mut facts, mut position, frames) = (Vec::new(), 0, lanes[0].len() / FRAME);
+            let mut frames = (0..lanes[0].len()).step_by(FRAME).cycle();
+            let mut facts = Vec::new();
             bencher.iter(|| {
-                let from = (position as usize / FRAME % frames) * FRAME;
-                let frame: [&[i16]; 2] = [0, 1].map(|lane| &lanes[lane][from..from + FRAME]);
-                analysis.push_audio(position, black_box(&frame), &mut facts);
-                position += FRAME as u64;
+                let from = frames.next().unwrap_or(0);
+                let frame = [0, 1].map(|lane: usize| &lanes[lane][from..from + FRAME]);
+                analysis.push_audio(analysis.end(), black_box(&frame), &mut facts);
                 facts.clear();
             });
         });
@@ -32,13 +33,18 @@ fn listen(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn decode(criterion: &mut Criterion) {
+fn decode_and_ring(criterion: &mut Criterion) {
     let decoder = Decoder::new(Codec::Pcmu, 2).expect("a stereo format");
-    let payload: Vec<u8> = (0..FRAME * 2).map(|byte| (byte * 37 % 251) as u8).collect();
-    let (mut first, mut second) = (vec![0; FRAME], vec![0; FRAME]);
-    criterion.bench_function("decode the same", |bencher| {
+    let payload: Vec<u8> = (0..=250).cycle().take(FRAME * 2).collect();
+    let shape = RingShape { channels: vec![0, 1], capacity_samples: 16_000 };
+    let ring = Ring::new(&Budget::new(u64::MAX), &shape).expect("an endless budget");
+    let (mut first, mut second) = ([0; FRAME], [0; FRAME]);
+    criterion.bench_function("decode the same and write it into a ring", |bencher| {
         bencher.iter(|| {
-            decoder.decode_planar(black_box(&payload), &mut [&mut first[..], &mut second[..]])
+            let planar: &mut [&mut [i16]] = &mut [&mut first, &mut second];
+            decoder.decode_planar(black_box(&payload), planar).expect("whole groups");
+            let (_, news) = ring.write(&[&first, &second]).expect("a stereo frame");
+            news.announce();
         });
     });
 }
@@ -73,5 +79,5 @@ fn demo() -> [Vec<i16>; 2] {
 /// Of a file of mu-law.
 const WAV_HEAD_BYTES: usize = 58;
 
-criterion_group!(benches, listen, decode);
+criterion_group!(benches, listen, decode_and_ring);
 criterion_main!(benches);

@@ -378,7 +378,7 @@ proptest! {
     fn any_pushes_are_borne(
         pushes in prop::collection::vec((0..100_000_u64, 0..500_usize, 0..500_usize, 0..9_000_u64), 1..30)
     ) {
-        let noise: Vec<i16> = (0..500).map(|sample: i32| (sample * 7_919 % 65_536 - 32_768) as i16).collect();
+        let noise: Vec<i16> = (i16::MIN..i16::MAX).step_by(131).collect();
         let mut analysis = CallAnalysis::new(16_000, 2, &Settings::default()).unwrap();
         let mut facts = Vec::new();
         for (position, one, two, gap) in pushes {

@@ -116,10 +116,8 @@ impl Conversation {
 
     /// Talk-over: of two spans that overlap, the one that ends first says how far.
     fn compare(&mut self, heard: [Heard; 2], out: &mut Vec<Fact>) {
-        for lane in 0..2 {
-            if let Some(ended) = heard[lane].ended {
-                self.unsettled[lane] = Some(ended);
-            }
+        for (unsettled, lane) in self.unsettled.iter_mut().zip(heard) {
+            *unsettled = lane.ended.or(*unsettled);
         }
         for lane in 0..2 {
             let other = 1 - lane;

@@ -92,7 +92,7 @@ pub enum Fact {
         lane: usize,
         /// What it means.
         kind: ToneKind,
-        /// How long; a tone with a cadence is one tone, its pauses included.
+        /// How long; each burst of a tone with a cadence is one of its own.
         span: Span,
     },
     /// Music was played.

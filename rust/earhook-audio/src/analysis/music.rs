@@ -2,7 +2,7 @@
 //!
 //! Speech comes in syllables: over some seconds, half of its blocks or more have less than half
 //! the mean power, whatever the speaker does. Most music is steadier. Noise is steadier still, but
-//! does not rise above itself. What sings is taken for a voice, and so is a lonely piano.
+//! does not rise above itself. Music that goes up and down as speech does is taken for a voice.
 
 use super::fact::Span;
 
