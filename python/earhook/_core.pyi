@@ -417,7 +417,7 @@ class SignalFeed:
 
     What a call says depends on its samples and gaps alone. Positions are samples per channel.
     One thread calls `measure`; everything else belongs to the loop's thread, and waits for a
-    step of measuring at most (about 30 frames).
+    step of measuring at most (about 10 frames).
     """
 
     def __new__(

@@ -11,8 +11,8 @@ use earhook_ring::{Books, Feed, Item, Outlet, Ring};
 use crate::error::Refusal;
 
 /// Audio that is taken out of the rings and measured in one step, for as long as nobody else gets
-/// at the desk: about 30 frames of a stereo call.
-const STEP_BYTES: usize = 192 << 10;
+/// at the desk: about 10 frames of a stereo call.
+const STEP_BYTES: usize = 64 << 10;
 
 /// What an item weighs besides its samples, so that gaps alone fill a step too.
 const PIECE_BYTES: usize = 32;

@@ -1,7 +1,7 @@
 """The thread of the signal sink: ten times a second it measures what has come.
 
 It only tells the core to; that takes the audio out of the rings and measures it with the
-interpreter released. The loop's thread waits for it nowhere longer than for a few dozen frames.
+interpreter released. The loop's thread waits for it nowhere longer than for about ten frames.
 """
 
 from __future__ import annotations

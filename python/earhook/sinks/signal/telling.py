@@ -35,24 +35,23 @@ def event_of(fact: Fact, rate: int, settings: SignalSettings) -> CallEvent:
     Its position is where it ended. Of what goes on, it is where it had been going on for so long
     as the settings say.
     """
+    _, kind, channel, start, end, word, samples = fact
     details: dict[str, Any] = {}
-    if fact.channel is not None:
-        details[_CHANNEL.get(fact.kind, "channel")] = Channel(fact.channel).word
-    if fact.word is not None:
-        details["digit" if fact.kind == "dtmf" else "kind"] = fact.word
-    details["start"] = fact.start
-    position = fact.end
-    if fact.end is not None:
-        details["end"] = fact.end
-    else:
-        going_on = _GOES_ON[fact.kind]
-        position = fact.start + round(getattr(settings, going_on) * rate)
-    if fact.samples is not None:
-        details["samples"] = fact.samples
-    is_digit = fact.kind == "dtmf"
-    if is_digit:
+    if channel is not None:
+        details[_CHANNEL.get(kind, "channel")] = _WORDS[channel]
+    if word is not None:
+        details["digit" if kind == "dtmf" else "kind"] = word
+    details["start"] = start
+    if end is None:
+        after_seconds: float = getattr(settings, _GOES_ON[kind])
+        return CallEvent(kind, start + round(after_seconds * rate), details)
+    details["end"] = end
+    if samples is not None:
+        details["samples"] = samples
+    if kind == "dtmf":
         details["source"] = "audio"
-    return CallEvent(fact.kind, position or 0, details, personal=is_digit)
+        return CallEvent(kind, end, details, personal=True)
+    return CallEvent(kind, end, details)
 
 
 def summary_as_json(summary: Summary, rate: int) -> dict[str, Any]:
@@ -60,12 +59,12 @@ def summary_as_json(summary: Summary, rate: int) -> dict[str, Any]:
     one_way = summary.one_way
     return {
         "seconds": _seconds(summary.samples, rate),
-        "channels": {Channel(lane.channel).word: _lane(lane, rate) for lane in summary.lanes},
+        "channels": {_WORDS[lane.channel]: _lane(lane, rate) for lane in summary.lanes},
         "talk_over_seconds": _seconds(summary.talk_over_samples, rate),
-        "interruptions": {Channel(lane.channel).word: lane.interruptions for lane in summary.lanes},
+        "interruptions": {_WORDS[lane.channel]: lane.interruptions for lane in summary.lanes},
         "dead_air_seconds": _seconds(summary.dead_air_samples, rate),
         "longest_dead_air_seconds": _seconds(summary.longest_dead_air_samples, rate),
-        "one_way": None if one_way is None else Channel(one_way).word,
+        "one_way": None if one_way is None else _WORDS[one_way],
     }
 
 
@@ -90,6 +89,7 @@ def _seconds(samples: int, rate: int) -> float:
     return round(samples / rate, 3)
 
 
+_WORDS: Final = {channel.value: channel.word for channel in Channel}
 _CHANNEL: Final[Mapping[str, str]] = {
     "talk_over": "by",
     "interruption": "by",
