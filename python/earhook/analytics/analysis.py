@@ -31,10 +31,12 @@ from earhook.client import ChannelName
 from earhook.errors import ConfigurationError, ConfigurationFault
 from earhook.settings import Settings
 
+from .languages import is_in
 from .redaction import Redactor, Told
 from .result import Result
 from .rules import Evaluation, Hit, RuleBook, read_rules
 from .segment import Segment
+from .sentiment import LANGUAGE as SENTIMENT_LANGUAGE
 from .sentiment import Curve, Score, Sentiment, own_lexicon, read_lexicon
 from .unheard import Unheard
 
@@ -122,7 +124,7 @@ class Analysis:
         self._curve = Curve(call.rate)
         self._redactor = Redactor(call.rate)
         self._unheard = Unheard(call.channels, call.start)
-        self._evaluation = Evaluation(analyst.rules, call.rate, self._unheard)
+        self._evaluation = Evaluation(analyst.rules, call.rate, self._unheard, call.language)
 
     def hear(self, segment: Segment) -> list[Result]:
         """Take a segment; interim ones are redacted and told, and nothing else is made of them."""
@@ -131,7 +133,8 @@ class Analysis:
         told = self._redactor.final(segment)
         results = [self._transcript(segment, told)]
         score = None
-        if self._sentiment is not None and segment.text.strip():
+        is_scored = is_in(segment.language or self._call.language, SENTIMENT_LANGUAGE)
+        if self._sentiment is not None and is_scored and segment.text.strip():
             score = self._curve.add(segment, self._sentiment.score(segment.text))
             results.append(_sentiment(segment, score))
         return results + _results(self._evaluation.hear(segment, told, score))

@@ -26,7 +26,7 @@ from .phrases import PhraseBook, PhraseError
 from .segment import Segment
 from .words import words_of
 
-__all__ = ["Curve", "Lexicon", "Score", "Sentiment", "own_lexicon", "read_lexicon"]
+__all__ = ["LANGUAGE", "Curve", "Lexicon", "Score", "Sentiment", "own_lexicon", "read_lexicon"]
 
 Valence = Annotated[float, Field(ge=-4, le=4)]
 
@@ -186,6 +186,9 @@ def _vader() -> _Vader:
     vader: _Vader = SentimentIntensityAnalyzer()
     return vader
 
+
+LANGUAGE: Final = "en"
+"""What VADER and the lexicon know; other languages have no scores."""
 
 _STANDS_FOR: Final = "earhookphrase"
 _PRIOR_WORDS: Final = 6.0

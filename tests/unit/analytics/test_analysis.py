@@ -158,6 +158,12 @@ def test_an_interim_reading_is_shown_redacted_and_counts_for_nothing() -> None:
     assert result.details["final"] is False
 
 
+def test_only_what_it_knows_is_scored() -> None:
+    said = Segment("external", 0, RATE, "no me gusta", language="es-US")
+    kinds = [result.kind for result in analysis().hear(said)]
+    assert kinds == ["transcript"]
+
+
 def test_what_the_demo_plays_is_found() -> None:
     script = json.loads(COMPLAINT.read_text())
     said = [

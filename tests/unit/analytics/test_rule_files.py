@@ -82,6 +82,12 @@ def test_what_does_not_fit_together(tmp_path: Path, text: str, where: str, what:
     assert len(found) == 1
 
 
+def test_rules_are_in_the_language_of_their_file(tmp_path: Path) -> None:
+    path = tmp_path / "rules.toml"
+    path.write_text('language = "en"\n' + rule("") + rule('language = "es"', name="y"))
+    assert [one.language for one in read_rules([path])] == ["en", "es"]
+
+
 def test_files_are_judged_together(tmp_path: Path) -> None:
     one, other = tmp_path / "one.toml", tmp_path / "other.toml"
     one.write_text(rule(""))

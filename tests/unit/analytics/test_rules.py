@@ -206,6 +206,15 @@ def test_dead_air_is_told_when_it_has_lasted() -> None:
     assert told(call, "dead_air_ended", 80, start=62, end=80) == [("x", 72)]
 
 
+@pytest.mark.parametrize(
+    ("spoken", "is_hit"),
+    [(None, True), ("en", True), ("en-GB", True), ("EN-us", True), ("es-US", False)],
+)
+def test_a_call_in_another_language_is_not_held_to_a_rule(spoken: str | None, is_hit: bool) -> None:
+    call = analysis({**DISCLOSURE, "language": "en"}, language=spoken)
+    assert bool(hits(call.finish(60 * RATE))) is is_hit
+
+
 def test_a_pause_is_no_dead_air() -> None:
     call = analysis({"id": "x", "kind": "dead-air", "seconds": 10, "repeat": True})
     assert told(call, "dead_air", 25, start=20) == []

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from earhook.analytics.languages import is_in
 from earhook.analytics.phrases import PhraseBook, PhraseListener
 from earhook.analytics.redaction import Told
 from earhook.analytics.segment import Segment
@@ -99,10 +100,13 @@ class RuleBook:
 class Evaluation:
     """One call; positions are its time."""
 
-    def __init__(self, book: RuleBook, rate: int, unheard: Unheard) -> None:
+    def __init__(
+        self, book: RuleBook, rate: int, unheard: Unheard, language: str | None = None
+    ) -> None:
         self._book = book
         self._unheard = unheard
         self._rate = rate
+        self._is_silent = [not is_in(language, rule.language) for rule in book.rules]
         self._watches = [Watch(rule, rate) for rule in book.rules]
         self._events = _EventRules(book, rate)
         self._sentiment = {
@@ -187,6 +191,8 @@ class Evaluation:
         """The hits of a rule, and of rules that count from it."""
         hits: list[Hit] = []
         rule = self._book.rules[number]
+        if self._is_silent[number]:
+            return hits
         for verdict in verdicts:
             hit = self._missed(rule, verdict) if not verdict.detections else _hit(rule, verdict)
             if hit is None:

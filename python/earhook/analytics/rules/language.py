@@ -41,6 +41,12 @@ class Rule(Settings):
     severity: Severity = Field(
         default="warning", description="How bad a hit is: `info`, `warning` or `critical`."
     )
+    language: str | None = Field(
+        default=None,
+        max_length=35,
+        description="Only in calls of this language, such as `en` or `es-US`. Left out: that of "
+        "the file; without one, any.",
+    )
     enabled: bool = Field(default=True, description="Whether it is looked at.")
     negate: bool = Field(
         default=False,
@@ -173,6 +179,9 @@ class RuleFile(Settings):
     """A file of rules."""
 
     name: str = Field(default="", max_length=120, description="What the set is called, for people.")
+    language: str | None = Field(
+        default=None, max_length=35, description="What its phrases are in, such as `en`."
+    )
     rules: tuple[CallRule, ...] = Field(
         min_length=1, max_length=500, description="One `[[rules]]` table each."
     )

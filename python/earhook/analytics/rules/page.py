@@ -100,6 +100,7 @@ centre in the United States.
 
 ```toml
 name = "Our rules"
+language = "en"
 
 [[rules]]                                # must be said, in time
 id = "recording-disclosure"
@@ -147,6 +148,9 @@ The window is the whole call unless keys say otherwise. What begins in it counts
 
 A rule with `negate` stays silent where it cannot know: on a channel that is not recognised, or if more than a quarter of the window went unheard (a pause, a gap, a
 recogniser that was too slow, an analysis that began late). If less was unheard, the evidence says how much.
+
+A file says in `language` what its phrases are in: calls in another one (as Genesys Cloud says, or `--language`) are not held to its rules. Without it, a Spanish call has
+no English disclosure, and that would be a hit.
 
 Time is that of the call, in samples, pauses included. Neither the clock nor how fast recognition is changes which rules are met.
 

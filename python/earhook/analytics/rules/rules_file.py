@@ -45,7 +45,7 @@ def read_rules(paths: Iterable[Path]) -> tuple[CallRule, ...]:
     rules: list[tuple[str, CallRule]] = []
     for path in paths:
         try:
-            found = _read(path).rules
+            found = _rules_in(_read(path))
         except ConfigurationError as error:
             faults += error.faults
             continue
@@ -76,6 +76,14 @@ def _read(path: Path) -> RuleFile:
         blamed = {one["loc"][:length] for one in found for length in range(len(one["loc"]))}
         faults = [_shape_fault(path, one, table) for one in found if one["loc"] not in blamed]
         raise ConfigurationError(faults) from None
+
+
+def _rules_in(file: RuleFile) -> list[CallRule]:
+    """Its rules, each with the language that it is in."""
+    return [
+        rule if rule.language else rule.model_copy(update={"language": file.language})
+        for rule in file.rules
+    ]
 
 
 def _broken(path: Path, what: str, remedy: str = "") -> ConfigurationError:
