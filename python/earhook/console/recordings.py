@@ -13,7 +13,7 @@ from aiohttp import web
 from earhook.ops.logging import get_logger
 
 from .catalogue import Catalogue, Recorded
-from .sockets import STUCK_SECONDS
+from .sockets import STUCK_SECONDS, cut
 
 __all__ = ["Catalogue", "serve_recording", "serve_recordings"]
 
@@ -67,7 +67,10 @@ async def _serve_audio(request: web.Request, catalogue: Catalogue, name: str) ->
             "recording.read", file=name, address=request.remote or "", first_byte=begin, end=end
         )
         await response.prepare(request)
-        await _send(response, file, begin, end)
+        try:
+            await _send(response, file, begin, end)
+        except OSError:  # theirs, the disk's, or too slow
+            cut(request)
     finally:
         os.close(file)
     return response

@@ -11,11 +11,16 @@ from typing import Final
 import orjson
 from aiohttp import web
 
-__all__ = ["PROTOCOL", "Leave", "Seats", "Socket", "opened_socket"]
+from earhook.ops.logging import get_logger
+
+__all__ = ["PROTOCOL", "STUCK_SECONDS", "Leave", "Seats", "Socket", "cut", "opened_socket"]
 
 PROTOCOL: Final = "earhook.console.v1"
 MAX_MESSAGE_BYTES: Final = 8192
 STUCK_SECONDS: Final = 30.0
+
+
+logger = get_logger(__name__)
 
 
 class Leave(IntEnum):
@@ -23,6 +28,7 @@ class Leave(IntEnum):
 
     STOPPING = 1001
     ENDED = 1000
+    FAILED = 1011
     MALFORMED = 4400
     OTHER_TOKEN = 4401
     UNREAD = 4408
@@ -154,6 +160,11 @@ async def opened_socket(
         await response.prepare(request)
         reading = asyncio.create_task(socket.read(take))
         yield response, socket
+    except Exception:
+        if reading is None:
+            raise  # it can still be answered in HTTP
+        logger.exception("console.failed", path=request.path)
+        socket.send_home(Leave.FAILED)
     finally:
         try:
             if reading is not None:
@@ -165,7 +176,13 @@ async def opened_socket(
 
 
 async def _close(request: web.Request, response: web.WebSocketResponse, why: Leave) -> None:
-    if why is not Leave.UNREAD:
+    if why is Leave.UNREAD:
+        cut(request)
+    else:
         await response.close(code=why, drain=False)
-    elif request.transport is not None:
+
+
+def cut(request: web.Request) -> None:
+    """End a connection on which an answer has begun that cannot be ended otherwise."""
+    if request.transport is not None:
         request.transport.abort()

@@ -331,3 +331,34 @@ def test_files_of_the_page_may_be_kept_for_ever_under_the_names_that_it_uses(
                 assert bodies[0] == bodies[1]
 
     run(story())
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_who_leaves_in_the_middle_leaves_nothing_behind(
+    run: Any, tmp_path: Path, until: Any, caplog: Any
+) -> None:
+    async def story() -> None:
+        async with house(tmp_path, console={"recordings": True}) as home:
+            peer = await home.call()
+            await peer.reached(8000)
+            peer.close()
+            await peer.finished()
+            (one,) = await _complete(home, 1)
+            (path,) = (tmp_path / "recordings").rglob("*.wav")
+            with path.open("ab") as file:
+                file.truncate(64 << 20)
+            before = open_files()
+            for url in (f"/api/v1/recordings/{one['files'][0]['name']}", "/api/v1/events"):
+                answer = await home.session.get(url)
+                assert answer.status == 200
+                answer.close()
+            await until(lambda: open_files() <= before)
+            for seats in home.gateway.admin._pages._all_seats():  # type: ignore[union-attr]
+                await until(lambda seats=seats: not len(seats))
+
+    with caplog.at_level("ERROR"):
+        run(story())
+    assert caplog.text == ""
