@@ -51,15 +51,17 @@ class TextView:
             details = line["details"]
             lost = details.get("dropped_seconds", 0.0)
             unheard = f", {lost:g} s unheard" if lost else ""
-            text = f"closed {session} {details['reason']}{unheard}"
-            self._errors.print(Text(text, style="dim"))
+            ended = f"closed {session} {details['reason']}{unheard}"
+            self._errors.print(Text(ended, style="dim"))
         elif (text := self._shown(line)) is not None:
             self._output.print(text)
 
     def _shown(self, line: dict[str, Any]) -> Text | None:
         kind, details = line["type"], line["details"]
-        start = details.get("start", line["position"]) / self._rates.get(line["session"], 8000)
-        head = (f"{line['session'][:8]} {start:8.1f} s  ", "dim")
+        # Of a hit, when it became known: what was not said in time began long ago.
+        moment = line["position"] if kind == "hit" else details.get("start", line["position"])
+        seconds = moment / self._rates.get(line["session"], 8000)
+        head = (f"{line['session'][:8]} {seconds:8.1f} s  ", "dim")
         if kind == "transcript" and details["final"]:
             return Text.assemble(head, (_PEOPLE[details["channel"]], "bold"), details["text"])
         if kind == "sentiment" and abs(details["score"]) >= NEUTRAL:
