@@ -12,6 +12,7 @@ const BOTTOM = MIDDLE + HEIGHT.side;
 const MOOD_TOP = BOTTOM + 8;
 /** Where time begins: names stand left of it. */
 export const LEFT = 76;
+const SHADE = 0.6 * HEIGHT.side;
 const FLOOR_DB = -60;
 const TICKS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200];
 const FONT = '11px system-ui, "DejaVu Sans", sans-serif';
@@ -52,8 +53,8 @@ export class Painting {
     context.rect(LEFT, 0, width - LEFT, TIMELINE_HEIGHT);
     context.clip();
     this.drawSpans();
-    this.drawEnvelope();
     this.drawTalk();
+    this.drawEnvelope();
     this.drawMoods();
     this.drawMarks();
     this.drawCursors();
@@ -162,7 +163,7 @@ export class Painting {
         if (!isInside) break;
         if (piece.flags & ENVELOPE_GAP) continue;
         const right = Math.max(left + 1, Math.ceil(this.x((piece.position + piece.samples) / rate)));
-        const speaks = Boolean(piece.flags & ENVELOPE_SPEAKS[channel]);
+        const speaks = !envelope.knowsSpeech || Boolean(piece.flags & ENVELOPE_SPEAKS[channel]);
         const { peak, rms } = piece[channel];
         if (!column) column = { left, right, peak, rms, speaks };
         else {
@@ -184,14 +185,18 @@ export class Painting {
     }
   }
 
-  /** Who spoke, as two thin lines along the middle. */
+  /** Who spoke: a line along the middle, and a shade, for levels are measured only while one looks. */
   drawTalk() {
     const { context, scene: { story } } = this;
     for (const { kind, channel, start, end } of story.spans) {
       const edges = kind === "speech" && this.edges(start, end);
       if (!edges) continue;
       context.fillStyle = colour(channel === "internal" ? "agent" : "customer");
-      context.fillRect(edges[0], channel === "internal" ? MIDDLE + 1 : MIDDLE - 2, edges[1] - edges[0], 2);
+      const [left, width] = [edges[0], edges[1] - edges[0]];
+      context.fillRect(left, channel === "internal" ? MIDDLE + 1 : MIDDLE - 2, width, 2);
+      context.globalAlpha = 0.16;
+      context.fillRect(left, channel === "internal" ? MIDDLE + 3 : MIDDLE - 2 - SHADE, width, SHADE);
+      context.globalAlpha = 1;
     }
   }
 
@@ -224,6 +229,14 @@ export class Painting {
     const { context, scene: { story, rate } } = this;
     const middle = HEIGHT.ruler + HEIGHT.marks / 2;
     context.textAlign = "center";
+    for (const hit of story.hits) {
+      const { severity } = hit;
+      const x = Math.round(this.x(placeOf(hit, rate) / rate)) + 0.5;
+      const hue = severity === "critical" ? "critical" : severity === "warning" ? "warning" : "muted";
+      this.line(x, HEIGHT.ruler + 3, x, BOTTOM, hue);
+      context.fillStyle = colour(hue);
+      this.shape([[x, HEIGHT.ruler + 2], [x + 11, HEIGHT.ruler + 6.5], [x, HEIGHT.ruler + 11]]);
+    }
     for (const { position, words } of story.marks) {
       const x = this.x(position / rate);
       context.fillStyle = colour("raised");
@@ -237,14 +250,6 @@ export class Painting {
       const x = this.x(start / rate);
       const down = details.by === "external" ? -1 : 1;
       this.shape([[x - 4, middle - 3 * down], [x + 4, middle - 3 * down], [x, middle + 4 * down]]);
-    }
-    for (const hit of story.hits) {
-      const { severity } = hit;
-      const x = Math.round(this.x(placeOf(hit, rate) / rate)) + 0.5;
-      const hue = severity === "critical" ? "critical" : severity === "warning" ? "warning" : "muted";
-      this.line(x, HEIGHT.ruler + 3, x, BOTTOM, hue);
-      context.fillStyle = colour(hue);
-      this.shape([[x, HEIGHT.ruler + 2], [x + 11, HEIGHT.ruler + 6.5], [x, HEIGHT.ruler + 11]]);
     }
   }
 
@@ -280,8 +285,8 @@ export class Painting {
     const piece = envelope.pieces[envelope.at(position)];
     const words = [moment(seconds)];
     if (piece && piece.position <= position) {
-      if (piece.flags & ENVELOPE_GAP) words.push("no audio");
-      else for (const [channel, name] of Object.entries(SPEAKER)) words.push(`${name} ${decibels(storedDecibels(piece[channel].rms))}`);
+      const levels = piece.flags & ENVELOPE_GAP ? [] : Object.entries(SPEAKER);
+      for (const [channel, name] of levels) words.push(`${name} ${decibels(storedDecibels(piece[channel].rms))}`);
     }
     for (const { kind, start, end } of story.spans) {
       if (kind !== "speech" && start <= position && (end ?? Infinity) >= position) words.push(plain(kind));

@@ -1,11 +1,15 @@
 // One call as it is told: events become spans, marks, sentences and hits on one axis of positions. Pure.
 
+import { ENVELOPE_SPEAKS } from "./records.js";
+
 /** Kinds of events that cover a span from `start` to `end`. */
 const SPANS = new Set(["speech", "talk_over", "interruption", "dead_air_ended", "tone", "music", "clipping", "one_way_ended"]);
 /** Kinds that begin a span which another kind ends. */
 const BEGINNINGS = { dead_air: "dead_air_ended", one_way: "one_way_ended", paused: "resumed" };
 /** Kinds that tell a gap: `start`, `samples` and the reason. */
 const GAPS = new Set(["resumed", "discarded", "clock_jumped"]);
+
+const SPEAKS = ENVELOPE_SPEAKS.external | ENVELOPE_SPEAKS.internal;
 
 export class Story {
   constructor() {
@@ -100,6 +104,8 @@ export const placeOf = ({ start, end }, rate) => (end - start > LONG_SECONDS * r
 export class Envelope {
   constructor() {
     this.pieces = [];
+    /** Whether anybody says who speaks; only then is it drawn differently. */
+    this.knowsSpeech = false;
   }
 
   get end() {
@@ -110,6 +116,7 @@ export class Envelope {
   /** Take a piece; it replaces what was there before. */
   put(piece) {
     const { pieces } = this;
+    this.knowsSpeech ||= Boolean(piece.flags & SPEAKS);
     if (piece.position >= this.end) {
       pieces.push(piece);
       return;
@@ -132,15 +139,15 @@ export class Envelope {
     return low;
   }
 
-  /** All of an answer of /api/v1/calls/<session>. */
+  /** All of an answer of /api/v1/calls/<session>; null is what nobody measured. */
   putAll({ step, position, external, internal }) {
     const number = Math.max(external?.rms?.length ?? 0, internal?.rms?.length ?? 0);
     for (let place = 0; place < number; place += 1) {
+      if ([external, internal].every((channel) => (channel?.rms?.[place] ?? null) === null)) continue;
       const level = (channel) => ({ peak: channel?.peak?.[place] ?? 0, rms: channel?.rms?.[place] ?? 0 });
-      const isGap = [external, internal].every((channel) => (channel?.rms?.[place] ?? null) === null);
       this.put({
-        position: position + place * step, samples: step, external: level(external), internal: level(internal),
-        flags: isGap ? 1 : 0,
+        position: position + place * step, samples: step, flags: 0,
+        external: level(external), internal: level(internal),
       });
     }
   }

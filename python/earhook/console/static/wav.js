@@ -1,13 +1,11 @@
 // The levels of a WAV file, read piece by piece: an hour of it never lies in memory as numbers. Pure.
 
-import { ENVELOPE_SPEAKS } from "./records.js";
 import { Envelope } from "./story.js";
 
 const PIECE_BYTES = 1 << 20;
 const PCM = 1;
 const MU_LAW = 7;
 const MU_LAW_BIAS = 132;
-const WHOLE = ENVELOPE_SPEAKS.external | ENVELOPE_SPEAKS.internal; // who speaks is not measured here
 
 /**
  * Read the envelope of a recording.
@@ -70,7 +68,7 @@ function measure(piece, { law, channels, width }, step, position, envelope) {
     };
     const external = level(0);
     envelope.put({
-      position: position + from, samples: until - from, flags: WHOLE, external,
+      position: position + from, samples: until - from, flags: 0, external,
       internal: channels > 1 ? level(1) : { peak: 0, rms: 0 },
     });
   }
