@@ -9,7 +9,8 @@ A line is a JSON object of one of two forms, mixed as you like:
 
 The second is how Earhook itself writes events and results, so what `earhook analyze --json` and
 `earhook tail` wrote can be read again: its transcripts are heard, its signal facts noted, what it
-found is left out. Lines with a `session` belong to that call; `rate` is 8000 unless given.
+found is left out. Lines with a `session` belong to that call. Positions are at a rate of 8000
+unless the line, or the call's line `opened`, has another `rate`.
 """
 
 from __future__ import annotations
@@ -73,16 +74,22 @@ class _Event(BaseModel):
     position: int = Field(ge=0)
     details: dict[str, Any] = {}
     session: str = ""
-    rate: int = Field(default=8000, gt=0)
+    rate: int | None = Field(default=None, gt=0)
 
 
 def analyse_transcript(analyst: Analyst, entries: Iterable[_Entry]) -> Iterator[Told]:
     """What a live analysis would have told, in the order in which it would have."""
+    entries = sorted(entries, key=lambda one: one.start)
+    languages: dict[str, str | None] = {}
+    for entry in entries:
+        if entry.segment is not None and entry.segment.language:
+            languages.setdefault(entry.session, entry.segment.language)
     calls: dict[str, tuple[Analysis, int]] = {}
     ends: dict[str, int] = {}
-    for entry in sorted(entries, key=lambda one: one.start):
+    for entry in entries:
         if entry.session not in calls:
-            calls[entry.session] = (analyst.open(CallFacts(rate=entry.rate)), entry.rate)
+            facts = CallFacts(rate=entry.rate, language=languages.get(entry.session))
+            calls[entry.session] = (analyst.open(facts), entry.rate)
         analysis, rate = calls[entry.session]
         results = analysis.advance(entry.start)
         if entry.segment is not None:
@@ -108,11 +115,12 @@ def read_transcript(path: Path) -> list[_Entry]:
         raise ConfigurationError([ConfigurationFault(str(path), what)]) from None
     entries: list[_Entry] = []
     faults: list[ConfigurationFault] = []
+    rates: dict[str, int] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
-            entry = _entry(line)
+            entry = _entry(line, rates)
         except ValueError as error:
             faults.append(ConfigurationFault(f"{path}: line {number}", _told(error), _REMEDY))
         else:
@@ -124,13 +132,19 @@ def read_transcript(path: Path) -> list[_Entry]:
     return entries
 
 
-def _entry(line: bytes) -> _Entry | None:
+def _entry(line: bytes, rates: dict[str, int]) -> _Entry | None:
+    """What a line says; `rates`, by session, is what the lines before said."""
     body = orjson.loads(line)
     if not isinstance(body, dict):
         raise ValueError("is no JSON object")  # noqa: TRY004 - a fault of the file, as others
     if "speaker" in body:
         return _turn(_Turn.model_validate(body))
-    return _event(_Event.model_validate(body))
+    event = _Event.model_validate(body)
+    if event.type == "opened":
+        event.rate = _position(event.details.get("rate"), _RATE) or _RATE
+    if event.rate is not None:
+        rates[event.session] = event.rate
+    return _event(event, rates.get(event.session, _RATE))
 
 
 def _turn(turn: _Turn) -> _Entry:
@@ -139,12 +153,12 @@ def _turn(turn: _Turn) -> _Entry:
     return _Entry(turn.session, _RATE, start, segment.end, segment, "", {})
 
 
-def _event(event: _Event) -> _Entry | None:
+def _event(event: _Event, rate: int) -> _Entry | None:
     details = event.details
     if event.type != "transcript":
         start = min(_position(details.get("start"), event.position), event.position)
         is_own = event.type in ("sentiment", "hit", "analysis")
-        entry = _Entry(event.session, event.rate, start, event.position, None, event.type, details)
+        entry = _Entry(event.session, rate, start, event.position, None, event.type, details)
         return None if is_own else entry
     if not details.get("final", True):
         return None
@@ -152,8 +166,15 @@ def _event(event: _Event) -> _Entry | None:
         raise ValueError("details.channel is external or internal")
     end = _position(details.get("end"), event.position)
     start = min(_position(details.get("start"), end), end)
-    segment = Segment(details["channel"], start, end, str(details.get("text", "")))
-    return _Entry(event.session, event.rate, start, end, segment, "", {})
+    language = details.get("language")
+    segment = Segment(
+        details["channel"],
+        start,
+        end,
+        str(details.get("text", "")),
+        language=language if isinstance(language, str) else None,
+    )
+    return _Entry(event.session, rate, start, end, segment, "", {})
 
 
 def _position(value: object, otherwise: int) -> int:

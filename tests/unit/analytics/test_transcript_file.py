@@ -52,6 +52,26 @@ def test_what_was_written_can_be_read_again(tmp_path: Path) -> None:
     assert texts[0] == texts[1] == ["this call may be recorded", "[card]"]
 
 
+def test_the_lines_of_the_guide_can_be_read(tmp_path: Path) -> None:
+    page = Path(__file__).parents[3] / "docs" / "howto" / "analyze.md"
+    lines = page.read_text().partition("```json\n")[2].partition("```")[0]
+    assert len(read_transcript(written(tmp_path, lines))) == 3
+
+
+def test_a_call_has_its_rate_and_language(tmp_path: Path) -> None:
+    details = {"channel": "internal", "start": 0, "end": 16_000, "text": "hola", "final": True}
+    line = {"type": "transcript", "session": "s", "position": 16_000, "details": details}
+    opened = {"type": "opened", "session": "s", "position": 0, "details": {"rate": 16_000}}
+    closed = {"type": "closed", "session": "s", "position": 1_600_000, "details": {}}
+    path = written(tmp_path, opened, line, closed)
+    told = list(analyse_transcript(ANALYST, read_transcript(path)))
+    assert {one.rate for one in told} == {16_000}
+    missing = next(one for one in told if one.result.details.get("rule") == "introduction")
+    assert missing.result.position == 30 * 16_000
+    details["language"] = "es-US"
+    assert rules_hit(written(tmp_path, opened, line, closed)) == []
+
+
 def test_calls_in_one_file_are_apart(tmp_path: Path) -> None:
     lines = [{**line, "session": name} for name in "ab" for line in LINES[:2]]
     told = list(analyse_transcript(ANALYST, read_transcript(written(tmp_path, *lines))))
