@@ -10,7 +10,7 @@ class MyEngine:
     async def close(self) -> None: ...
 ```
 
-and name what makes it, `(address, options) -> Engine`, as an entry point:
+and name what makes it, an `EngineMaker`, as an entry point:
 
 ```toml
 [project.entry-points."earhook.engines"]

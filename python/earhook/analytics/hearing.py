@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -207,9 +207,12 @@ class Hearing:
                 await self._on_failure(error)
 
     def _say(self, segment: Segment) -> None:
-        """Tell, unless it lies before what was told: by another run, or by this one."""
-        if segment.start < self._told:
+        """Tell, unless it was told: by another run, or by this one."""
+        if segment.end <= self._told:
             return
+        if segment.start < self._told:
+            # All its readings come after the same final one, so all get the same start.
+            segment = replace(segment, start=self._told)
         if segment.is_final:
             self._told = segment.end
         self._owner.said(segment)
