@@ -208,6 +208,26 @@ def test_a_history_is_bounded_and_says_what_is_missing(sizes: list[int]) -> None
         assert positions == list(range(seen + missed, told))
 
 
+def test_of_an_utterance_that_is_being_said_the_newest_form_is_kept() -> None:
+    history, seen, shown = History(), 0, []
+    for number in range(1000):
+        for channel in ("external", "internal"):
+            segment = f"{channel}-{number // 10}"
+            words = {"segment": segment, "final": number % 10 == 9, "text": f"{number}"}
+            history.add(CallEvent("transcript", number, words, personal=True), 0.0, 1 << 30)
+        facts, missed = history.since(seen)
+        seen = history.told
+        assert (len(facts), missed) == (2, 0)
+        shown += facts
+    facts, missed = history.since(0)
+    assert len(facts) == 200
+    assert all(orjson.loads(fact)["details"]["final"] for fact in facts)
+    assert missed == 0
+    assert facts == [fact for fact in shown if orjson.loads(fact)["details"]["final"]]
+    for strange in (None, 3, ["x"], {}):
+        history.add(CallEvent("transcript", 0, {"segment": strange}), 0.0, 1 << 30)
+
+
 def test_what_cannot_be_said_in_json_is_left_out() -> None:
     fact = History().add(CallEvent("note", 3, {"text": "\ud800"}, personal=True), 1.0, 1 << 20)
     assert orjson.loads(fact) == {"type": "note", "position": 3, "time": 1.0, "details": {}}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from itertools import takewhile
 from typing import Final
 
 import orjson
@@ -16,20 +16,27 @@ __all__ = ["MAX_FACTS", "MAX_FACTS_BYTES", "History", "encoded"]
 MAX_FACTS: Final = 256
 MAX_FACTS_BYTES: Final = 64 << 10
 LEAST_BYTES: Final = 4 << 10
+MAX_UNFINISHED: Final = 8
+"""Utterances that are being said at a time: two, if all is well."""
 
 
 class History:
     """The newest facts of a call, as JSON.
+
+    Of an utterance that is still being said, only its newest form is kept: a recogniser repeats it
+    twice a second, and nothing else would be left.
 
     Attributes:
         told: How many there were in all.
         kept_bytes: What those that are kept take.
     """
 
-    __slots__ = ("_facts", "kept_bytes", "told")
+    __slots__ = ("_evicted", "_facts", "_unfinished", "kept_bytes", "told")
 
     def __init__(self) -> None:
-        self._facts: deque[bytes] = deque()
+        self._facts: dict[int, bytes] = {}
+        self._unfinished: dict[object, int] = {}
+        self._evicted = 0
         self.told = 0
         self.kept_bytes = 0
 
@@ -42,22 +49,41 @@ class History:
             room_bytes: What all of them may take, within limits.
         """
         fact = encoded(event, round(wall_seconds, 3))
-        self._facts.append(fact)
         self.told += 1
+        if event.kind == "transcript":
+            self._replace(event)
+        self._facts[self.told] = fact
         self.kept_bytes += len(fact)
         room_bytes = min(MAX_FACTS_BYTES, max(LEAST_BYTES, room_bytes))
-        facts = self._facts
-        while len(facts) > MAX_FACTS or (self.kept_bytes > room_bytes and len(facts) > 1):
-            self.kept_bytes -= len(facts.popleft())
+        while len(self._facts) > MAX_FACTS or (
+            self.kept_bytes > room_bytes and len(self._facts) > 1
+        ):
+            self._evicted = next(iter(self._facts))
+            self._remove(self._evicted)
         return fact
 
     def since(self, seen: int) -> tuple[list[bytes], int]:
-        """What came after the first `seen` facts, and how many of it are no longer there."""
-        new = max(0, self.told - seen)
-        missed = max(0, new - len(self._facts))
-        count = new - missed
-        start = len(self._facts) - count
-        return [self._facts[index] for index in range(start, len(self._facts))], missed
+        """What came after the first `seen` facts, and how many of it had to go."""
+        newest = takewhile(lambda number: number > seen, reversed(self._facts))
+        facts = [self._facts[number] for number in newest]
+        facts.reverse()
+        return facts, max(0, self._evicted - seen)
+
+    def _replace(self, event: CallEvent) -> None:
+        """Forget what an utterance was before."""
+        segment = event.details.get("segment")
+        if not isinstance(segment, str):
+            return
+        number = self._unfinished.pop(segment, None)
+        if number is not None:
+            self._remove(number)
+        if event.details.get("final") is not True:
+            self._unfinished[segment] = self.told
+            if len(self._unfinished) > MAX_UNFINISHED:
+                del self._unfinished[next(iter(self._unfinished))]
+
+    def _remove(self, number: int) -> None:
+        self.kept_bytes -= len(self._facts.pop(number, b""))
 
 
 def encoded(event: CallEvent, wall_seconds: float) -> bytes:
