@@ -204,6 +204,11 @@ bench-forwarding *arguments:
 bench-sentiment *arguments:
     {{python}} -m bench.sentiment {{arguments}}
 
+# Word error rate and cost of the embedded recogniser on telephone speech, into docs/concepts/recognition.md (5 minutes; wants flite and apt)
+[group('bench')]
+bench-recognition *arguments:
+    {{python}} -m bench.recognition {{arguments}}
+
 # Write docs/reference/figures.md and its pictures from bench/results
 [group('bench')]
 bench-page *arguments:

@@ -176,8 +176,8 @@ def analyze(  # noqa: PLR0913, PLR0917 - a command's options
 
       earhook analyze --from tcp:127.0.0.1:9300 --engine vosk --engine-address ws://127.0.0.1:2700
 
-    PocketSphinx, the engine that needs no service, is for trying out: it gets about half of the
-    words of telephone speech right, in US English only.
+    PocketSphinx, the engine that needs no service, is for trying out: of a person's words on the
+    telephone it misses most, and it knows US English only.
     """
     asked = _Asked(**locals())
     if example_rules or check_rules or transcript is not None:

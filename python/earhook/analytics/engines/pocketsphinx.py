@@ -1,7 +1,7 @@
 """PocketSphinx: a recogniser whose model comes inside its package. For trying out and for tests.
 
-It runs in this process, on this core, and gets about every second word of telephone speech
-right (docs/concepts/recognition.md has the figures). It hears US English and nothing else.
+It runs in this process, on this core, and misses most words of a person on the telephone
+(docs/concepts/recognition.md has the figures). It hears US English and nothing else.
 """
 
 from __future__ import annotations
