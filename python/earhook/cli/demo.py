@@ -123,8 +123,11 @@ def _make(directory: Path) -> None:
 def _run(scene: Scene, *, as_json: bool, browser: bool) -> int:
     import uvloop
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_perform(scene, as_json=as_json, browser=browser))
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_perform(scene, as_json=as_json, browser=browser))
+    except KeyboardInterrupt:  # before anything was shown, or for the second time
+        return INTERRUPTED
 
 
 async def _perform(scene: Scene, *, as_json: bool, browser: bool) -> int:
@@ -145,6 +148,8 @@ async def _perform(scene: Scene, *, as_json: bool, browser: bool) -> int:
         except asyncio.CancelledError:
             # Ctrl-C hangs up; a second one ends at once.
             interrupted = scene.seconds is not None
+            if scene.is_analysed and not as_json:
+                typer.echo("hanging up; the recogniser finishes what it has heard …", err=True)
             await _leave(stage, playing)
         await stage.settle()
     # Only now: the gateway has stopped, and every file is closed.

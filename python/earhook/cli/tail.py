@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -10,6 +12,7 @@ import typer
 from earhook.errors import OperatorError
 
 from .admin_port import AdminOption, TokenFileOption, TokenOption, admin_address
+from .dialling import read_secret_text
 from .options import ConfigOption
 
 if TYPE_CHECKING:
@@ -25,7 +28,7 @@ def tail(  # noqa: PLR0913, PLR0917 - a command's options
     calls: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[CALL]...",
+            metavar="CALL",
             help="Session or conversation ids, or how they begin. Left out: every call. Ends when "
             "all of these have closed.",
             show_default=False,
@@ -73,9 +76,17 @@ def tail(  # noqa: PLR0913, PLR0917 - a command's options
     wanted = Wanted(tuple(calls or ()), frozenset(types or ()), history=history)
     write = line_writer(as_text=as_text)
     if stream is not None:
-        raise typer.Exit(_run(follow_stream(stream, token, wanted, write)))
+        shown = _stream_token(token, token_file)
+        raise typer.Exit(_run(follow_stream(stream, shown, wanted, write)))
     address = admin_address(admin, token, token_file, config)
     raise typer.Exit(_run(follow_port(address, wanted, write)))
+
+
+def _stream_token(token: str | None, token_file: Path | None) -> str | None:
+    """What is shown to a pcm-stream sink: never the admin port's token, if that is in the air."""
+    if token == os.environ.get("EARHOOK_ADMIN_TOKEN"):
+        token = os.environ.get("EARHOOK_PCM_TOKEN")
+    return read_secret_text("--token", token, token_file)
 
 
 def _run(work: Coroutine[None, None, None]) -> int:

@@ -77,6 +77,8 @@ def findings(stage: Stage) -> Iterator[Finding]:
     yield Finding(
         complete and even == len(rows), f"{even} of {len(rows)} books balance, none dropped"
     )
+    if stage.scene.is_analysed:
+        yield _analysed(stage)
 
 
 def recordings_of(directory: Path, session_id: str) -> list[Path]:
@@ -97,6 +99,19 @@ def _placed(stage: Stage) -> Finding:
 
 def _went_well(peer: PlacedCall) -> bool:
     return peer.record.outcome == "completed" and not peer.record.objections
+
+
+def _analysed(stage: Stage) -> Finding:
+    """That there was an analysis. How much it understands is its own affair."""
+    story = stage.story
+    if story.failure:
+        return Finding(holds=False, text=f"the analysis failed: {story.failure}")
+    text = (
+        f"{len(story.transcript)} utterances were understood, rules found {len(story.hits)} things"
+    )
+    if story.unheard_seconds:
+        text += f"; the recogniser had no time for {story.unheard_seconds:.0f} s"
+    return Finding(holds=True, text=text)
 
 
 def _heard(stage: Stage) -> Finding:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
@@ -94,7 +94,9 @@ class AdminPort:
             self._judge(answer.status, await answer.text())
             return await answer.json(loads=orjson.loads)
 
-    async def events(self, choice: Sequence[tuple[str, str]]) -> AsyncIterator[dict[str, Any]]:
+    async def events(
+        self, choice: Sequence[tuple[str, str]]
+    ) -> AsyncGenerator[dict[str, Any], None]:
         """What happens in calls, until the gateway hangs up.
 
         Args:

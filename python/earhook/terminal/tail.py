@@ -7,6 +7,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -27,6 +28,11 @@ AGAIN_SECONDS: Final = 1.0
 LISTED_CALLS: Final = 1000
 SHOWN_MATCHES: Final = 5
 GIVE_UP_SECONDS: Final = 10.0
+FACTS: Final = (
+    "conversation", "organization", "correlation", "key", "codec", "rate", "channels", "opened",
+    "product", "language", "door", "caller", "worker",
+)  # fmt: skip
+"""Of a call, in the details of its `opened`."""
 
 Event: TypeAlias = Mapping[str, Any]
 """A line of `/api/v1/events`."""
@@ -59,16 +65,19 @@ async def follow_port(address: AdminAddress, wanted: Wanted, write: Write) -> No
     """
     async with AdminPort(address) as port:
         left = await _sessions(port, wanted.calls)
+        for session in sorted(left):
+            if await _begin(port, session, wanted, write):
+                left.discard(session)
         choice = _choice(left, wanted)
         is_first, was_told = True, False
-        while True:
+        while left or not wanted.calls:
             try:
-                async for event in port.events(choice):
-                    is_first = was_told = False
-                    if _pass_on(event, wanted, write) and left:
-                        left.discard(str(event.get("session", "")).lower())
-                        if not left:
-                            return
+                async with aclosing(port.events(choice)) as events:
+                    async for event in events:
+                        is_first = was_told = False
+                        await _take(port, event, left, wanted, write)
+                        if wanted.calls and not left:
+                            break
             except PortLost as lost:
                 if is_first:
                     raise
@@ -77,6 +86,16 @@ async def follow_port(address: AdminAddress, wanted: Wanted, write: Write) -> No
                     was_told = True
                 choice = [one for one in choice if one[0] != "history"]
                 await asyncio.sleep(AGAIN_SECONDS)
+
+
+async def _take(
+    port: AdminPort, event: Event, left: set[str], wanted: Wanted, write: Write
+) -> None:
+    """Tell an event; take out of `left` what has ended."""
+    if _pass_on(event, wanted, write):
+        left.discard(str(event.get("session", "")).lower())
+    elif event.get("type") == "alive":
+        left -= {session for session in left if await _has_ended(port, session)}
 
 
 async def follow_stream(address: str, token: str | None, wanted: Wanted, write: Write) -> None:
@@ -202,6 +221,37 @@ async def _session(port: AdminPort, call: str) -> str:
         )
     some = ", ".join(sorted(ids)[:SHOWN_MATCHES])
     raise OperatorError(f"{len(ids)} calls begin with {shown!r}, such as {some}: give more of it")
+
+
+async def _begin(port: AdminPort, session: str, wanted: Wanted, write: Write) -> bool:
+    """Tell what is known of a call when it is first looked at; whether that is all.
+
+    Raises:
+        OperatorError: It has ended, and its past is not wanted.
+    """
+    call = await port.ask(f"/api/v1/calls/{session}") or {"state": "ended"}
+    has_ended = call["state"] == "ended"
+    if not wanted.history:
+        if has_ended:
+            raise OperatorError(f"call {session} has ended: --history shows what is kept of it")
+        return False
+    whose = {"session": session, "conversation": call.get("conversation")}
+    facts = {key: call[key] for key in FACTS if key in call}
+    opened = {"type": "opened", "position": 0, "time": call.get("opened"), "details": facts}
+    _pass_on({**whose, **opened}, wanted, write)
+    if has_ended:
+        for event in call.get("events", ()):
+            _pass_on({**whose, **event}, wanted, write)
+        position, outcome = call.get("position"), call.get("outcome") or {"reason": "lost"}
+        closed = {"type": "closed", "position": position, "time": None, "details": outcome}
+        _pass_on({**whose, **closed}, wanted, write)
+    return has_ended
+
+
+async def _has_ended(port: AdminPort, session: str) -> bool:
+    """Whether its end was told before we listened."""
+    call = await port.ask(f"/api/v1/calls/{session}")
+    return call is None or call["state"] == "ended"
 
 
 def _as_event(item: Item) -> Event | None:

@@ -215,8 +215,8 @@ def _cells(row: Row, seconds: float, width: int) -> list[str | Text]:
     if width >= WIDE_COLUMNS:
         facts = row.facts
         cells += [
-            clean(facts.get("caller") or "", 16),
-            clean(facts.get("key") or "", 16),
+            Text(clean(facts.get("caller") or "", 16)),
+            Text(clean(facts.get("key") or "", 16)),
             Text(clean(facts.get("conversation") or "", 40)[:8], "dim"),
         ]
     cells.append(_flags(own))
