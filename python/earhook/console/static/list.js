@@ -53,7 +53,7 @@ function Strip({ choose }) {
           <b>${count(counts[name])}</b> ${words}
         </button>
       `)}
-      <input id="search" type="search" placeholder="Session, conversation, organization… ( / )"
+      <input id="search" type="search" placeholder="Search sessions, conversations… ( / )"
         aria-label="Search calls" value=${chosen.text} onInput=${(event) => choose({ text: event.target.value })} />
     </div>
   `;

@@ -237,13 +237,11 @@ export class Painting {
       context.fillStyle = colour(hue);
       this.shape([[x, HEIGHT.ruler + 2], [x + 11, HEIGHT.ruler + 6.5], [x, HEIGHT.ruler + 11]]);
     }
-    for (const { position, words } of story.marks) {
-      const x = this.x(position / rate);
-      context.fillStyle = colour("raised");
-      context.fillRect(x - 7, middle - 8, 14, 16);
-      context.fillStyle = colour("text");
-      context.fillText(words, x, middle + 0.5);
-    }
+    const marks = story.marks.map(({ position, words }) => [this.x(position / rate), words]);
+    context.fillStyle = colour("raised");
+    for (const [x] of marks) context.fillRect(x - 7, middle - 8, 14, 16);
+    context.fillStyle = colour("text");
+    for (const [x, words] of marks) context.fillText(words, x, middle + 0.5);
     for (const { kind, start, details } of story.spans) {
       if (kind !== "interruption") continue;
       context.fillStyle = colour("overlap");
