@@ -41,7 +41,7 @@ export const FILTERS = {
 };
 
 /** By what the list can be sorted. `up`: the smallest first, where that is what one looks for. */
-export const ORDERS = {
+const ORDERS = {
   // What has ended comes after all that is live, whatever it was.
   attention: { key: (call) => (call.flags & FLAG.ended ? -1 : call.attention) },
   lasted: { key: (call) => -call.opened },

@@ -1,6 +1,6 @@
 // One call: what is heard, said, felt and broken in it, and its books.
 
-import { Blank, html, Refusal, Sheet, useEffect, usePolled, useRef, useState, useTick } from "./pieces.js";
+import { Blank, html, Refusal, useEffect, usePolled, useRef, useState, useTick } from "./pieces.js";
 import { reasonsOf, wordsOf } from "./attention.js";
 import { Books } from "./books.js";
 import { Ladder } from "./ladder.js";

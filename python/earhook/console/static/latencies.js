@@ -47,7 +47,7 @@ function since(histogram, before) {
 }
 
 /** The upper bound below which such a share lies, interpolated within its bucket. */
-export function quantile({ bounds, counts }, share) {
+function quantile({ bounds, counts }, share) {
   const wanted = share * counts.reduce((sum, number) => sum + number, 0);
   if (!wanted) return NaN;
   let seen = 0;

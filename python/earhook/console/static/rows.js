@@ -5,7 +5,7 @@ import { html, moodClass, useEffect, useReducer, useRef, useState } from "./piec
 import { arrange, reasonsOf, wordsOf } from "./attention.js";
 import { lasted, live, topics, watch } from "./live.js";
 import { Meters } from "./meters.js";
-import { clock, count, lasting, short, signed, SPEAKER } from "./words.js";
+import { CHANNELS, clock, count, lasting, short, signed, SPEAKER } from "./words.js";
 
 const ROW = 30; // as --row in style.css
 const HEAD = 28; // as --head
@@ -193,13 +193,13 @@ class Row extends Component {
 
   render({ call, row, isSelected, onOpen }) {
     const [reason, ...others] = reasonsOf(call);
-    const said = `${SPEAKER.external} ${call.external.speaking ? "speaks" : "silent"}, ${SPEAKER.internal} ${call.internal.speaking ? "speaks" : "silent"}`;
+    const said = CHANNELS.map((channel) => `${SPEAKER[channel]} ${call[channel].speaking ? "speaks" : "silent"}`);
     return html`
       <div class="call" role="row" id=${`call-${call.number}`} aria-rowindex=${row + 2} aria-selected=${isSelected}
         data-session=${call.session} style=${{ transform: `translateY(${row * ROW}px)` }}
         onClick=${() => onOpen(call.session)}>
         <span role="gridcell" title=${call.session}><span class="mono">${short(call.session)}</span> <span class="muted caller">${call.caller ?? ""}</span></span>
-        <span role="gridcell"><span class="unseen">${said}</span></span>
+        <span role="gridcell"><span class="unseen">${said.join(", ")}</span></span>
         <span role="gridcell" class="lasts">${clock(lasted(call))}</span>
         <span role="gridcell" class="wide"><${Share} call=${call} /></span>
         <span role="gridcell" class=${`wide score ${moodClass(call.external.sentiment)}`}>${call.external.sentiment === null ? "" : signed(call.external.sentiment, 2)}</span>

@@ -24,8 +24,6 @@ export class Story {
     this.hits = [];
     /** by channel: [{position, score, rolling}] */
     this.moods = { external: [], internal: [] };
-    /** what was not understood here: other events, as they came */
-    this.others = [];
     this.engine = null;
     this.summary = null;
   }
@@ -48,7 +46,6 @@ export class Story {
     else if (this.close(type, details, end)) return;
     else if (GAPS.has(type)) this.takeGap(start, end, details);
     else if (SPANS.has(type)) this.spans.push({ kind: type.replace("_ended", ""), channel: details.channel ?? null, start, end, details });
-    else this.others.push({ type, position, details });
   }
 
   begin(kind, start, details) {
@@ -78,6 +75,7 @@ export class Story {
   takeSentence(details, start, end) {
     const sentence = { ...details, start, end };
     const place = this.sentences.findIndex(({ segment }) => segment === details.segment);
+    if (place >= 0 && this.sentences[place].final && details.final === false) return; // it came late
     if (place >= 0) this.sentences[place] = { ...this.sentences[place], ...sentence };
     else {
       const after = this.sentences.findLastIndex((other) => other.start <= start);

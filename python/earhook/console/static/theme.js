@@ -22,7 +22,7 @@ export function onTheme(listener) {
 }
 
 /** Whether the page is dark now. */
-export const isDark = () =>
+const isDark = () =>
   root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
 
 /** Go to the other one, and remember that. */
