@@ -156,6 +156,14 @@ def test_a_moment_of_the_transcript_is_shown_on_the_timeline(run: Any) -> None:
     run(story())
 
 
+def test_pieces_of_an_envelope_replace_what_was_there_and_nothing_beside_it(run: Any) -> None:
+    async def story() -> None:
+        async with imagined(FakeGateway(1)) as url, looking_at(url) as look:
+            assert await look.page.evaluate(ENVELOPE_LAW) is None
+
+    run(story())
+
+
 def test_vendored_files_are_those_that_their_authors_published() -> None:
     vendor = STATIC / "vendor"
     digests = dict(
@@ -200,3 +208,23 @@ NAMELESS = """() => {
     .map((one) => one.outerHTML.slice(0, 80));
 }"""
 """What a screen reader could not name."""
+ENVELOPE_LAW = """async () => {
+  const { Envelope } = await import("/static/story.js");
+  let seed = 1;
+  const below = (limit) => (seed = (seed * 1103515245 + 12345) % 2147483648) % limit;
+  for (let run = 0; run < 500; run += 1) {
+    const [envelope, truth] = [new Envelope(), []];
+    for (let id = 0; id < 12; id += 1) {
+      const [position, samples] = [below(60), 1 + below(25)];
+      envelope.put({ position, samples, flags: 0, id });
+      for (let at = position; at < position + samples; at += 1) truth[at] = id;
+    }
+    for (let at = 0; at < 90; at += 1) {
+      const piece = envelope.pieces[envelope.at(at)];
+      const isInside = piece && piece.position <= at && at < piece.position + piece.samples;
+      if ((isInside ? piece.id : undefined) !== truth[at]) return `run ${run}, position ${at}`;
+    }
+  }
+  return null;
+}"""
+"""Any pieces in any order: of every sample is known what came last."""

@@ -111,7 +111,7 @@ export class Envelope {
     return last ? last.position + last.samples : 0;
   }
 
-  /** Take a piece; it replaces what was there before. */
+  /** Take a piece; it replaces what was there before, and nothing beside it. */
   put(piece) {
     const { pieces } = this;
     this.knowsSpeech ||= Boolean(piece.flags & SPEAKS);
@@ -119,10 +119,18 @@ export class Envelope {
       pieces.push(piece);
       return;
     }
-    const first = this.at(piece.position);
+    const [first, end] = [this.at(piece.position), piece.position + piece.samples];
     let last = first;
-    while (last < pieces.length && pieces[last].position < piece.position + piece.samples) last += 1;
-    pieces.splice(first, last - first, piece);
+    while (last < pieces.length && pieces[last].position < end) last += 1;
+    const kept = [piece];
+    const [head, tail] = [pieces[first], pieces[last - 1]];
+    if (last > first && head.position < piece.position) {
+      kept.unshift({ ...head, samples: piece.position - head.position });
+    }
+    if (last > first && tail.position + tail.samples > end) {
+      kept.push({ ...tail, position: end, samples: tail.position + tail.samples - end });
+    }
+    pieces.splice(first, last - first, ...kept);
   }
 
   /** The place of the first piece that ends after this position. */
