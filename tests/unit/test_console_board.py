@@ -169,6 +169,12 @@ def test_a_call_that_loses_audio_says_so_for_five_seconds() -> None:
     assert flags() == ["dropping"]
     assert entry.state.attention == 120
     assert [flags() for _ in range(11)][-1] == []
+    # What was lost while nobody looked may be long ago.
+    sink.dropped = {"overrun": 8000}
+    clock.advance(60.0)
+    assert flags() == []
+    sink.dropped = {"overrun": 8001}
+    assert flags() == ["dropping"]
 
 
 def test_a_consumer_s_word_in_another_form_than_it_should_have_changes_nothing() -> None:

@@ -296,7 +296,7 @@ class Board:
         if entry.state.is_ended:
             return
         gaps, lost = lost_in_gaps(call)
-        if lost > entry.lost_coming_in:
+        if lost > entry.lost_coming_in and entry.state.is_fresh(now):
             self._losing.add(entry.number)
         elif not entry.state.flags & Flag.DROPPING:
             self._losing.discard(entry.number)

@@ -50,6 +50,7 @@ class CallState:
     """
 
     __slots__ = (
+        "_measured_at",
         "_recent",
         "flags",
         "gaps",
@@ -83,6 +84,7 @@ class CallState:
         self.gaps = 0
         self.summary: Mapping[str, Any] | None = None
         self._recent: dict[int, float] = {}
+        self._measured_at = float("-inf")
         self.talk_samples = [0, 0]
         self.talked_until = 0
 
@@ -132,8 +134,9 @@ class CallState:
         measured = (lost, lag, gaps, *self._talk())
         before = (self.lost_samples, self.lag_samples, self.gaps, *self.talk_percent)
         flags = self.flags
-        if lost > self.lost_samples:
+        if lost > self.lost_samples and self.is_fresh(now):
             self.raise_for(Flag.DROPPING, now, RECENT_SECONDS)
+        self._measured_at = now
         if self._recent:
             for flag in [flag for flag, until in self._recent.items() if until <= now]:
                 del self._recent[flag]
@@ -141,6 +144,10 @@ class CallState:
         self.position = position
         self.lost_samples, self.lag_samples, self.gaps, *self.talk_percent = measured
         return measured != before or flags != self.flags
+
+    def is_fresh(self, now: float) -> bool:
+        """Whether it was measured a moment ago, so that what is new has happened since."""
+        return now - self._measured_at <= RECENT_SECONDS
 
     def packed(self, number: int) -> bytes:
         """The record of the feed."""
