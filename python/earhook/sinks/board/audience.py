@@ -18,6 +18,8 @@ __all__ = ["Audience", "meters"]
 
 MAX_WATCHED: Final = 64
 DRAIN_BYTES: Final = 1 << 20
+MOST_DRAINS: Final = 8
+"""At once: minutes of audio. What is left is read at the next look."""
 _METER: Final = struct.Struct("<IBBBB")
 
 
@@ -35,7 +37,9 @@ class Audience:
         """Somebody looks at a call; saying it again is how more of it is drawn."""
         if entry.call is not None and entry.envelope is None and not entry.state.is_ended:
             if len(self._watched) >= MAX_WATCHED:
-                self.leave(next(iter(self._watched.values())))
+                oldest = next(iter(self._watched.values()))
+                self.leave(oldest)
+                oldest.envelope = None  # who looks again begins again
             entry.envelope = Envelope(entry.facts.media.rate)
             self._feed.attach(entry.number, entry.call.pipeline)
             self._watched[entry.number] = entry
@@ -49,7 +53,10 @@ class Audience:
             self._feed.detach(entry.number)
 
     def _drain(self) -> None:
-        while blocks := self._feed.drain_blocks(DRAIN_BYTES):
+        for _ in range(MOST_DRAINS):
+            blocks = self._feed.drain_blocks(DRAIN_BYTES)
+            if not blocks:
+                return
             for number, _, gap_samples, _, audio in blocks:
                 entry = self._watched.get(number)
                 if entry is None or entry.envelope is None:
