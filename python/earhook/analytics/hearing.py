@@ -182,10 +182,10 @@ class Hearing:
         asked = self._recogniser
         try:
             await step
-        except EngineFailed as error:
+        except Exception as error:  # noqa: BLE001 - engines are anybody's code
             # Whoever reads the segments may have found out first.
             if self._recogniser is asked:
-                await self._on_failure(error)
+                await self._on_failure(_as_failure(error))
             return False
         return self._recogniser is not None
 
@@ -201,10 +201,10 @@ class Hearing:
             async for segment in recogniser.segments():
                 self._pause_seconds = FIRST_PAUSE_SECONDS
                 self._say(segment)
-        except EngineFailed as error:
+        except Exception as error:  # noqa: BLE001 - as above
             if self._recogniser is recogniser:
                 self._reader = None
-                await self._on_failure(error)
+                await self._on_failure(_as_failure(error))
 
     def _say(self, segment: Segment) -> None:
         """Tell, unless it was told: by another run, or by this one."""
@@ -224,11 +224,11 @@ class Hearing:
             await asyncio.wait([self._reader])
 
     async def _on_failure(self, error: EngineFailed) -> None:
-        self._owner.failed(self._line.channel, error)
-        await self._hang_up()
         now = asyncio.get_running_loop().time()
         self._deaf_until = float("inf") if error.is_hopeless else now + self._pause_seconds
         self._pause_seconds = min(2 * self._pause_seconds, LONGEST_PAUSE_SECONDS)
+        self._owner.failed(self._line.channel, error)
+        await self._hang_up()
 
     async def _hang_up(self) -> None:
         recogniser, self._recogniser = self._recogniser, None
@@ -237,5 +237,12 @@ class Hearing:
             reader.cancel()
             await asyncio.wait([reader])
         if recogniser is not None:
-            with contextlib.suppress(EngineFailed, OSError):
+            with contextlib.suppress(Exception):
                 await recogniser.close()
+
+
+def _as_failure(error: Exception) -> EngineFailed:
+    """What an engine raised, as what it may raise: a defect of one costs its own lines only."""
+    if isinstance(error, EngineFailed):
+        return error
+    return EngineFailed(f"a defect of the engine: {type(error).__name__}")

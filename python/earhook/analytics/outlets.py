@@ -14,7 +14,7 @@ from earhook.client import Call, CommandRefused, Stream
 from .result import Result
 from .segment import Segment
 
-__all__ = ["Line", "Outlets", "transcript_entity"]
+__all__ = ["Answers", "Line", "Outlets", "transcript_entity"]
 
 MOST_WAITING: Final = 512
 """Results of one call that wait for the gateway; the oldest are dropped."""
@@ -49,6 +49,15 @@ class Line:
         }
 
 
+@dataclass(slots=True)
+class Answers:
+    """What the gateway has said to all commands of a process so far."""
+
+    taken: int = 0
+    refused: int = 0
+    last_refusal: str = ""
+
+
 class Outlets:
     """Passes results on, and never waits for any taker (`Outlet`).
 
@@ -68,11 +77,9 @@ class Outlets:
         to_gateway: bool = True,
         transcripts: str = "auto",
     ) -> None:
-        self.refused = 0
-        """Commands that the gateway did not carry out."""
+        self.answers = Answers()
         self.dropped = 0
         """Results that the gateway did not get because it did not take them fast enough."""
-        self.last_refusal = ""
         self._stream = stream
         self._write = write
         self._to_gateway = to_gateway
@@ -84,7 +91,7 @@ class Outlets:
         self._write(Line(result.kind, call, result.position, result.details))
         post = self._posts.get(call)
         if post is None:
-            post = self._posts[call] = _Post(call, self._stream, self._on_refusal)
+            post = self._posts[call] = _Post(call, self._stream, self.answers)
         if self._to_gateway:
             self.dropped += post.put(_as_entry(result))
         if segment is not None and self._wants_transcript(call, segment):
@@ -113,20 +120,14 @@ class Outlets:
             return False
         return self._transcripts == "always" or call.facts.get("product") == TRANSCRIPTION
 
-    def _on_refusal(self, error: CommandRefused) -> None:
-        self.refused += 1
-        self.last_refusal = str(error)
-
 
 class _Post:
     """Commands for one call, in order, sent by a task that waits for each answer."""
 
-    def __init__(
-        self, call: Call, stream: Stream, refused: Callable[[CommandRefused], None]
-    ) -> None:
+    def __init__(self, call: Call, stream: Stream, answers: Answers) -> None:
         self._call = call
         self._stream = stream
-        self._refused = refused
+        self._answers = answers
         self._entries: deque[dict[str, Any]] = deque(maxlen=MOST_WAITING)
         self._entities: deque[dict[str, Any]] = deque(maxlen=MOST_WAITING)
         self._must_pause = False
@@ -191,16 +192,20 @@ class _Post:
             else:
                 count = min(len(self._entries), MOST_AT_ONCE)
                 entries = [self._entries.popleft() for _ in range(count)]
-                if not await self._try(self._stream.results(self._call, entries)) and count > 1:
-                    for entry in entries:  # one that is refused does not take the others with it
+                is_taken = await self._try(self._stream.results(self._call, entries))
+                # One that is refused does not take the others with it; unless nothing ever goes.
+                if not is_taken and count > 1 and self._answers.taken:
+                    for entry in entries:
                         await self._try(self._stream.results(self._call, [entry]))
 
     async def _try(self, command: Coroutine[Any, Any, None]) -> bool:
         try:
             await command
         except CommandRefused as error:
-            self._refused(error)
+            self._answers.refused += 1
+            self._answers.last_refusal = str(error)
             return False
+        self._answers.taken += 1
         return True
 
 

@@ -99,7 +99,7 @@ async def _listen(order: Order, lines: _Lines, stopped: asyncio.Task[bytes]) -> 
     finally:
         await stream.close()
         await engine.close()
-        if outlets.refused or outlets.dropped:
+        if outlets.answers.refused or outlets.dropped:
             lines.write(_unsent(outlets))
 
 
@@ -152,8 +152,9 @@ class _Drained(asyncio.BaseProtocol):
 
 
 def _unsent(outlets: Outlets) -> dict[str, str]:
-    text = f"the gateway refused {outlets.refused} commands and was too slow for {outlets.dropped}"
-    last = f"; the last refusal: {outlets.last_refusal}" if outlets.last_refusal else ""
+    answers = outlets.answers
+    text = f"the gateway refused {answers.refused} commands and was too slow for {outlets.dropped}"
+    last = f"; the last refusal: {answers.last_refusal}" if answers.refused else ""
     return {"type": "trouble", "text": text + last}
 
 

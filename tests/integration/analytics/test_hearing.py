@@ -31,6 +31,7 @@ class FakeEngine:
         self.failures = 0
         self.refusals = 0
         self.is_hopeless = False
+        self.defect: Exception | None = None
         self.opened: list[FakeRecogniser] = []
 
     async def open(self, line: Line) -> FakeRecogniser:
@@ -58,7 +59,7 @@ class FakeRecogniser:
         await self._engine.gate.wait()
         if self._engine.failures:
             self._engine.failures -= 1
-            raise EngineFailed("it broke")
+            raise self._engine.defect or EngineFailed("it broke")
         end = self.settled = position + len(samples)
         self.heard.append((position, end))
         self._said.put_nowait(Segment(self._line.channel, position, end, "word"))
@@ -168,6 +169,41 @@ def test_a_broken_recogniser_is_replaced(
         first, second = engine.opened
         assert first.is_closed
         assert second.is_closed
+
+    run(story())
+
+
+def test_a_defect_of_an_engine_is_a_failure_like_others(run: Any, until: Any) -> None:
+    async def story() -> None:
+        engine = FakeEngine()
+        engine.failures, engine.defect = 1, ZeroDivisionError("of its own")
+        told = Story(engine)
+        told.push(0.2)
+        await until(lambda: told.failed)
+        await told.hearing.finish()
+        assert [str(error) for error in told.failed] == [
+            "a defect of the engine: ZeroDivisionError"
+        ]
+        assert told.hearing.dropped_samples == told.position
+
+    run(story())
+
+
+def test_readings_that_overlap_the_one_before_are_kept_and_repetitions_are_not(
+    run: Any, until: Any
+) -> None:
+    async def story() -> None:
+        engine = FakeEngine()
+        told = Story(engine)
+        told.push(0.2)
+        await until(lambda: told.said)
+        (recogniser,) = engine.opened
+        for start, end, is_final in [(0, 1600, True), (1500, 3000, False), (1500, 3200, True)]:
+            segment = Segment("external", start, end, "again", is_final=is_final)
+            recogniser._said.put_nowait(segment)
+        await told.hearing.finish()
+        spans = [(one.start, one.end, one.is_final) for one in told.said]
+        assert spans == [(0, 1600, True), (1600, 3000, False), (1600, 3200, True)]
 
     run(story())
 

@@ -12,7 +12,7 @@ import pytest
 from earhook.analytics.engine import EngineOptions
 from earhook.analytics.segment import Segment
 from earhook.demo.complaint import Turn, complaint, complaint_turns
-from earhook.errors import ConfigurationError
+from earhook.errors import ConfigurationError, EngineFailed
 from earhook.media.g711 import decode_g711
 
 from .lines import RATE, Ear, noise
@@ -102,6 +102,19 @@ def test_one_decoder_serves_both_channels_in_turn(
         await asyncio.gather(one.push(line), other.push(line))
         assert [segment.text for segment in await one.finish()]
         assert [segment.text for segment in await other.finish()]
+
+    run(story())
+
+
+def test_a_call_in_another_language_is_left_alone(run: Any) -> None:
+    from earhook.analytics.engines.pocketsphinx import make_engine
+
+    async def story() -> None:
+        engine = make_engine(EngineOptions())
+        with pytest.raises(EngineFailed, match="es-US") as refusal:
+            await Ear(engine, "es-US").open()
+        assert refusal.value.is_hopeless
+        await (await Ear(engine, "en-GB").open()).close()
 
     run(story())
 

@@ -16,8 +16,9 @@ import soxr
 
 from earhook.analytics.endpointing import Begun, Cut, Endpointer, LevelJudge, Speech
 from earhook.analytics.engine import EngineOptions, Line, Samples
+from earhook.analytics.languages import is_in
 from earhook.analytics.segment import Segment, Word
-from earhook.errors import ConfigurationError, ConfigurationFault
+from earhook.errors import ConfigurationError, ConfigurationFault, EngineFailed
 
 __all__ = ["PocketsphinxEngine", "make_engine"]
 
@@ -74,7 +75,14 @@ class PocketsphinxEngine:
         self._places = asyncio.Semaphore(most_decoders)
 
     async def open(self, line: Line) -> PocketsphinxRecogniser:
-        """A recogniser, which needs a decoder only while somebody speaks."""
+        """A recogniser, which needs a decoder only while somebody speaks.
+
+        Raises:
+            EngineFailed: The call is in another language: there would be words, none of them said.
+        """
+        if not is_in(line.language, "en"):
+            text = f"its model knows US English only, and the call is in {line.language}"
+            raise EngineFailed(text, is_hopeless=True)
         return PocketsphinxRecogniser(self, line)
 
     async def close(self) -> None:
@@ -134,10 +142,10 @@ class PocketsphinxRecogniser:
 
     async def close(self) -> None:
         """Give the decoder back, whatever it was at."""
-        if self._utterance is not None:
-            self._utterance.decoder.end_utt()
-            self._engine.give_back(self._utterance.decoder)
-            self._utterance = None
+        utterance, self._utterance = self._utterance, None
+        if utterance is not None:
+            utterance.stop()
+            self._engine.give_back(utterance.decoder)
         self._said.put_nowait(None)
 
     async def _take(self, piece: Begun | Speech | Cut) -> None:
@@ -156,6 +164,7 @@ class PocketsphinxRecogniser:
             self._tell(await utterance.end(piece.position))
             self._mean = utterance.decoder.get_cmn(True)
         finally:
+            utterance.stop()
             self._engine.give_back(utterance.decoder)
 
     def _tell(self, segment: Segment | None) -> None:
@@ -172,6 +181,7 @@ class _Utterance:
         self._line = line
         self._heard = start
         self._told = start
+        self._is_over = False
         self._resampler = None
         if line.rate != MODEL_RATE:
             self._resampler = soxr.ResampleStream(line.rate, MODEL_RATE, 1, dtype="int16")
@@ -198,7 +208,7 @@ class _Utterance:
         """The last word; None: nothing was said."""
         if self._resampler is not None:
             await self._decode(np.zeros(0, np.int16), last=True)
-        self.decoder.end_utt()
+        self.stop()
         words = self._words()
         if not words:
             return None
@@ -209,6 +219,12 @@ class _Utterance:
         return Segment(
             line.channel, self.start, end, text, sure, words=tuple(words), language="en-US"
         )
+
+    def stop(self) -> None:
+        """Leave the decoder as it was. May be called twice."""
+        if not self._is_over:
+            self._is_over = True
+            self.decoder.end_utt()
 
     def _words(self) -> list[Word]:
         return [
