@@ -349,6 +349,11 @@ proptest! {
             }
             let summary = analysis.finish(&mut facts);
             prop_assert_eq!(analysis.end(), position);
+            let hole = Span { start: middle as u64, end: middle as u64 + gap };
+            for fact in &facts {
+                let outside = fact.start() >= hole.end || fact.end().unwrap_or(0) <= hole.start;
+                prop_assert!(outside, "{:?} and a gap of {:?}", fact, hole);
+            }
             found.push((facts, summary));
         }
         prop_assert_eq!(&found[0], &found[1]);

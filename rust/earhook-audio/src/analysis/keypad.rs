@@ -17,6 +17,8 @@ use super::window::{dot, Window, BLOCK};
 pub(super) struct Keypad {
     /// Call positions in a sample at 8,000 Hz.
     step: u64,
+    /// Where the stream began, or began again: no key has been pressed before.
+    begin: Option<u64>,
     run: Option<Run>,
 }
 
@@ -73,7 +75,7 @@ const TOLERANCE: f32 = 0.024;
 
 impl Keypad {
     pub(super) const fn new(step: u64) -> Self {
-        Self { step, run: None }
+        Self { step, begin: None, run: None }
     }
 
     /// Takes a block that begins at a position of the call.
@@ -83,6 +85,7 @@ impl Keypad {
         spectrum: Option<&Spectrum>,
         start: u64,
     ) -> Pressed {
+        let stream = *self.begin.get_or_insert(start);
         let worth_a_look = spectrum.is_some_and(may_be_key);
         if !worth_a_look && self.run.is_none() {
             return Pressed::default();
@@ -94,16 +97,28 @@ impl Keypad {
         }
         let mut key = None;
         for (from, sight) in [(WINDOWS[0], look_at(WINDOWS[0])), (WINDOWS[1], second)] {
-            let begin = (start + from as u64 * self.step).saturating_sub(BLOCK as u64 * self.step);
-            let span = Span { start: begin, end: begin + SAMPLES as u64 * self.step };
+            // The window holds the block before, too.
+            let end = start + (from + SAMPLES - BLOCK) as u64 * self.step;
+            let begin = end.saturating_sub(SAMPLES as u64 * self.step).max(stream);
+            let span = Span { start: begin, end };
             key = self.follow(sight, span).or(key);
         }
         let held_since = self.run.filter(|run| run.windows >= ENOUGH).map(|run| run.span.start);
         Pressed { key, held_since }
     }
 
+    /// Whether a key may be held: every block counts then.
+    pub(super) const fn is_watching(&self) -> bool {
+        self.run.is_some()
+    }
+
     /// The stream breaks off.
     pub(super) fn end(&mut self) -> Option<(char, Span)> {
+        self.begin = None;
+        self.let_go()
+    }
+
+    fn let_go(&mut self) -> Option<(char, Span)> {
         self.run.take().and_then(|run| run.key())
     }
 
@@ -128,7 +143,7 @@ impl Keypad {
             _ => {
                 run.missed += 1;
                 let over = run.missed >= MISSED || run.windows < ENOUGH;
-                over.then(|| self.end()).flatten()
+                over.then(|| self.let_go()).flatten()
             }
         }
     }

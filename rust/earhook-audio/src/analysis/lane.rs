@@ -3,6 +3,7 @@
 use super::call::BLOCK_RATE;
 use super::conversation::Heard;
 use super::fact::{Fact, Span, ToneKind};
+use super::floor::Floor;
 use super::keypad::Keypad;
 use super::loudness::Loudness;
 use super::music::Music;
@@ -19,6 +20,9 @@ pub(super) struct Lane {
     place: usize,
     loudness: Loudness,
     window: Window,
+    floor: Floor<1>,
+    /// Blocks in a row that are no louder than noise.
+    noise_blocks: u32,
     voice: Voice,
     keypad: Keypad,
     progress: Progress,
@@ -38,8 +42,21 @@ struct Totals {
     digits: u64,
 }
 
+/// How closely a block is looked at.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Closeness {
+    /// There is nothing in it.
+    Silent,
+    /// It is as loud as the noise of the line.
+    AsBefore,
+    Whole,
+}
+
 /// Mean square below which nobody can be understood: 69 dB below full scale.
-const QUIET_POWER: u64 = 144;
+const QUIET_POWER: f32 = 144.0;
+/// Of blocks less than so far above the noise, one in so many is looked at.
+const NOISE_RANGE: f32 = 1.25;
+const NOISE_BLOCKS: u32 = 4;
 /// No line with anything on it is so quiet: 60 dB below full scale.
 const EMPTY_PEAK: u16 = 33;
 /// A tone that is cut off rings in the blocks that follow.
@@ -53,6 +70,8 @@ impl Lane {
             place,
             loudness: Loudness::new(),
             window: Window::new(),
+            floor: Floor::new(),
+            noise_blocks: 0,
             voice: Voice::new(),
             keypad: Keypad::new(u64::from(rate / RATE)),
             progress: Progress::new(rate),
@@ -67,13 +86,18 @@ impl Lane {
     pub(super) fn take(&mut self, block: Span, samples: &[i16], out: &mut Vec<Fact>) -> Heard {
         let level = self.loudness.take(self.place, block.start, samples, out);
         self.window.take(samples, level.peak);
-        let spectrum = (level.energy > QUIET_POWER * samples.len() as u64).then(|| {
+        let power = level.energy as f32 / samples.len() as f32;
+        let closeness = self.closeness(power);
+        let spectrum = (closeness == Closeness::Whole).then(|| {
             self.window.scale();
             Spectrum::of(&self.window)
         });
-        let voiced = self.voice.hears(spectrum.as_ref());
+        let voiced = closeness != Closeness::AsBefore && self.voice.hears(spectrum.as_ref());
+        if closeness == Closeness::AsBefore {
+            self.voice.hears_noise();
+        }
         let is_tone = self.hear_tones(block, spectrum.as_ref(), out);
-        let is_music = self.hear_music(block, spectrum.as_ref(), out);
+        let is_music = self.hear_music(block, power, out);
         let is_played = is_tone || is_music;
         if is_played || self.echo > 0 {
             self.voice.dismiss();
@@ -98,6 +122,7 @@ impl Lane {
         let music = self.music.end(start);
         self.tell_music(music, out);
         self.voice.dismiss();
+        self.window = Window::new();
         let ended = self.talk.end();
         self.tell(ended, out);
         Heard { ended, ..Heard::default() }
@@ -117,6 +142,24 @@ impl Lane {
 
     pub(super) fn level(&self) -> LaneLevel {
         self.loudness.shown(self.talk.open().is_some())
+    }
+
+    /// How close a look a block of such power needs: noise is looked at every few blocks.
+    fn closeness(&mut self, power: f32) -> Closeness {
+        let [floor] = self.floor.follow(&[power]);
+        if power < QUIET_POWER {
+            return Closeness::Silent;
+        }
+        let is_noise = power < NOISE_RANGE * floor
+            && self.floor.is_known()
+            && !(self.voice.is_watching() || self.keypad.is_watching())
+            && !self.progress.is_watching();
+        self.noise_blocks = if is_noise { self.noise_blocks + 1 } else { 0 };
+        if self.noise_blocks % NOISE_BLOCKS == 0 {
+            Closeness::Whole
+        } else {
+            Closeness::AsBefore
+        }
     }
 
     /// Whether a tone sounds in the block. What talk had begun with it is taken back.
@@ -141,13 +184,7 @@ impl Lane {
         since.is_some()
     }
 
-    fn hear_music(
-        &mut self,
-        block: Span,
-        spectrum: Option<&Spectrum>,
-        out: &mut Vec<Fact>,
-    ) -> bool {
-        let power = spectrum.map_or(0.0, |spectrum| spectrum.correlations[0]);
+    fn hear_music(&mut self, block: Span, power: f32, out: &mut Vec<Fact>) -> bool {
         let ended = self.music.take(power, block);
         self.tell_music(ended, out);
         let since = self.music.since();

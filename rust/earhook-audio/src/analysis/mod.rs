@@ -23,6 +23,7 @@
 mod call;
 mod conversation;
 mod fact;
+mod floor;
 mod keypad;
 mod lane;
 mod loudness;

@@ -5,6 +5,7 @@
 //! does not rise above itself. Music that goes up and down as speech does is taken for a voice.
 
 use super::fact::Span;
+use super::floor::{MINIMUM_BIAS, SMOOTHING};
 
 /// Watches one lane for music.
 pub(super) struct Music {
@@ -39,9 +40,6 @@ const END: f32 = 0.45;
 /// How far above the noise it begins, and ends.
 const BEGIN_NOISE: f32 = 1.7;
 const END_NOISE: f32 = 1.15;
-/// How noise is found, as for voices.
-const SMOOTHING: f32 = 0.7;
-const MINIMUM_BIAS: f32 = 1.6;
 /// So many blocks of so little of the mean power are no part of any tune.
 const PAUSE_BLOCKS: u32 = 20;
 const PAUSE_POWER: f32 = 0.01;

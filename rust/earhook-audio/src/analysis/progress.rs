@@ -10,11 +10,12 @@ use std::sync::OnceLock;
 use super::fact::{Span, ToneKind};
 use super::projection::{Projection, Spin, RATE_HZ};
 use super::spectrum::{Spectrum, LAGS};
+use super::talk::in_samples;
 use super::window::{Window, BLOCK};
 
 /// Watches one lane for tones.
 pub(super) struct Progress {
-    second: u64,
+    lengths: Lengths,
     /// Counts blocks, for the phase.
     turn: usize,
     /// What the last block's correlations look like, and for how many blocks they have.
@@ -33,6 +34,13 @@ pub(super) struct Sounding {
     pub(super) tone: Option<(ToneKind, Span)>,
     /// Since when a tone sounds.
     pub(super) since: Option<u64>,
+}
+
+/// In samples.
+struct Lengths {
+    least: u64,
+    busy: u64,
+    ringing: u64,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -84,15 +92,19 @@ const GOES_ON: f32 = 0.25;
 /// Blocks without it that end a tone.
 const MISSED: u32 = 2;
 /// Shorter tones are none of the network's.
-const LEAST_SECONDS_100: u64 = 18;
+const LEAST_SECONDS: f64 = 0.18;
 /// How long a tone that is known by its length sounds at most while busy, and while ringing.
-const BUSY_SECONDS_100: u64 = 70;
-const RINGING_SECONDS_100: u64 = 250;
+const BUSY_SECONDS: f64 = 0.7;
+const RINGING_SECONDS: f64 = 2.5;
 
 impl Progress {
     pub(super) fn new(rate: u32) -> Self {
         Self {
-            second: u64::from(rate),
+            lengths: Lengths {
+                least: in_samples(rate, LEAST_SECONDS),
+                busy: in_samples(rate, BUSY_SECONDS),
+                ringing: in_samples(rate, RINGING_SECONDS),
+            },
             turn: 0,
             line: None,
             steady: 0,
@@ -120,6 +132,11 @@ impl Progress {
         let tone = self.follow(meaning, block);
         let since = self.burst.filter(|burst| self.is_tone(burst)).map(|burst| burst.span.start);
         Sounding { tone, since }
+    }
+
+    /// Whether a tone may sound: every block counts then.
+    pub(super) const fn is_watching(&self) -> bool {
+        self.burst.is_some()
     }
 
     /// The stream breaks off.
@@ -212,16 +229,16 @@ impl Progress {
     }
 
     fn is_tone(&self, burst: &Burst) -> bool {
-        burst.span.samples() * 100 >= LEAST_SECONDS_100 * self.second
+        burst.span.samples() >= self.lengths.least
     }
 
     fn kind(&self, burst: &Burst) -> ToneKind {
-        let length = burst.span.samples() * 100;
+        let length = burst.span.samples();
         match burst.meaning {
             Meaning::Known(kind) => kind,
             Meaning::Other => ToneKind::Other,
-            Meaning::ByLength if length <= BUSY_SECONDS_100 * self.second => ToneKind::Busy,
-            Meaning::ByLength if length <= RINGING_SECONDS_100 * self.second => ToneKind::Ringback,
+            Meaning::ByLength if length <= self.lengths.busy => ToneKind::Busy,
+            Meaning::ByLength if length <= self.lengths.ringing => ToneKind::Ringback,
             Meaning::ByLength => ToneKind::Dial,
         }
     }
