@@ -57,6 +57,7 @@ docs-check:
     {{python}} -m earhook.genesys.page --check
     {{python}} -m earhook.analytics.rules.page --check
     {{python}} -m bench.page --check
+    {{python}} -m bench.signal --check
 
 # Write the generated pages
 [group('check')]
@@ -223,6 +224,11 @@ bench-compare *arguments:
 [group('bench')]
 bench-node:
     npm ci --prefix bench/ingest/node
+
+# How right the analysis of calls is, beside WebRTC's detector of voices; writes docs/reference/signal.md (2 minutes; `--quick`; wants apt)
+[group('bench')]
+bench-signal *arguments:
+    {{python}} -m bench.signal {{arguments}}
 
 # Calls come and go for an hour or a night: `just soak --minutes 70`; nothing may be lost, nothing may grow
 [group('bench')]
