@@ -155,7 +155,7 @@ impl Lane {
             && !(self.voice.is_watching() || self.keypad.is_watching())
             && !self.progress.is_watching();
         self.noise_blocks = if is_noise { self.noise_blocks + 1 } else { 0 };
-        if self.noise_blocks % NOISE_BLOCKS == 0 {
+        if self.noise_blocks.is_multiple_of(NOISE_BLOCKS) {
             Closeness::Whole
         } else {
             Closeness::AsBefore
