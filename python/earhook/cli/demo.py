@@ -26,18 +26,27 @@ UNBALANCED: Final = 1
 LIVE_SECONDS: Final = 0.1
 LINE_SECONDS: Final = 2.0
 
+SecondsOption = Annotated[
+    float | None,
+    typer.Option(
+        min=1.0,
+        max=86_400.0,
+        help="How long it takes. Left out: 18, with --analyze as long as the call.",
+        show_default=False,
+    ),
+]
+BrowserOption = Annotated[
+    bool,
+    typer.Option(
+        "--browser/--no-browser",
+        help="With --analyze: open the console in a browser, where there is a desktop.",
+    ),
+]
+
 
 @app.command()
 def demo(  # noqa: PLR0913, PLR0917 - a command's options
-    seconds: Annotated[
-        float | None,
-        typer.Option(
-            min=1.0,
-            max=86_400.0,
-            help="How long it takes. Left out: 18, with --analyze as long as the call.",
-            show_default=False,
-        ),
-    ] = None,
+    seconds: SecondsOption = None,
     calls: Annotated[
         int, typer.Option(min=1, max=1000, help="Simulated calls over WebSocket.")
     ] = 4,
@@ -48,13 +57,7 @@ def demo(  # noqa: PLR0913, PLR0917 - a command's options
             help="One call more, which is transcribed and held to rules while it goes on.",
         ),
     ] = False,
-    browser: Annotated[
-        bool,
-        typer.Option(
-            "--browser/--no-browser",
-            help="With --analyze: open the console in a browser, where there is a desktop.",
-        ),
-    ] = True,
+    browser: BrowserOption = True,
     keep_open: Annotated[
         bool, typer.Option("--keep-open", help="Go on until Ctrl-C, for consumers of your own.")
     ] = False,

@@ -269,7 +269,7 @@ async def _until_heard(stage: Stage) -> None:
 
 def _has_analysis(gateway: Gateway) -> bool:
     return any(
-        str(subscriber.get("name", "")).startswith("earhook analyze")
+        str(subscriber.get("consumer", "")).startswith("earhook analyze")
         for sink in gateway.sinks
         for subscriber in sink.snapshot().subscribers
     )

@@ -251,7 +251,7 @@ async def _begin(port: AdminPort, session: str, wanted: Wanted, write: Write) ->
 async def _has_ended(port: AdminPort, session: str) -> bool:
     """Whether its end was told before we listened."""
     call = await port.ask(f"/api/v1/calls/{session}")
-    return call is None or call["state"] == "ended"
+    return call is None or bool(call["state"] == "ended")
 
 
 def _as_event(item: Item) -> Event | None:
