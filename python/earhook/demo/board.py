@@ -127,7 +127,7 @@ def call_row(
 
 def _state(peer: PlacedCall) -> Text:
     state = peer.session.state
-    if state is PeerState.OPEN and peer.session.client_paused:
+    if state is PeerState.OPEN and not peer.session.flowing:
         return Text("paused", "bold yellow")
     if state is PeerState.OPEN:
         return Text("live", "bold green")
@@ -149,7 +149,8 @@ def _timeline(peer: PlacedCall, hearing: Hearing, cells: int) -> Text:
     """Half a second a cell; the last ones, where there are more than fit."""
     length = peer.source.length_samples
     # A gap is told when it ends; until then the peer knows best.
-    now = peer.position if peer.session.client_paused else hearing.position
+    is_paused = peer.session.state is PeerState.OPEN and not peer.session.flowing
+    now = peer.position if is_paused else hearing.position
     past = -(-now // CELL_SAMPLES)
     total = past if length is None else -(-length // CELL_SAMPLES)
     first = max(0, min(past, total) - cells)

@@ -144,13 +144,23 @@ def _quickly(stage: Stage) -> Finding:
 
 
 def _is_complete(peer: PlacedCall, hearing: Hearing) -> bool:
-    sent, withheld = peer.record.samples_sent, peer.record.samples_withheld
+    sent, withheld = peer.record.samples_sent, _told_pause(peer)
     return (
         hearing.arrived == [sent, sent]
         and hearing.wrong == 0
         and hearing.verified is True
         and all(sum(gaps.values()) == withheld for gaps in hearing.gaps)
     )
+
+
+def _told_pause(peer: PlacedCall) -> int:
+    """Samples withheld that the gateway can know of.
+
+    A pause that lasts until the call ends is ended by nothing that says how long it was.
+    """
+    withheld = peer.record.withheld
+    lasts = bool(withheld) and withheld[-1].start + withheld[-1].samples >= peer.position
+    return peer.record.samples_withheld - (withheld[-1].samples if lasts else 0)
 
 
 def _recorded(stage: Stage) -> Finding:
@@ -166,7 +176,9 @@ def _equals_source(files: list[Path], peer: PlacedCall) -> bool:
     """Compare audio by position; where audio was withheld the recording must be silent."""
     recorded = b"".join(_stereo_pcm(path) for path in files)
     lanes = [np.frombuffer(peer.expected_pcm(channel), "<i2") for channel in (0, 1)]
-    return recorded == np.stack(lanes, axis=1).tobytes()
+    untold = peer.record.samples_withheld - _told_pause(peer)
+    expected = np.stack(lanes, axis=1)[: peer.position - untold]
+    return recorded == expected.tobytes()
 
 
 def _stereo_pcm(path: Path) -> bytes:
@@ -188,9 +200,10 @@ def _paused(stage: Stage) -> Finding:
     if not paused:
         return Finding(holds=True, text="no call was paused")
     holds = all(
-        hearing.gaps[channel] == {"paused": peer.record.samples_withheld}
+        sum(hearing.gaps[channel].values()) == _told_pause(peer)
+        and hearing.gaps[channel].keys() <= {"paused"}
         for peer, hearing in paused
         for channel in (0, 1)
     )
-    seconds = sum(peer.record.samples_withheld for peer, _ in paused) / 8000
+    seconds = sum(_told_pause(peer) for peer, _ in paused) / 8000
     return Finding(holds, f"the secure pause of {seconds:.1f} s is a gap, and silence in the file")
