@@ -245,7 +245,7 @@ async def _begin(port: AdminPort, session: str, wanted: Wanted, write: Write) ->
         position, outcome = call.get("position"), call.get("outcome") or {"reason": "lost"}
         closed = {"type": "closed", "position": position, "time": None, "details": outcome}
         _pass_on({**whose, **closed}, wanted, write)
-    return has_ended
+    return bool(has_ended)
 
 
 async def _has_ended(port: AdminPort, session: str) -> bool:
