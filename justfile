@@ -55,7 +55,9 @@ docs-check:
     {{python}} -m earhook.config.reference --check
     {{python}} -m earhook.conform.page --check
     {{python}} -m earhook.genesys.page --check
+    {{python}} -m earhook.analytics.rules.page --check
     {{python}} -m bench.page --check
+    {{python}} -m bench.signal --check
 
 # Write the generated pages
 [group('check')]
@@ -63,6 +65,7 @@ docs:
     {{python}} -m earhook.config.reference
     {{python}} -m earhook.conform.page
     {{python}} -m earhook.genesys.page
+    {{python}} -m earhook.analytics.rules.page
     {{python}} -m bench.page
 
 # All static checks
@@ -110,6 +113,11 @@ faults *arguments:
 [group('test')]
 scan *arguments:
     {{python}} tests/scan/run.py {{arguments}}
+
+# The console's page with imagined calls, at http://127.0.0.1:9091/: `just console --calls 2000 --losing`
+[group('run')]
+console *arguments:
+    {{python}} -m bench.console serve {{arguments}}
 
 # Real calls on loopback, shown live
 [group('run')]
@@ -178,6 +186,16 @@ bench-all *arguments:
     -{{python}} -m bench.floods {{arguments}}
     {{python}} -m bench.page
 
+# What the console costs a gateway of 2,000 calls, with a page open and without (2 minutes)
+[group('bench')]
+bench-console *arguments:
+    {{python}} -m bench.console.server {{arguments}}
+
+# Frames per second of the console's page with 200, 2,000 and 4,000 calls, in headless Chromium (2 minutes)
+[group('bench')]
+bench-console-page *arguments:
+    {{python}} -m bench.console frames {{arguments}}
+
 # Storms of signed TLS connects: `open` to `opened`, beside the C program
 [group('bench')]
 bench-storm *arguments:
@@ -187,6 +205,16 @@ bench-storm *arguments:
 [group('bench')]
 bench-forwarding *arguments:
     {{python}} -m bench.forwarding {{arguments}}
+
+# Sentiment on labelled lines of calls, with and without the lexicon (a second)
+[group('bench')]
+bench-sentiment *arguments:
+    {{python}} -m bench.sentiment {{arguments}}
+
+# Word error rate and cost of the embedded recogniser on telephone speech, into docs/concepts/recognition.md (5 minutes; wants flite and apt)
+[group('bench')]
+bench-recognition *arguments:
+    {{python}} -m bench.recognition {{arguments}}
 
 # Write docs/reference/figures.md and its pictures from bench/results
 [group('bench')]
@@ -202,6 +230,11 @@ bench-compare *arguments:
 [group('bench')]
 bench-node:
     npm ci --prefix bench/ingest/node
+
+# How right the analysis of calls is, beside WebRTC's detector of voices; writes docs/reference/signal.md (2 minutes; `--quick`; wants apt)
+[group('bench')]
+bench-signal *arguments:
+    {{python}} -m bench.signal {{arguments}}
 
 # Calls come and go for an hour or a night: `just soak --minutes 70`; nothing may be lost, nothing may grow
 [group('bench')]

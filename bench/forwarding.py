@@ -9,6 +9,8 @@ by the process that also runs the sinks, on core 0; consumers run on core 1. Eac
 every case in turn. `push` is pushing alone: what another case costs is the difference to it. `raw`
 is the reference: a program that writes as many bytes to the same kind of socket, every 2 ms.
 `stream@S` gathers frames for S seconds before they are written, `streamx2` has two subscribers.
+`signal` listens to the calls (`[signal]`); `stream+signal` does both, and consumers are told what
+is found. The audio is speech, another stretch of it in each call.
 """
 
 from __future__ import annotations
@@ -17,7 +19,6 @@ import argparse
 import asyncio
 import json
 import os
-import random
 import socket
 import statistics
 import subprocess
@@ -25,7 +26,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, cast
@@ -34,20 +35,23 @@ import uvloop
 
 from earhook.clock import SystemClock
 from earhook.control.process import collect_rarely, raise_open_files
+from earhook.demo import speech
 from earhook.hub.hub import CallDoor, Hub
 from earhook.hub.settings import RingSettings
 from earhook.ids import KeyName
 from earhook.media.format import MediaFormat
-from earhook.sinks.base import CallFacts, CallOutcome, Sink
+from earhook.sinks.base import CallEvent, CallFacts, CallOutcome, LiveCall, Sink
 from earhook.sinks.pcm_stream.settings import PcmStreamSettings
 from earhook.sinks.pcm_stream.sink import PcmStreamSink
 from earhook.sinks.recording.settings import RecordingSettings
 from earhook.sinks.recording.sink import RecordingSink
+from earhook.sinks.signal.settings import SignalSettings
+from earhook.sinks.signal.sink import SignalSink
 
 from .ingest.servers import HERE, LOAD_CORE, SERVER_CORE, pinned
 from .provenance import IDLE_LOAD, machine, sentence
 
-CASES: Final = ("push", "raw", "stream", "streamx2", "recording")
+CASES: Final = ("push", "raw", "stream", "streamx2", "recording", "signal", "stream+signal")
 TICK_SECONDS: Final = 0.001
 RAW_SECONDS: Final = 0.002
 WARM_SECONDS: Final = 1.0
@@ -64,6 +68,18 @@ while stream.recv_into(room):
 """
 
 
+class Sinks:
+    """Ways out that are made before the hub that they give back to."""
+
+    def __init__(self) -> None:
+        self.made: list[Sink] = []
+        self.publish_to: Callable[[LiveCall, CallEvent], None] = lambda _call, _event: None
+
+    def publish(self, call: LiveCall, event: CallEvent) -> None:
+        """Tell all of them."""
+        self.publish_to(call, event)
+
+
 class Calls:
     """Live calls whose frames come evenly spread, each at its time.
 
@@ -72,13 +88,16 @@ class Calls:
         frame_bytes: Of each.
     """
 
-    def __init__(self, sinks: list[Sink], count: int, frame_seconds: float) -> None:
+    def __init__(self, sinks: Sinks, count: int, frame_seconds: float) -> None:
         self.pushed = 0
         self.frame_bytes = round(BYTES_PER_SECOND * frame_seconds)
-        self._hub = Hub(RingSettings(budget_mib=4096), sinks, SystemClock())
+        self._hub = Hub(RingSettings(budget_mib=4096), sinks.made, SystemClock())
+        sinks.publish_to = self._hub.publish
         door = cast("CallDoor", None)  # nobody sends commands to these
         self._live = [self._hub.open(facts(), door) for _ in range(count)]
-        self._frame = random.Random(1).randbytes(self.frame_bytes)
+        codes = speech().codes
+        starts = range(0, len(codes) - self.frame_bytes + 1, self.frame_bytes)
+        self._frames = [codes[start : start + self.frame_bytes] for start in starts]
         self._seconds_each = frame_seconds / count
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
@@ -86,8 +105,10 @@ class Calls:
 
     def _tick(self) -> None:
         due = int((self._loop.time() - self._began) / self._seconds_each)
+        calls, frames = self._live, self._frames
         for number in range(self.pushed, due):
-            self._live[number % len(self._live)].pipeline.push(self._frame)
+            turn, place = divmod(number, len(calls))
+            calls[place].pipeline.push(frames[(turn + place) % len(frames)])
         self.pushed = due
         self._timer = self._loop.call_later(TICK_SECONDS, self._tick)
 
@@ -150,6 +171,20 @@ async def recorded(directory: Path) -> AsyncIterator[Sink]:
         await sink.stop(10.0)
 
 
+@asynccontextmanager
+async def listened_to(sinks: Sinks) -> AsyncIterator[Sink]:
+    """What calls sound like; nothing may be missed."""
+    sink = SignalSink(SignalSettings(), sinks.publish)
+    await sink.start()
+    try:
+        yield sink
+    finally:
+        await sink.stop(5.0)
+        books = sink.snapshot().books
+        if books.dropped or not books.balances():
+            sys.exit(f"it did not keep up, the figure means nothing: {books}")
+
+
 def start(command: list[str]) -> subprocess.Popen[bytes]:
     """A consumer."""
     return subprocess.Popen(command, stdout=subprocess.PIPE)
@@ -174,7 +209,7 @@ async def write_raw(calls: Calls, path: Path) -> None:
         reader.wait(10)
 
 
-async def measure(sinks: list[Sink], options: argparse.Namespace, raw: Path | None) -> float:
+async def measure(sinks: Sinks, options: argparse.Namespace, raw: Path | None) -> float:
     """Microseconds of CPU per frame."""
     calls = Calls(sinks, options.calls, options.frame_ms / 1000)
     writing = asyncio.create_task(write_raw(calls, raw)) if raw else None
@@ -195,15 +230,20 @@ async def run_case(name: str, options: argparse.Namespace) -> float:
     async with AsyncExitStack() as stack:
         temporary = tempfile.TemporaryDirectory(prefix="earhook-bench-")
         directory = Path(stack.enter_context(temporary))
-        sinks: list[Sink] = []
-        kind, _, wait = name.partition("@")
-        if kind.startswith("stream"):
-            consumers = int(kind.removeprefix("stream").removeprefix("x") or 1)
-            made = subscribed(directory, consumers, float(wait) if wait else None)
-            sinks.append(await stack.enter_async_context(made))
-        elif kind == "recording":
-            sinks.append(await stack.enter_async_context(recorded(directory)))
-        return await measure(sinks, options, directory / "raw" if kind == "raw" else None)
+        sinks = Sinks()
+        kinds, _, wait = name.partition("@")
+        for kind in kinds.split("+"):
+            if kind.startswith("stream"):
+                consumers = int(kind.removeprefix("stream").removeprefix("x") or 1)
+                made = subscribed(directory, consumers, float(wait) if wait else None)
+            elif kind == "recording":
+                made = recorded(directory)
+            elif kind == "signal":
+                made = listened_to(sinks)
+            else:
+                continue
+            sinks.made.append(await stack.enter_async_context(made))
+        return await measure(sinks, options, directory / "raw" if name == "raw" else None)
 
 
 def markdown(costs: dict[str, list[float]]) -> str:

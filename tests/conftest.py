@@ -16,7 +16,9 @@ from hypothesis import HealthCheck, settings
 from earhook.ops.logging import PEER_LINES, RESERVED_LINES
 
 TESTS = Path(__file__).parent
-CATEGORIES = frozenset({"unit", "protocol", "boundary", "integration", "hostile", "style"})
+CATEGORIES = frozenset(
+    {"unit", "protocol", "boundary", "integration", "hostile", "console", "style"}
+)
 TEST_SECONDS = 100.0
 Value = TypeVar("Value")
 

@@ -1,6 +1,7 @@
 """CPU and memory per call of the gateway, beside servers that do less, in the same run.
 
-    python -m bench.ingest servers        the gateway, a C receiver, and five WebSocket libraries
+    python -m bench.ingest servers        the gateway, listening to calls and not, a C receiver, and
+                                          five WebSocket libraries
     python -m bench.ingest scale          as calls grow from 200 to 8,000
     python -m bench.ingest subscribers    with 1, 2 and 4 subscribers of the PCM stream
 
@@ -24,11 +25,12 @@ from earhook.control.process import raise_open_files
 
 from .figures import markdown, summarise
 from .measure import Contestant, Load, Row, Schedule, estimate_seconds, measure, prepare
-from .servers import REFERENCES, Floor, Gateway
+from .servers import REFERENCES, DeafGateway, Floor, Gateway
 
 MONITOR, SHORT = (5, 3_200), (50, 320)
 """Frames a second and bytes each: 200 ms and 20 ms of stereo mu-law in real time."""
 FLOOR, GATEWAY = Contestant(Floor.name, Floor), Contestant(Gateway.name, Gateway)
+DEAF = Contestant(DeafGateway.name, DeafGateway)
 CALLS = (200, 500, 1_000, 2_000, 3_000, 4_000, 5_000, 6_000, 8_000)
 QUICK_CALLS = (200, 1_000, 2_000, 4_000, 5_000, 8_000)
 
@@ -49,7 +51,8 @@ def servers(options: argparse.Namespace) -> list[Row]:
             print(f"left out: {kind.name}: {trouble}", file=sys.stderr)
         else:
             there.append(Contestant(kind.name, kind))
-    chosen = [own for own in (*there, GATEWAY) if not options.only or own.name in options.only]
+    everybody = (*there, DEAF, GATEWAY)
+    chosen = [own for own in everybody if not options.only or own.name in options.only]
     return [Row(load, chosen) for load in loads]
 
 

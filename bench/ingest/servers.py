@@ -239,6 +239,16 @@ class Gateway(Server):
         return self.directory / "log.jsonl"
 
 
+class DeafGateway(Gateway):
+    """The same, not listening to its calls."""
+
+    name = "earhook without [signal]"
+
+    def configuration(self) -> str:
+        """With a place for `tls`."""
+        return CONFIGURATION + "[signal]\nenabled = false\n"
+
+
 REFERENCES: tuple[type[Server], ...] = (
     *(Floor, BarePicows, BareNode, BareAiohttp, BareWebsockets),
 )

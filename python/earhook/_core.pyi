@@ -11,7 +11,7 @@ A panic in the core is raised as `earhook.errors.CoreFault` and ends the call it
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Self, final
+from typing import Self, TypeAlias, final
 
 from typing_extensions import Buffer
 
@@ -407,6 +407,98 @@ class Feed:
     def pending(self) -> bool:
         """Whether a drain would find news: audio, a gap or the end of a call."""
 
+_FactTuple: TypeAlias = tuple[int, str, int | None, int, int | None, str | None, int | None]
+_LaneTuple: TypeAlias = tuple[int, int, int, int, int, int, int, int, int, float, float, float]
+_SummaryTuple: TypeAlias = tuple[int, int, int, int, int | None, list[_LaneTuple]]
+
+@final
+class SignalFeed:
+    """The readers of one sink, measured as they are read: nobody sees the audio.
+
+    What a call says depends on its samples and gaps alone. Positions are samples per channel.
+    One thread calls `measure`; everything else belongs to the loop's thread, and waits for a
+    step of measuring at most (about 10 frames).
+    """
+
+    def __new__(
+        cls,
+        *,
+        dead_air_seconds: float,
+        pause_seconds: float,
+        talk_over_seconds: float,
+        interruption_seconds: float,
+        one_way_seconds: float,
+    ) -> Self:
+        """Make a feed without calls; what the thresholds mean is in `docs/concepts/signal.md`."""
+
+    def attach(self, call: int, pipeline: Pipeline, *, channels: Sequence[int], rate: int) -> None:
+        """Measure a call from its first sample.
+
+        Args:
+            call: A number of the caller's choice, 1 to 2**32 - 1.
+            pipeline: What to read; it is kept until `finish`.
+            channels: All channels of the call.
+            rate: Samples per second and channel, 8000 or 16000.
+
+        Raises:
+            ValueError: The number is attached already, or there is no such channel or rate.
+        """
+
+    def measure(self) -> bool:
+        """Measure what there is, with the interpreter released.
+
+        Returns:
+            Whether something may be left, because somebody else had to get in between.
+        """
+
+    @property
+    def pending(self) -> bool:
+        """Whether `take` would give something."""
+
+    def take(self, most: int) -> list[_FactTuple]:
+        """Take what was found since the last time; of a call, in the order in which it was found.
+
+        Args:
+            most: How many at most; `pending` tells whether there are more.
+
+        Returns:
+            Call, kind, channel, start, end (None: it goes on), word (a digit, what a tone means),
+            samples that were clipped.
+        """
+
+    def finish(self, call: int, /) -> tuple[list[_FactTuple], _SummaryTuple | None, Books]:
+        """Measure the rest of a call, and let go of it.
+
+        Returns:
+            What was found and not taken yet, `summary`, and the reader's last books.
+
+        Raises:
+            KeyError: The number is not attached.
+        """
+
+    def summary(self, call: int, /) -> _SummaryTuple | None:
+        """Sum a call up so far.
+
+        Returns:
+            Samples measured, of talk-over, of dead air, of the longest dead air; the channel
+            that was silent while the other spoke; and for each channel: its number, samples
+            measured, of talk, of tones, of music, clipped; spans of talk, digits, interruptions
+            that it made; root mean square and peak in dBFS, mean of all samples. None if the
+            call is not attached, or a defect has cost it its analysis.
+        """
+
+    def levels(self, call: int, /) -> list[tuple[int, float, float, bool]]:
+        """Per channel: number, root mean square and peak of the last 100 ms in dBFS, and whether
+        somebody speaks.
+        """
+
+    def books(self, call: int, /) -> Books:
+        """The books of a reader now.
+
+        Raises:
+            KeyError: The number is not attached.
+        """
+
 @final
 class Switchboard:
     """The connections of one loop, read together. For the loop's thread."""
@@ -589,6 +681,9 @@ class Merger:
 
     def find(self, session: str, /) -> int | None:
         """Give the number under which the call of a session passes; the id in lower case."""
+
+    def closed_by(self, session: str, /) -> int | None:
+        """Give the source that has closed a session's call a while ago; the id in lower case."""
 
     @property
     def calls(self) -> int:

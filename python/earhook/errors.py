@@ -19,6 +19,7 @@
     ├── GenesysError            Genesys Cloud did not do what we asked; branches: genesys/errors.py
     ├── FetchFailed             a document of somebody else could not be had; the last one serves on
     ├── RecordingError          a recording could not be written or read
+    ├── EngineFailed            a speech recogniser does not do its part; another is opened
     ├── ChannelError            another process of ours does not do its part
     │   ├── ChannelLost             it has gone
     │   ├── ChannelSilent           it does not answer, or takes nothing more
@@ -48,6 +49,7 @@ __all__ = [
     "DuplicateSession",
     "EarhookError",
     "EncryptionError",
+    "EngineFailed",
     "FetchFailed",
     "GenesysError",
     "MalformedFrame",
@@ -174,6 +176,18 @@ class GenesysError(EarhookError):
 
 class RecordingError(EarhookError):
     """A recording could not be written, read or repaired."""
+
+
+class EngineFailed(EarhookError):
+    """A speech recogniser, or the service behind it, does not do its part. Costs a channel audio.
+
+    Attributes:
+        is_hopeless: Whether asking again would change nothing, as with a wrong token.
+    """
+
+    def __init__(self, text: str, *, is_hopeless: bool = False) -> None:
+        super().__init__(text)
+        self.is_hopeless = is_hopeless
 
 
 class ChannelError(EarhookError):

@@ -11,10 +11,16 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
+import pytest
 
+from earhook.demo.analysis import require_recogniser
+from earhook.demo.complaint import complaint, complaint_turns
 from earhook.demo.stage import Scene, Stage, staged
+from earhook.demo.story import Story
 from earhook.demo.verdict import books, findings, recordings_of
+from earhook.errors import OperatorError
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 DEMO = (sys.executable, "-m", "earhook", "demo")
@@ -32,7 +38,7 @@ def test_every_finding_holds_and_a_changed_recording_is_found_out(run: Run, tmp_
     stage = run(played(tmp_path))
     assert [finding.text for finding in findings(stage) if not finding.holds] == []
     rows = list(books(stage))
-    assert {row.sink for row in rows} == {"pcm-stream", "recording"}
+    assert {row.sink for row in rows} == {"pcm-stream", "recording", "signal"}
     assert all(row.balances for row in rows)
     (recording,) = recordings_of(tmp_path, next(iter(stage.peers)))
     audio = bytearray(recording.read_bytes())
@@ -79,6 +85,59 @@ def test_ctrl_c_hangs_up_and_shows_the_books(run: Run, tmp_path: Path) -> None:
         assert "✗" not in output.decode()
 
     run(scenario())
+
+
+def test_an_analysed_call_is_placed_understood_and_recorded(run: Run, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        process = await asyncio.create_subprocess_exec(
+            *DEMO, "--analyze", "--seconds", "3", "--calls", "1", "--json", "--recordings", "here",
+            cwd=tmp_path, stdout=PIPE, stderr=PIPE,
+        )  # fmt: skip
+        output, complaints = await process.communicate()
+        report = orjson.loads(output)
+        assert (process.returncode, complaints) == (0, b"")
+        assert len(report["calls"]) == 3
+        analysis = report["analysis"]
+        assert analysis["failure"] == ""
+        assert analysis["session"] in {call["session"] for call in report["calls"]}
+
+    run(scenario())
+
+
+def test_what_the_analysed_call_says_is_what_its_script_says() -> None:
+    source, turns = complaint(), complaint_turns()
+    assert source.length_samples is not None
+    for turn in turns:
+        channel = {"customer": 0, "agent": 1}[turn.speaker]
+        pcm = np.frombuffer(source.pcm(channel, turn.start, turn.end - turn.start), "<i2")
+        assert len(pcm) == turn.end - turn.start
+        assert np.abs(pcm.astype(int)).max() > 2000
+    assert not any("record" in turn.text for turn in turns if turn.speaker == "agent")
+
+
+def test_what_is_missing_for_the_analysis_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr(sys, "version_info", (3, 12, 1))
+    with pytest.raises(OperatorError) as raised:
+        require_recogniser()
+    text = str(raised.value)
+    assert "pip install 'earhook[analytics]'" in text
+    assert "for Python 3.12 there is no ready-made pocketsphinx" in text
+
+
+def test_the_story_is_of_the_call_that_goes_on() -> None:
+    story = Story()
+    story.begin("A")
+    for text, is_final in (("hel", False), ("hello", True)):
+        details = {"channel": "external", "start": 8, "text": text, "final": is_final}
+        story.take_line({"type": "transcript", "session": "a", "position": 9, "details": details})
+    story.take_line({"type": "hit", "session": "b", "position": 9, "details": {}})
+    assert [one.details["text"] for one in story.transcript] == ["hello"]
+    assert (story.hearing, story.hits, story.is_heard_out) == ({}, [], False)
+    story.take_line({"type": "closed", "session": "a", "position": 9, "details": {}})
+    assert story.is_heard_out
+    story.begin("c")
+    assert (story.happenings, story.calls, story.is_heard_out) == ([], 2, False)
 
 
 def test_a_directory_that_cannot_be_made_is_explained(run: Run) -> None:

@@ -16,6 +16,8 @@ from earhook.sinks.pcm_stream.settings import PcmStreamSettings
 from earhook.sinks.pcm_stream.sink import PcmStreamSink
 from earhook.sinks.recording.settings import RecordingSettings
 from earhook.sinks.recording.sink import RecordingSink
+from earhook.sinks.signal.settings import SignalSettings
+from earhook.sinks.signal.sink import SignalSink
 from earhook.testing import sink_suite
 from earhook.testing.sink_suite import SINK_LAWS, SinkLaw
 from earhook.testing.sinks import CollectingSink, StallingSink
@@ -33,6 +35,10 @@ def mu_law_recording(place: Path) -> Sink:
     return RecordingSink(RecordingSettings.model_validate(fields))
 
 
+def signal(_place: Path) -> Sink:
+    return SignalSink(SignalSettings(), lambda _call, _event: None)
+
+
 def pcm_stream(place: Path) -> Sink:
     def refuse(session_id: str, command: Command) -> None:
         pytest.fail(f"a command without a consumer: {session_id} {command}")
@@ -47,7 +53,9 @@ def collecting(_place: Path) -> Sink:
 
 @pytest.mark.parametrize("law", SINK_LAWS, ids=lambda law: law.__name__)
 @pytest.mark.parametrize(
-    "make", [recording, mu_law_recording, pcm_stream, collecting], ids=lambda make: make.__name__
+    "make",
+    [recording, mu_law_recording, signal, pcm_stream, collecting],
+    ids=lambda make: make.__name__,
 )
 def test_every_sink_keeps_every_law(law: SinkLaw, make: Maker, tmp_path: Path, run: Any) -> None:
     async def keep() -> None:

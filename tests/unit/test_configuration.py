@@ -189,6 +189,14 @@ def test_two_tables_with_one_key_or_name_are_faults(tmp_path: Path) -> None:
     assert {fault.where.split(": ")[1] for fault in found} == {"keys[1].name", "keys[1].api_key"}
 
 
+def test_the_name_of_the_sink_that_listens_is_taken(tmp_path: Path) -> None:
+    table = '[[sinks]]\nkind = "recording"\nname = "signal"\ndirectory = "x"\n'
+    (fault,) = faults(written(tmp_path, table))
+    assert fault.where.endswith("sinks[0].name")
+    deaf = load_configuration(written(tmp_path, table + "[signal]\nenabled = false\n"), {})
+    assert deaf.sinks[0].name == "signal"
+
+
 @pytest.mark.parametrize(
     ("file", "what"),
     [

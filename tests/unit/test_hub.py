@@ -22,6 +22,7 @@ from earhook.hub.settings import RingSettings
 from earhook.ids import ConversationId, CorrelationId, KeyName, OrganizationId, SessionId
 from earhook.media.feed import Feed
 from earhook.media.format import MediaFormat
+from earhook.media.signal import Level
 from earhook.protocol.commands import Command, Pause
 from earhook.sinks.base import CallEvent, CallFacts, CallOutcome, LiveCall, SinkBooks, SinkSnapshot
 from earhook.testing.clock import ManualClock
@@ -117,6 +118,36 @@ def logs(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 def closing_lines(logs: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
     lines = [record.msg for record in logs.records if isinstance(record.msg, dict)]
     return [line for line in lines if line["event"] == "call.closed"]
+
+
+class Heard:
+    """What a call sounded like, as its closing line needs it."""
+
+    is_dead_air, one_way = False, None
+
+    def levels(self) -> list[Level]:
+        return []
+
+    def summary(self) -> dict[str, Any]:
+        lane = {"talk_seconds": 1.5, "rms_dbfs": -20.0}
+        totals = {"talk_over_seconds": 0.5, "dead_air_seconds": 6.0, "one_way": "internal"}
+        return {"channels": {"external": lane}, **totals}
+
+    def as_json(self) -> dict[str, Any]:
+        return {}
+
+
+def test_the_closing_line_says_what_the_call_sounded_like(
+    clock: ManualClock, logs: pytest.LogCaptureFixture
+) -> None:
+    hub = Hub(RingSettings(), [], clock)
+    call = hub.open(facts(), Door())
+    call.signal = Heard()
+    hub.close(call, outcome(0))
+    (line,) = closing_lines(logs)
+    assert line["talk_seconds"] == {"external": 1.5}
+    assert (line["talk_over_seconds"], line["dead_air_seconds"]) == (0.5, 6.0)
+    assert line["one_way"] == "internal"
 
 
 def test_a_call_is_told_in_order_and_its_books_come_out_balanced(

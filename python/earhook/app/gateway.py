@@ -18,6 +18,7 @@ from earhook.clock import Clock, SystemClock
 from earhook.config.changes import changed_keys
 from earhook.config.rules import require_servable
 from earhook.config.schema import Configuration, SinkSettings
+from earhook.console.house import HouseSource
 from earhook.control.admin import AdminServer
 from earhook.control.authentication import Authenticator
 from earhook.control.cores import worker_count
@@ -43,13 +44,15 @@ from earhook.hub.hub import Hub
 from earhook.ops.logging import get_logger
 from earhook.ops.watchdog import LoopWatch
 from earhook.protocol.commands import Command
-from earhook.sinks.base import Sink
+from earhook.sinks.base import CallEvent, LiveCall, Sink
 from earhook.sinks.pcm_stream.settings import PcmStreamSettings
 from earhook.sinks.pcm_stream.sink import PcmStreamSink
 from earhook.sinks.recording.settings import RecordingSettings
 from earhook.sinks.recording.sink import RecordingSink
+from earhook.sinks.signal.sink import SignalSink
 from earhook.transport.heap import return_free_pages
 
+from .console_pages import make_board, make_console
 from .files import read_files, warn_exposed_files
 from .https_door import Neighbours, Shared
 from .inherited import Inherited
@@ -114,10 +117,18 @@ class Gateway:
         self._pressure_watch = PressureWatch(pressure, machine, self._watch, loop=loop, clock=clock)
         self._expiry = ExpiryWatch(self._expiring, clock)
 
-        self.sinks = tuple(_make_sink(sink, self.command) for sink in configuration.sinks)
+        chosen = configuration.signal
+        self.signal = SignalSink(chosen, self.publish) if chosen.enabled else None
+        made = tuple(_make_sink(sink, self) for sink in configuration.sinks)
+        listening = () if self.signal is None else (self.signal,)
+        self.sinks: tuple[Sink, ...] = (*made, *listening)
         claims = None if inherited is None else inherited.claims
         replay = None if inherited is None else inherited.replay
-        self.hub = Hub(configuration.ring, self.sinks, clock, claims)
+        self.board = make_board(configuration, self.sinks, clock)
+        spectators = () if self.board is None else (self.board,)
+        # Told first that a call has ended, it tells all others its last facts before they are.
+        told_in_order = (*listening, *made)
+        self.hub = Hub(configuration.ring, told_in_order, clock, claims, spectators)
         self._authenticator = Authenticator(files.keyring, configuration.signature, replay)
         rules = EdgeRules(
             configuration.limits.connections,
@@ -137,7 +148,10 @@ class Gateway:
             self._reloaded,
         )
         self.view = self._make_view(rules.access, pressure)
-        self.admin = AdminServer(configuration.admin, files.admin_token, AloneView(self.view))
+        view, pages = AloneView(self.view), None
+        if self.board is not None:
+            pages = make_console(configuration, HouseSource(self.board), view, clock)
+        self.admin = AdminServer(configuration.admin, files.admin_token, view, pages)
 
     def _make_view(self, access: Access, pressure: Pressure) -> GatewayView:
         """What the admin port shows of all of them."""
@@ -154,6 +168,7 @@ class Gateway:
             media=self.media,
             hub=self.hub,
             sinks=self.sinks,
+            signal=self.signal,
             watch=self._watch,
             ingest=None if ways_in.https is None else ways_in.https.parts,
             ip_ranges=ways_in.ip_ranges,
@@ -254,6 +269,10 @@ class Gateway:
     def command(self, session_id: str, command: Command) -> None:
         """Pass a consumer's command to a live session; raises `CommandRefused`."""
         self.hub.command(session_id, command)
+
+    def publish(self, call: LiveCall, event: CallEvent) -> None:
+        """Tell every sink what one of them, or a consumer, has found out of a call."""
+        self.hub.publish(call, event)
 
     async def run(self) -> None:
         """Wait until the gateway has stopped."""
@@ -398,7 +417,7 @@ class Gateway:
             sinks=[sink.name for sink in self.sinks],
         )
         warn_exposed_files(configuration)
-        if not self.sinks:
+        if not configuration.sinks:
             _LOG.warning("gateway.idle", reason="no [[sinks]]: calls are answered and go nowhere")
 
 
@@ -420,9 +439,9 @@ def _together(inherited: Inherited | None, loop: asyncio.AbstractEventLoop) -> A
     return SharedCalls(inherited.board.seat(inherited.generation), loop)
 
 
-def _make_sink(settings: SinkSettings, command: Callable[[str, Command], None]) -> Sink:
+def _make_sink(settings: SinkSettings, gateway: Gateway) -> Sink:
     match settings:
         case RecordingSettings():
             return RecordingSink(settings)
         case PcmStreamSettings():
-            return PcmStreamSink(settings, command)
+            return PcmStreamSink(settings, gateway.command, gateway.publish)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
+import threading
 import time
+import webbrowser
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -22,15 +26,38 @@ UNBALANCED: Final = 1
 LIVE_SECONDS: Final = 0.1
 LINE_SECONDS: Final = 2.0
 
+SecondsOption = Annotated[
+    float | None,
+    typer.Option(
+        min=1.0,
+        max=86_400.0,
+        help="How long it takes. Left out: 18, with --analyze as long as the call.",
+        show_default=False,
+    ),
+]
+BrowserOption = Annotated[
+    bool,
+    typer.Option(
+        "--browser/--no-browser",
+        help="With --analyze: open the console in a browser, where there is a desktop.",
+    ),
+]
+
 
 @app.command()
-def demo(
-    seconds: Annotated[
-        float, typer.Option(min=1.0, max=86_400.0, help="How long it takes.")
-    ] = 18.0,
+def demo(  # noqa: PLR0913, PLR0917 - a command's options
+    seconds: SecondsOption = None,
     calls: Annotated[
         int, typer.Option(min=1, max=1000, help="Simulated calls over WebSocket.")
     ] = 4,
+    analyze: Annotated[
+        bool,
+        typer.Option(
+            "--analyze",
+            help="One call more, which is transcribed and held to rules while it goes on.",
+        ),
+    ] = False,
+    browser: BrowserOption = True,
     keep_open: Annotated[
         bool, typer.Option("--keep-open", help="Go on until Ctrl-C, for consumers of your own.")
     ] = False,
@@ -52,14 +79,40 @@ def demo(
     card number is read out. One more is sent by HTTP POST. A consumer listens to the PCM stream.
     At the end the books must balance and every recording must equal its source sample for
     sample, or the exit code is 1.
+
+    With --analyze an agent forgets to say that the call is recorded, and the customer gets angry:
+    transcript, sentiment and what the rules find show up as it happens, here and in the console.
+    When a card number is due, a rule pauses the call.
     """
     from earhook.demo.stage import Scene
 
+    rules = _rules() if analyze else ()
+
     directory = recordings or Path("earhook-recordings") / f"{datetime.now():%Y%m%d-%H%M%S}"  # noqa: DTZ005 - the user's own time
     _make(directory)
-    length = None if keep_open else seconds
-    scene = Scene(calls=calls, seconds=length, recordings=directory.resolve())
-    raise typer.Exit(_run(scene, as_json=as_json))
+    length = None if keep_open else seconds or (_complaint_seconds() if analyze else 18.0)
+    scene = Scene(calls=calls, seconds=length, recordings=directory.resolve(), rules=rules)
+    raise typer.Exit(_run(scene, as_json=as_json, browser=browser and analyze))
+
+
+def _rules() -> tuple[Path, ...]:
+    """Those that come with Earhook, and the demo's own.
+
+    Raises:
+        OperatorError: The recogniser is not installed.
+    """
+    from earhook.analytics.rules.rules_file import example_rules
+    from earhook.demo.analysis import require_recogniser
+    from earhook.demo.complaint import demo_rules
+
+    require_recogniser()
+    return example_rules(), demo_rules()
+
+
+def _complaint_seconds() -> float:
+    from earhook.demo.complaint import complaint
+
+    return (complaint().length_samples or 0) / 8000
 
 
 def _make(directory: Path) -> None:
@@ -70,27 +123,36 @@ def _make(directory: Path) -> None:
         raise OperatorError(text) from None
 
 
-def _run(scene: Scene, *, as_json: bool) -> int:
+def _run(scene: Scene, *, as_json: bool, browser: bool) -> int:
     import uvloop
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_perform(scene, as_json=as_json))
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_perform(scene, as_json=as_json, browser=browser))
+    except KeyboardInterrupt:  # before anything was shown, or for the second time
+        return INTERRUPTED
 
 
-async def _perform(scene: Scene, *, as_json: bool) -> int:
+async def _perform(scene: Scene, *, as_json: bool, browser: bool) -> int:
     from earhook.demo.report import print_json, print_report
     from earhook.demo.stage import staged
     from earhook.demo.verdict import books, findings
 
     show = _show_nothing if as_json else _show
     interrupted = False
+    if scene.is_analysed and not as_json:
+        typer.echo("the recogniser loads its model …", err=True)
     async with staged(scene) as stage:
+        if browser and not as_json:
+            _open_browser(stage.console)
         playing = asyncio.create_task(stage.play())
         try:
             await show(stage, playing)
         except asyncio.CancelledError:
             # Ctrl-C hangs up; a second one ends at once.
             interrupted = scene.seconds is not None
+            if scene.is_analysed and not as_json:
+                typer.echo("hanging up; the recogniser finishes what it has heard …", err=True)
             await _leave(stage, playing)
         await stage.settle()
     # Only now: the gateway has stopped, and every file is closed.
@@ -99,6 +161,13 @@ async def _perform(scene: Scene, *, as_json: bool) -> int:
     if not all(finding.holds for finding in checked):
         return UNBALANCED
     return INTERRUPTED if interrupted else 0
+
+
+def _open_browser(url: str) -> None:
+    """In the background, and only on a desktop: a browser of the terminal would take it."""
+    has_desktop = sys.platform == "darwin" or os.environ.keys() & {"DISPLAY", "WAYLAND_DISPLAY"}
+    if has_desktop and sys.stdout.isatty():
+        threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
 
 
 async def _leave(stage: Stage, playing: asyncio.Task[None]) -> None:
@@ -112,27 +181,45 @@ async def _leave(stage: Stage, playing: asyncio.Task[None]) -> None:
 
 
 async def _show(stage: Stage, playing: asyncio.Task[None]) -> None:
-    """A live picture on a terminal, a line every two seconds elsewhere."""
+    """A live picture on a terminal, lines elsewhere."""
     from rich.console import Console
     from rich.live import Live
 
-    from earhook.demo.board import board, progress_line
+    from earhook.demo.board import board
+    from earhook.demo.story_board import story_board
 
     console = Console(highlight=False)
     began = time.monotonic()
     if not console.is_terminal:
-        if stage.scene.seconds is None:
-            typer.echo(f"calls come in at {stage.url} and {stage.post_url}")
-            typer.echo(f"PCM goes out at {stage.stream}")
-        while not playing.done():
-            await asyncio.wait({playing}, timeout=LINE_SECONDS)
-            typer.echo(progress_line(stage, time.monotonic() - began))
-        playing.result()
+        await _tell(stage, playing, began)
         return
     with Live(console=console, auto_refresh=False, transient=False) as live:
         while not playing.done():
             await asyncio.wait({playing}, timeout=LIVE_SECONDS)
-            live.update(board(stage, time.monotonic() - began, console.width), refresh=True)
+            passed, width = time.monotonic() - began, console.width
+            if stage.scene.is_analysed:
+                picture = story_board(stage, passed, width, console.height)
+            else:
+                picture = board(stage, passed, width)
+            live.update(picture, refresh=True)
+    playing.result()
+
+
+async def _tell(stage: Stage, playing: asyncio.Task[None], began: float) -> None:
+    """A line every two seconds, or for everything that happens in the analysed call."""
+    from earhook.demo.board import progress_line
+    from earhook.demo.story_board import happening_text
+
+    if stage.scene.seconds is None:
+        typer.echo(f"calls come in at {stage.url} and {stage.post_url}")
+        typer.echo(f"PCM goes out at {stage.stream}")
+    if stage.scene.is_analysed:
+        typer.echo(f"the console is at {stage.console}")
+        stage.story.on_happening = lambda one: typer.echo(happening_text(one).plain)
+    while not playing.done():
+        await asyncio.wait({playing}, timeout=LINE_SECONDS)
+        if not stage.scene.is_analysed:
+            typer.echo(progress_line(stage, time.monotonic() - began))
     playing.result()
 
 

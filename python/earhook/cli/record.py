@@ -181,7 +181,7 @@ def _show_details(console: Console, report: RecordingReport) -> None:
     rows += [("gap", _span(span, report.rate)) for span in _entries(report, "gaps")]
     rows += [("lost", _span(span, report.rate)) for span in _entries(report, "lost")]
     rows += [("peak", _levels(report, "peak")), ("rms", _levels(report, "rms"))]
-    rows += [("books", _books(report))]
+    rows += [("signal", _signal(report)), ("books", _books(report))]
     rows += [("problem", problem) for problem in report.problems]
     for name, value in rows:
         if value not in ("", None):
@@ -223,6 +223,28 @@ def _peaks(report: RecordingReport) -> str:
 
     levels = [level for level in report.levels.values() if isinstance(level, dict)]
     return " / ".join(decibels(level, "peak").removesuffix(" dB") for level in levels)
+
+
+def _signal(report: RecordingReport) -> str:
+    """What the call sounded like, as its sidecar says."""
+    heard = report.sidecar.get("signal")
+    figures = heard.get("figures") if isinstance(heard, dict) else None
+    if not isinstance(figures, dict):
+        return ""
+    channels = figures.get("channels")
+    lanes = channels.items() if isinstance(channels, dict) else ()
+    said = [
+        f"{name} talks {ratio:.0%}"
+        for name, lane in lanes
+        if isinstance(lane, dict) and isinstance(ratio := lane.get("talk_ratio"), int | float)
+    ]
+    for word in ("talk_over", "dead_air", "longest_dead_air"):
+        seconds = figures.get(f"{word}_seconds")
+        if isinstance(seconds, int | float):
+            said.append(f"{word.replace('_', ' ')} {seconds:.1f} s")
+    if isinstance(silent := figures.get("one_way"), str):
+        said.append(f"one-way: {silent} silent")
+    return ", ".join(said)
 
 
 def _books(report: RecordingReport) -> str:

@@ -103,6 +103,10 @@ class Conversation:
                 return number
         return None
 
+    def has_had(self, call: Call) -> bool:
+        """Whether this gateway has closed a call, a while ago at most."""
+        return self.memory is not None and call.session_id.lower() in self.memory.done
+
     def command(self, number: int, identifier: int, word: str, body: Mapping[str, Any]) -> None:
         """Ask something of a call."""
         command = {"id": identifier, "command": word, **body}
@@ -162,7 +166,8 @@ class Conversation:
                     return
                 call = attachment.progress.call
                 details = body.get("details") or {}
-                yield CallEvent(call, str(kind), _number(body, "position"), details)
+                by = str(body.get("by", "gateway"))
+                yield CallEvent(call, str(kind), _number(body, "position"), details, by)
 
     def _on_subscribed(self) -> Iterator[Item]:
         """The gateway has opened all it has: what it did not open, it has no more."""

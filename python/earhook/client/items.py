@@ -123,6 +123,8 @@ class CallEvent:
     kind: str
     position: int
     details: Mapping[str, Any] = field(repr=False)
+    by: str = "gateway"
+    """Who says so; `consumer`: another consumer of the stream, by the command `results`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ class Wishes(TypedDict, total=False):
     sessions: Collection[str]
     keys: Collection[str]
     channels: Collection[ChannelName]
+    share: tuple[int, int] | None
     start: Literal["start", "now"]
     gaps: bool
     events: bool
@@ -42,6 +43,8 @@ class StreamSettings:
         sessions: Ids.
         keys: Names of API keys, as the gateway's configuration has them.
         channels: Which channels of the calls.
+        share: `(number, of)`: of all calls that pass, this consumer's part, if `of` consumers with
+            numbers from 0 divide them. The gateway decides by the session id.
         start: Where to begin in calls that run already: at the oldest audio that the gateway
             still has (what it has no more is a gap from position 0), or at what comes now.
         gaps: Give `Gap` items too. Blocks know the gaps before them in any case.
@@ -63,6 +66,7 @@ class StreamSettings:
     sessions: Collection[str] = ()
     keys: Collection[str] = ()
     channels: Collection[ChannelName] = ("external", "internal")
+    share: tuple[int, int] | None = None
     start: Literal["start", "now"] = "start"
     gaps: bool = False
     events: bool = False
@@ -82,10 +86,14 @@ class StreamSettings:
 
     def filter_as_json(self) -> dict[str, Any]:
         """The `filter` of a `subscribe`."""
-        return {
+        wanted: dict[str, Any] = {
             "organizations": list(self.organizations),
             "conversations": list(self.conversations),
             "sessions": list(self.sessions),
             "keys": list(self.keys),
             "channels": list(self.channels),
         }
+        if self.share is not None:
+            # An older gateway refuses what it does not know, rather than send every call to all.
+            wanted["share"] = dict(zip(("number", "of"), self.share, strict=True))
+        return wanted

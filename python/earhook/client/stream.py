@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earhook.errors import CommandRefused
+from earhook.media.stream import CONNECTION
 
 from .conversation import CommandResult, Conversation
 from .items import Block, Call, CallClosed, CallOpened, Gap, Item
@@ -33,6 +34,11 @@ ITEM_BYTES: Final = 256
 """What an item counts against `buffer_bytes` besides its samples."""
 PLAY_SAMPLES: Final = 64_000
 """Of one `play` command, so that it fits into the longest frame that a consumer may send."""
+
+
+RESULTS: Final = "results"
+RESULT_ENTRIES: Final = 25
+"""Of one `results` command, so that the longest entries fit into one frame."""
 
 
 class Stream:
@@ -208,6 +214,20 @@ class Stream:
         """Say that no events follow, once a `closing` event has asked for what is left."""
         await self._command(call, "finish", {})
 
+    async def results(self, call: Call, entries: Sequence[Mapping[str, Any]]) -> None:
+        """Say what listening has found out: every sink and every other consumer is told.
+
+        Also of a call that has ended a moment ago, for as long as the gateway's ring is (2 s by
+        default).
+
+        Args:
+            call: Which.
+            entries: Objects with `type` (`transcript`, `sentiment`, `hit`, `analysis`),
+                `position` and `details`.
+        """
+        for start in range(0, len(entries), RESULT_ENTRIES):
+            await self._command(call, RESULTS, {"entries": entries[start : start + RESULT_ENTRIES]})
+
     def new_link(self) -> Link:
         """A protocol for one more connection."""
         return Link(Conversation(self.settings, self._memories), self)
@@ -277,7 +297,9 @@ class Stream:
                 answer.set_exception(CommandRefused("the call was lost before the answer"))
 
     async def _command(self, call: Call, word: str, body: Mapping[str, Any]) -> None:
-        link, number = self._way_to(call)
+        link, number = self._way_to(call, even_closed=word == RESULTS)
+        if number == CONNECTION:
+            body = {"session": call.session_id, **body}
         self._last_command = identifier = self._last_command + 1
         answer: asyncio.Future[CommandResult] = asyncio.get_running_loop().create_future()
         self._pending[identifier] = (link, call, answer)
@@ -297,11 +319,14 @@ class Stream:
         if not result.ok:
             raise CommandRefused(result.message)
 
-    def _way_to(self, call: Call) -> tuple[Link, int]:
+    def _way_to(self, call: Call, *, even_closed: bool) -> tuple[Link, int]:
         for link in self._links:
             number = link.conversation.number_of(call)
             if number is not None:
                 return link, number
+        for link in self._links:
+            if even_closed and link.conversation.has_had(call):
+                return link, CONNECTION
         raise CommandRefused("the call is not open on any connection")
 
     def _note_consumed(self, item: Item) -> None:

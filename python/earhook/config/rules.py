@@ -8,6 +8,7 @@ from typing import NamedTuple
 from earhook.edge.settings import TlsSettings
 from earhook.errors import ConfigurationError, ConfigurationFault
 from earhook.ingest.settings import IngestSettings
+from earhook.sinks.signal.settings import SIGNAL_SINK
 from earhook.transport.settings import MediaSettings
 
 from .places import Path
@@ -29,6 +30,7 @@ def broken_rules(configuration: Configuration) -> Iterator[BrokenRule]:
     yield from _repeated_names("keys", [key.name for key in configuration.keys])
     yield from _repeated_keys(configuration)
     yield from _repeated_names("sinks", [sink.name for sink in configuration.sinks])
+    yield from _taken_names(configuration)
     yield from _same_port(configuration)
     if configuration.ingest is not None:
         yield from _ingest_in_the_clear(configuration.ingest, configuration.media)
@@ -55,6 +57,13 @@ def _repeated_names(section: str, names: Sequence[str]) -> Iterator[BrokenRule]:
             what = f"another table of [[{section}]] is called {name!r} too"
             yield BrokenRule((section, number, "name"), what, "give each a name of its own")
         seen.add(name)
+
+
+def _taken_names(configuration: Configuration) -> Iterator[BrokenRule]:
+    for number, sink in enumerate(configuration.sinks):
+        if sink.name == SIGNAL_SINK and configuration.signal.enabled:
+            what = f"{SIGNAL_SINK!r} is what the sink of [signal] is called"
+            yield BrokenRule(("sinks", number, "name"), what, "choose another name")
 
 
 def _repeated_keys(configuration: Configuration) -> Iterator[BrokenRule]:

@@ -6,6 +6,7 @@ from typing import Annotated, TypeAlias
 
 from pydantic import Field
 
+from earhook.console.settings import ConsoleSettings
 from earhook.control.settings import (
     AccessAndRangesSettings,
     AdminSettings,
@@ -23,6 +24,7 @@ from earhook.protocol.settings import SessionSettings
 from earhook.settings import Settings
 from earhook.sinks.pcm_stream.settings import PcmStreamSettings
 from earhook.sinks.recording.settings import RecordingSettings
+from earhook.sinks.signal.settings import SignalSettings
 from earhook.transport.settings import LimitSettings, MediaSettings
 
 __all__ = ["Configuration", "SinkSettings"]
@@ -67,10 +69,16 @@ class Configuration(Settings):
     ring: RingSettings = Field(
         default_factory=RingSettings, description="Audio kept in memory per call."
     )
+    signal: SignalSettings = Field(
+        default_factory=SignalSettings, description="What calls sound like, of every call."
+    )
     sinks: tuple[SinkSettings, ...] = Field(
         default=(), description="Ways out; one table each, told apart by `kind`."
     )
     admin: AdminSettings = Field(default_factory=AdminSettings, description="Health, metrics, API.")
+    console: ConsoleSettings = Field(
+        default_factory=ConsoleSettings, description="The live page at the admin port."
+    )
     log: LogSettings = Field(default_factory=LogSettings, description="Lines on standard error.")
     workers: WorkersSettings = Field(
         default_factory=WorkersSettings, description="Processes that share the port."

@@ -7,9 +7,12 @@
 - `GET /api/v1/calls`: live calls as JSON, the oldest first; `?limit=` (100) and `?offset=`.
 - `GET /api/v1/sinks`: the ways out and their books as JSON.
 
-With a token set, all but `/livez` and plain `/readyz` ask for `Authorization: Bearer …`. Without
-one only loopback is listened on, and a `Host` that is not loopback is refused, so that no web page
-in a browser on this machine reads it under a name of its own.
+- `/` and more below `/api/v1`: the console (docs/reference/console-feed.md).
+
+With a token set, all but `/livez`, plain `/readyz` and the files of the console's page ask for
+`Authorization: Bearer …`. Without one only loopback is listened on, and a `Host` that is not
+loopback is refused, so that no web page in a browser on this machine reads it under a name of its
+own. What a browser asks for on behalf of another origin's page is refused in any case.
 
 It takes no more than 256 connections, and 64 of an address: their file descriptors are those that
 calls need.
@@ -21,8 +24,6 @@ does not answer within a second, `/api/v1/…` says `"unheard_workers": [slot, �
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import os
 import socket
 from collections.abc import Awaitable, Callable, Sequence
@@ -41,10 +42,11 @@ from earhook.edge.settings import ConnectionLimits
 from earhook.errors import ConfigurationError, ConfigurationFault
 from earhook.ops.logging import get_limited_logger, get_logger
 
+from .admin_guard import AdminGuard
 from .credentials import read_token
 from .settings import AdminSettings
 
-__all__ = ["AdminServer", "AdminView", "CallList", "Check", "SinkList"]
+__all__ = ["AdminServer", "AdminView", "CallList", "Check", "Pages", "SinkList"]
 
 logger = get_logger(__name__)
 peer_logger = get_limited_logger(__name__)
@@ -100,6 +102,22 @@ class AdminView(Protocol):
         ...
 
 
+class Pages(Protocol):
+    """More to be served at the same port, to whoever the port serves."""
+
+    def routes(self) -> Sequence[web.RouteDef]:
+        """What is asked for where."""
+        ...
+
+    def token_set(self, *, asked: bool) -> None:
+        """From now on a token is asked for, or none; whoever is connected has shown another."""
+        ...
+
+    async def stop(self) -> None:
+        """Say goodbye to whoever is connected."""
+        ...
+
+
 class AdminServer:
     """Serves an `AdminView` over HTTP.
 
@@ -107,12 +125,22 @@ class AdminServer:
         settings: Where to listen.
         token: What to ask for; None only on loopback.
         view: What to show.
+        pages: What is served beside it.
     """
 
-    def __init__(self, settings: AdminSettings, token: str | None, view: AdminView) -> None:
+    def __init__(
+        self,
+        settings: AdminSettings,
+        token: str | None,
+        view: AdminView,
+        pages: Pages | None = None,
+    ) -> None:
         self._settings = settings
-        self._guard = _Guard(token)
+        self._guard = AdminGuard(token)
         self._view = view
+        self._pages = pages
+        if pages is not None:
+            pages.token_set(asked=token is not None)
         self._runner: web.AppRunner | None = None
         self._listening: list[asyncio.Server] = []
 
@@ -127,7 +155,7 @@ class AdminServer:
             what = f"the admin port listens on {self._settings.host}, which needs a token"
             remedy = "keep the token until the restart that moves the port to 127.0.0.1"
             raise ConfigurationError([ConfigurationFault("admin.token_file", what, remedy)])
-        return lambda: self._guard.replace(token)
+        return lambda: self._replace_token(token)
 
     @property
     def port(self) -> int:
@@ -158,6 +186,8 @@ class AdminServer:
         application.router.add_get("/metrics", self._metrics)
         application.router.add_get("/api/v1/calls", self._calls)
         application.router.add_get("/api/v1/sinks", self._sinks)
+        if self._pages is not None:
+            application.router.add_routes(self._pages.routes())
         application.on_response_prepare.append(_without_banner)
         runner = web.AppRunner(application, shutdown_timeout=0.5)
         await runner.setup()
@@ -189,9 +219,15 @@ class AdminServer:
         for listening in self._listening:
             listening.close()
         self._listening = []
+        if self._pages is not None:
+            await self._pages.stop()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+
+    def _replace_token(self, token: str | None) -> None:
+        if self._guard.replace(token) and self._pages is not None:
+            self._pages.token_set(asked=token is not None)
 
     async def _live(self, _request: web.Request) -> web.Response:
         return web.Response(text="live\n")
@@ -274,47 +310,6 @@ class _Connection(web.RequestHandler):
         return response
 
 
-class _Guard:
-    """Who may ask what."""
-
-    def __init__(self, token: str | None) -> None:
-        self.replace(token)
-
-    def replace(self, token: str | None) -> None:
-        """Ask for another token from now on."""
-        # Digests have one length, which a comparison in constant time needs.
-        self._digest = None if token is None else _digest(f"Bearer {token}")
-
-    @web.middleware
-    async def check(self, request: web.Request, handler: _Answer) -> web.StreamResponse:
-        """Refuse what is not allowed (an aiohttp middleware)."""
-        if self._digest is None:
-            if not is_loopback(_hostname(request.headers.get("Host", ""))):
-                raise web.HTTPForbidden(text=_FOREIGN_HOST)
-        elif not _is_open(request):
-            shown = _digest(request.headers.get("Authorization", ""))
-            if not hmac.compare_digest(shown, self._digest):
-                raise web.HTTPUnauthorized(text=_NO_TOKEN, headers={"WWW-Authenticate": "Bearer"})
-        return await handler(request)
-
-
-def _is_open(request: web.Request) -> bool:
-    return request.path == "/livez" or (
-        request.path == "/readyz" and "verbose" not in request.query
-    )
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
-
-
-def _hostname(host: str) -> str:
-    """The name in a `Host` header, without port and brackets."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0]
-
-
 def _number(request: web.Request, name: str, default: int, most: int) -> int:
     text = request.query.get(name, str(default))
     if not (text.isascii() and text.isdigit()) or len(text) > 7 or int(text) > most:
@@ -351,20 +346,19 @@ async def _plain_errors(request: web.Request, handler: _Answer) -> web.StreamRes
 
 
 async def _without_banner(_request: web.Request, response: web.StreamResponse) -> None:
-    response.headers.update(_HEADERS)
+    response.headers["Server"] = "earhook"
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
 
 
 _HEADERS: Final = {
     "Server": "earhook",
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
 }
 _PLACES: Final = ConnectionLimits(unproven=256, unproven_per_address=64)
-
-_FOREIGN_HOST: Final = (
-    "403: without a token only localhost and loopback addresses are answered as Host; "
-    "dial 127.0.0.1, or set admin.token_file\n"
-)
-_NO_TOKEN: Final = "401: send Authorization: Bearer with the token of [admin]\n"  # noqa: S105
 
 _Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from earhook.ingest.delay import DelayGauge
     from earhook.ingest.passing import PassingTally
     from earhook.ops.readings import Readings
+    from earhook.sinks.signal.sink import SignalSink
 
     from .admission import Admissions
     from .doorkeeper import IngestDoorkeeper
@@ -45,6 +46,7 @@ __all__ = [
     "read_ingest_server",
     "read_pressure",
     "read_replays",
+    "read_signal",
     "read_sink",
     "read_transport",
 ]
@@ -238,6 +240,14 @@ def read_sink(readings: Readings, snapshot: SinkSnapshot) -> None:
     )
     readings.put_each("earhook_sink_events_total", snapshot.counters, label="reason", sink=sink)
     readings.put_each("earhook_sink_pending", snapshot.gauges, label="reason", sink=sink)
+
+
+def read_signal(readings: Readings, signal: SignalSink) -> None:
+    """What calls sounded like, of those that have ended; and what it took to find out."""
+    readings.put_each("earhook_signal_seconds_total", signal.totals.seconds, label="kind")
+    readings.put("earhook_signal_one_way_calls_total", signal.totals.one_way_calls)
+    readings.put_each("earhook_signal_calls", signal.calls_with(), label="kind")
+    readings.put("earhook_signal_cpu_seconds_total", signal.cpu_seconds)
 
 
 def _blocks(tally: CallTally) -> dict[str, int]:

@@ -21,6 +21,7 @@ from earhook.ops.watchdog import LoopWatch
 from earhook.protocol.events import Ending
 from earhook.protocol.stream import DropReason
 from earhook.sinks.base import LiveCall, Sink, SinkSnapshot
+from earhook.sinks.signal.sink import SignalSink
 from earhook.transport.server import MediaServer
 from earhook.transport.tally import TransportSnapshot
 
@@ -79,6 +80,7 @@ class GatewayView:
     ingest: IngestParts | None = None
     ip_ranges: IpRanges | None = None
     redirect: RedirectServer | None = None
+    signal: SignalSink | None = None
 
     def checks(self) -> list[Check]:
         """What readiness depends on."""
@@ -111,6 +113,8 @@ class GatewayView:
         self._read_hub(readings, transport)
         for snapshot in self._sink_snapshots():
             figures.read_sink(readings, snapshot)
+        if self.signal is not None:
+            figures.read_signal(readings, self.signal)
 
     def _check_room(self) -> Iterator[Check]:
         """Whether a call would be let in, but for the stage."""
@@ -263,6 +267,7 @@ def _call_as_json(call: LiveCall) -> dict[str, Any]:
         "door": call.facts.door,
         "delay_seconds": call.delay_seconds,
         "suspicion": call.suspicion,
+        "signal": None if call.signal is None else call.signal.as_json(),
         "position": pipeline.position,
         "written": pipeline.written_samples,
         # Of the ingest nothing comes in frames.

@@ -16,7 +16,7 @@ from .hearing import CELL_SAMPLES, Hearing
 from .posted import PlacedCall, PostedCall
 from .stage import Stage
 
-__all__ = ["board", "progress_line"]
+__all__ = ["board", "call_row", "progress_line"]
 
 CUSTOMER: Final = "cyan"
 AGENT: Final = "magenta"
@@ -33,7 +33,6 @@ SPEAKING_SAMPLE: Final = 400
 
 def board(stage: Stage, seconds: float, width: int) -> RenderableType:
     """The whole picture, `seconds` after the beginning, for a terminal of so many columns."""
-    cells = max(MIN_TIMELINE_CELLS, min(MAX_TIMELINE_CELLS, width - OTHER_COLUMNS))
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("call")
     table.add_column("state")
@@ -46,7 +45,7 @@ def board(stage: Stage, seconds: float, width: int) -> RenderableType:
     peers = list(stage.peers.values())
     for number, peer in enumerate(peers[:SHOWN_CALLS], start=1):
         hearing = stage.audience.hearings.get(peer.setup.session_id)
-        table.add_row(*_row(number, peer, hearing, cells))
+        table.add_row(*call_row(number, peer, hearing, width))
     return Group(_heading(stage, seconds), Text(), table, *_below(stage, peers))
 
 
@@ -103,9 +102,11 @@ def _below(stage: Stage, peers: Sequence[PlacedCall]) -> list[RenderableType]:
     return lines
 
 
-def _row(
-    number: int, peer: PlacedCall, hearing: Hearing | None, cells: int
+def call_row(
+    number: int, peer: PlacedCall, hearing: Hearing | None, width: int
 ) -> list[RenderableType]:
+    """One call: number, state, time, two meters, who spoke when, forwarded, lag."""
+    cells = max(MIN_TIMELINE_CELLS, min(MAX_TIMELINE_CELLS, width - OTHER_COLUMNS))
     state, name = _state(peer), f"{number} POST" if isinstance(peer, PostedCall) else str(number)
     time = f"{peer.position / 8000:.1f} s"
     if hearing is None:
@@ -126,7 +127,7 @@ def _row(
 
 def _state(peer: PlacedCall) -> Text:
     state = peer.session.state
-    if state is PeerState.OPEN and peer.session.client_paused:
+    if state is PeerState.OPEN and not peer.session.flowing:
         return Text("paused", "bold yellow")
     if state is PeerState.OPEN:
         return Text("live", "bold green")
@@ -148,7 +149,8 @@ def _timeline(peer: PlacedCall, hearing: Hearing, cells: int) -> Text:
     """Half a second a cell; the last ones, where there are more than fit."""
     length = peer.source.length_samples
     # A gap is told when it ends; until then the peer knows best.
-    now = peer.position if peer.session.client_paused else hearing.position
+    is_paused = peer.session.state is PeerState.OPEN and not peer.session.flowing
+    now = peer.position if is_paused else hearing.position
     past = -(-now // CELL_SAMPLES)
     total = past if length is None else -(-length // CELL_SAMPLES)
     first = max(0, min(past, total) - cells)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import orjson
 import typer
@@ -14,6 +15,7 @@ from rich.text import Text
 
 from .posted import PostedCall
 from .stage import Stage
+from .story_board import happening_text
 from .verdict import BookRow, Finding, recordings_of
 
 __all__ = ["print_json", "print_report"]
@@ -32,6 +34,8 @@ def print_report(stage: Stage, findings: Sequence[Finding], rows: Sequence[BookR
         mark, style = ("✓", "bold green") if finding.holds else ("✗", "bold red")
         console.print(Text.assemble("  ", (mark, style), " ", finding.text))
     console.print()
+    if stage.story.hits:
+        _print_hits(console, stage)
     _print_next(console, stage)
 
 
@@ -57,9 +61,32 @@ def print_json(stage: Stage, findings: Sequence[Finding], rows: Sequence[BookRow
             {"call": row.call, "sink": row.sink, "came_in": row.came_in, **row.books.as_json()}
             for row in rows
         ],
+        "analysis": _analysis(stage),
         "findings": [{"holds": finding.holds, "text": finding.text} for finding in findings],
     }
     typer.echo(orjson.dumps(report).decode())
+
+
+def _analysis(stage: Stage) -> dict[str, Any] | None:
+    """What was understood of the last call; None: nobody listened."""
+    if not stage.scene.is_analysed:
+        return None
+    story = stage.story
+    return {
+        "session": story.session,
+        "transcript": [dict(one.details) for one in story.transcript],
+        "hits": [{"position": one.position, **one.details} for one in story.hits],
+        "unheard_seconds": story.unheard_seconds,
+        "failure": story.failure,
+    }
+
+
+def _print_hits(console: Console, stage: Stage) -> None:
+    """What the rules found in the last call."""
+    console.print("What the rules found", style="bold")
+    for hit in stage.story.hits:
+        console.print(Text.assemble("  ", happening_text(hit)))
+    console.print()
 
 
 def _books(rows: Sequence[BookRow]) -> Table:

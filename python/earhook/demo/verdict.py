@@ -28,18 +28,23 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class BookRow:
-    """The books of one call and one way out; `came_in` is what the socket brought."""
+    """The books of one call and one way out; `came_in` is what the socket brought.
+
+    Attributes:
+        consumers: How many heard the call at that way out, each of them all of it.
+    """
 
     call: int
     came_in: int
     sink: str
     books: SinkBooks
+    consumers: int = 1
 
     @property
     def balances(self) -> bool:
         """Whether nothing is unaccounted for, and nothing was dropped or left over."""
         own = self.books
-        complete = own.received == self.came_in and own.forwarded == own.received
+        complete = own.received == self.came_in * self.consumers and own.forwarded == own.received
         return own.balances() and complete
 
 
@@ -49,7 +54,9 @@ def books(stage: Stage) -> Iterator[BookRow]:
         live = stage.lives.get(session)
         if live is not None and live.outcome is not None:
             for sink, own in sorted(live.settled.items()):
-                yield BookRow(number, live.outcome.samples_in, sink, own)
+                heard = sink == "pcm-stream" and session.lower() in stage.story.sessions
+                came_in = live.outcome.samples_in
+                yield BookRow(number, came_in, sink, own, consumers=2 if heard else 1)
 
 
 def findings(stage: Stage) -> Iterator[Finding]:
@@ -66,10 +73,12 @@ def findings(stage: Stage) -> Iterator[Finding]:
     yield _paused(stage)
     rows = list(books(stage))
     even = sum(row.balances for row in rows)
-    complete = len(rows) == 2 * len(peers)
+    complete = len(rows) == len(stage.gateway.sinks) * len(peers)
     yield Finding(
         complete and even == len(rows), f"{even} of {len(rows)} books balance, none dropped"
     )
+    if stage.scene.is_analysed:
+        yield _analysed(stage)
 
 
 def recordings_of(directory: Path, session_id: str) -> list[Path]:
@@ -90,6 +99,19 @@ def _placed(stage: Stage) -> Finding:
 
 def _went_well(peer: PlacedCall) -> bool:
     return peer.record.outcome == "completed" and not peer.record.objections
+
+
+def _analysed(stage: Stage) -> Finding:
+    """That there was an analysis. How much it understands is its own affair."""
+    story = stage.story
+    if story.failure:
+        return Finding(holds=False, text=f"the analysis failed: {story.failure}")
+    text = (
+        f"{len(story.transcript)} utterances were understood, rules found {len(story.hits)} things"
+    )
+    if story.unheard_seconds:
+        text += f"; the recogniser had no time for {story.unheard_seconds:.0f} s"
+    return Finding(holds=True, text=text)
 
 
 def _heard(stage: Stage) -> Finding:
@@ -122,13 +144,23 @@ def _quickly(stage: Stage) -> Finding:
 
 
 def _is_complete(peer: PlacedCall, hearing: Hearing) -> bool:
-    sent, withheld = peer.record.samples_sent, peer.record.samples_withheld
+    sent, withheld = peer.record.samples_sent, _told_pause(peer)
     return (
         hearing.arrived == [sent, sent]
         and hearing.wrong == 0
         and hearing.verified is True
         and all(sum(gaps.values()) == withheld for gaps in hearing.gaps)
     )
+
+
+def _told_pause(peer: PlacedCall) -> int:
+    """Samples withheld that the gateway can know of.
+
+    A pause that lasts until the call ends is ended by nothing that says how long it was.
+    """
+    withheld = peer.record.withheld
+    lasts = bool(withheld) and withheld[-1].start + withheld[-1].samples >= peer.position
+    return peer.record.samples_withheld - (withheld[-1].samples if lasts else 0)
 
 
 def _recorded(stage: Stage) -> Finding:
@@ -144,7 +176,9 @@ def _equals_source(files: list[Path], peer: PlacedCall) -> bool:
     """Compare audio by position; where audio was withheld the recording must be silent."""
     recorded = b"".join(_stereo_pcm(path) for path in files)
     lanes = [np.frombuffer(peer.expected_pcm(channel), "<i2") for channel in (0, 1)]
-    return recorded == np.stack(lanes, axis=1).tobytes()
+    untold = peer.record.samples_withheld - _told_pause(peer)
+    expected = np.stack(lanes, axis=1)[: peer.position - untold]
+    return recorded == expected.tobytes()
 
 
 def _stereo_pcm(path: Path) -> bytes:
@@ -166,9 +200,10 @@ def _paused(stage: Stage) -> Finding:
     if not paused:
         return Finding(holds=True, text="no call was paused")
     holds = all(
-        hearing.gaps[channel] == {"paused": peer.record.samples_withheld}
+        sum(hearing.gaps[channel].values()) == _told_pause(peer)
+        and hearing.gaps[channel].keys() <= {"paused"}
         for peer, hearing in paused
         for channel in (0, 1)
     )
-    seconds = sum(peer.record.samples_withheld for peer, _ in paused) / 8000
+    seconds = sum(_told_pause(peer) for peer, _ in paused) / 8000
     return Finding(holds, f"the secure pause of {seconds:.1f} s is a gap, and silence in the file")

@@ -6,7 +6,7 @@ import logging
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from earhook.clock import Clock
 from earhook.errors import DuplicateSession, UnknownCall
@@ -14,7 +14,7 @@ from earhook.ids import SessionId
 from earhook.media.pipeline import Budget, open_pipeline
 from earhook.ops.logging import call_lines, get_logger, report_suppressed
 from earhook.protocol.commands import Command
-from earhook.sinks.base import CallEvent, CallFacts, CallOutcome, LiveCall, Sink
+from earhook.sinks.base import CallEvent, CallFacts, CallOutcome, LiveCall, Sink, Spectator
 
 from .claims import SessionClaims, live_name
 from .settings import RingSettings
@@ -62,6 +62,7 @@ class Hub:
         sinks: Who reads.
         clock: For books and lines.
         claims: Where other processes see which sessions are live here; None: there are none.
+        spectators: Who is told what sinks are told, after them, and owes no books.
     """
 
     def __init__(
@@ -70,10 +71,11 @@ class Hub:
         sinks: Sequence[Sink],
         clock: Clock,
         claims: SessionClaims | None = None,
+        spectators: Sequence[Spectator] = (),
     ) -> None:
         self._settings = settings
         self._claims = claims
-        self._sinks = tuple(sinks)
+        self._told: tuple[Sink | Spectator, ...] = (*sinks, *spectators)
         self._sink_names = frozenset(sink.name for sink in sinks)
         self._clock = clock
         self._budget = Budget(settings.budget_mib << 20)
@@ -105,8 +107,8 @@ class Hub:
         call = LiveCall(facts, pipeline, self._sink_names, self._report)
         self._live[key] = (call, door)
         self._opened_calls += 1
-        for sink in self._sinks:
-            sink.attach(call)
+        for one in self._told:
+            one.attach(call)
         # Where there are too many lines, the closing ones say all of it.
         if logger.isEnabledFor(logging.INFO) and self._lines.admit("call.opened", spare=10.0):
             logger.info("call.opened", **self._named(call), codec=facts.media.codec)
@@ -114,8 +116,8 @@ class Hub:
 
     def publish(self, call: LiveCall, event: CallEvent) -> None:
         """Tell every sink what happened in a call."""
-        for sink in self._sinks:
-            sink.publish(call, event)
+        for one in self._told:
+            one.publish(call, event)
 
     def close(self, call: LiveCall, outcome: CallOutcome) -> None:
         """End a call: no audio comes any more. Sinks drain and settle in their own time."""
@@ -134,8 +136,8 @@ class Hub:
         # A sink may read an ended call until it is forgotten.
         self._unreported[call] = now + max(SETTLE_SECONDS, self._settings.seconds + 2.0)
         self._lingering.append((now + self._settings.seconds, call))
-        for sink in self._sinks:
-            sink.ended(call)
+        for one in self._told:
+            one.ended(call)
         if not call.unsettled:
             self._report(call)
 
@@ -159,8 +161,8 @@ class Hub:
         now = self._clock.monotonic_seconds()
         while self._lingering and self._lingering[0][0] <= now:
             _, call = self._lingering.popleft()
-            for sink in self._sinks:
-                sink.forget(call)
+            for one in self._told:
+                one.forget(call)
         for call in [call for call, due in self._unreported.items() if due <= now]:
             self._report(call)
         report_suppressed(self._lines)
@@ -170,8 +172,8 @@ class Hub:
         for call in list(self._unreported):
             self._report(call)
         for _, call in self._lingering:
-            for sink in self._sinks:
-                sink.forget(call)
+            for one in self._told:
+                one.forget(call)
         self._lingering.clear()
         report_suppressed(self._lines)
 
@@ -239,7 +241,7 @@ class Hub:
             sinks={name: books.as_json() for name, books in call.settled.items()},
             unsettled=sorted(call.unsettled),
             balanced=balanced,
-            **({} if call.suspicion is None else {"suspicion": call.suspicion}),
+            **_heard(call),
         )
 
     @staticmethod
@@ -253,6 +255,20 @@ class Hub:
             "key": facts.key_name,
             "door": facts.door,
         }
+
+
+def _heard(call: LiveCall) -> dict[str, Any]:
+    """What the closing line says of the audio itself, as far as it was listened to."""
+    heard: dict[str, Any] = {} if call.suspicion is None else {"suspicion": call.suspicion}
+    figures = None if call.signal is None else call.signal.summary()
+    if figures is not None:
+        heard["talk_seconds"] = {
+            channel: lane["talk_seconds"] for channel, lane in figures["channels"].items()
+        }
+        heard |= {key: figures[key] for key in ("talk_over_seconds", "dead_air_seconds")}
+        if figures["one_way"] is not None:
+            heard["one_way"] = figures["one_way"]
+    return heard
 
 
 def _closing_level(call: LiveCall, *, balanced: bool) -> int:

@@ -465,6 +465,32 @@ METRICS: Final = (
         together="sum",
     ),
     Metric(
+        "earhook_signal_seconds_total",
+        "counter",
+        ("kind",),
+        "Seconds of calls that have ended: `measured`, `talk_external`, `talk_internal`, "
+        "`talk_over`, `dead_air`.",
+    ),
+    Metric(
+        "earhook_signal_one_way_calls_total",
+        "counter",
+        (),
+        "Calls that have ended in which one side carried nothing while the other spoke.",
+    ),
+    Metric(
+        "earhook_signal_calls",
+        "gauge",
+        ("kind",),
+        "Live calls with `dead_air` or `one_way` audio now.",
+        together="sum",
+    ),
+    Metric(
+        "earhook_signal_cpu_seconds_total",
+        "counter",
+        (),
+        "Processor time of measuring calls, beside the loop.",
+    ),
+    Metric(
         "earhook_opened_latency_seconds",
         "histogram",
         (),

@@ -2,7 +2,8 @@
 
 Order of what a sink is told about one call, always on the loop's thread: `attach` once, `publish`
 any number of times, `ended` once. The sink then drains what is left and answers with exactly one
-`call.settle(...)`. It may do its work on threads of its own.
+`call.settle(...)`. It may do its work on threads of its own. What consumers find out of a call may
+still be published after `ended`, until `forget`.
 
 What a sink may never do: wait in one of these calls, raise from them, or make anybody else wait.
 It reads audio through readers of its own (`earhook.media.feed.Feed`); one that falls behind loses
@@ -15,7 +16,7 @@ The books of one call and sink balance at any moment, in samples per channel:
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -25,6 +26,7 @@ from earhook.ids import ConversationId, CorrelationId, KeyName, OrganizationId, 
 from earhook.media.feed import Books
 from earhook.media.format import Channel, MediaFormat
 from earhook.media.pipeline import Pipeline
+from earhook.media.signal import Level
 
 __all__ = [
     "CallEvent",
@@ -33,9 +35,11 @@ __all__ = [
     "LiveCall",
     "Participant",
     "ProtocolEntry",
+    "SignalView",
     "Sink",
     "SinkBooks",
     "SinkSnapshot",
+    "Spectator",
 ]
 
 PROTOCOL_LOG_ENTRIES = 512
@@ -64,6 +68,8 @@ class CallFacts:
     opened_wall_seconds: float
     door: Literal["media", "ingest"] = "media"
     """How it comes in: AudioHook over WebSocket, or HTTPS POST."""
+    product: str | None = None
+    """Of the peer that sends it: `monitor`, `transcription` or `connector`."""
     language: str | None = None
     participant: Participant | None = None
     input_variables: Mapping[str, str] = field(default_factory=dict)
@@ -87,6 +93,7 @@ class CallFacts:
             "rate": self.media.rate,
             "channels": [Channel(channel).word for channel in self.media.channels],
             "opened": self.opened_wall_seconds,
+            "product": self.product,
             "language": self.language,
         }
         if personal:
@@ -106,13 +113,16 @@ class CallFacts:
 class CallEvent:
     """Something that happened at a position: paused, resumed, dtmf, language.
 
-    `personal` details go to the PCM stream's consumers only.
+    `personal` details go to those who may hear the call: consumers of the PCM stream, and whoever
+    shows calls to people. They are never logged and never in a recording's sidecar.
     """
 
     kind: str
     position: int
     details: Mapping[str, Any] = field(default_factory=dict)
     personal: bool = False
+    by: Literal["gateway", "consumer"] = "gateway"
+    """Who says so: a consumer's word is its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +188,32 @@ class SinkBooks:
         }
 
 
+class SignalView(Protocol):
+    """What a call sounds like, for whoever shows it. On the loop's thread."""
+
+    @property
+    def is_dead_air(self) -> bool:
+        """Whether there is dead air now."""
+        ...
+
+    @property
+    def one_way(self) -> str | None:
+        """The channel that is silent now while the other speaks."""
+        ...
+
+    def levels(self) -> Sequence[Level]:
+        """How loud each channel is now, and whether somebody speaks; nothing of an ended call."""
+        ...
+
+    def summary(self) -> Mapping[str, Any] | None:
+        """The call in figures so far, as in its `signal` event."""
+        ...
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it as the API shows it."""
+        ...
+
+
 class LiveCall:
     """A call as sinks see it: facts, the pipeline to attach readers to, and one answer to give.
 
@@ -186,7 +222,9 @@ class LiveCall:
     Attributes:
         outcome: None while it is live.
         suspicion: What its audio probably is, where it plainly is not what was announced.
+        signal: What it sounds like, while it is live and after; None where nobody measures.
         delay_seconds: How long its last audio was on its way; None where nobody tells.
+        read_protocol: Gives the messages that have crossed the wire so far, while it is live.
     """
 
     __slots__ = (
@@ -198,6 +236,8 @@ class LiveCall:
         "outcome",
         "pipeline",
         "protocol_log",
+        "read_protocol",
+        "signal",
         "suspicion",
     )
 
@@ -212,8 +252,10 @@ class LiveCall:
         self.pipeline = pipeline
         self.outcome: CallOutcome | None = None
         self.suspicion: str | None = None
+        self.signal: SignalView | None = None
         self.delay_seconds: float | None = None
         self.protocol_log: deque[ProtocolEntry] = deque(maxlen=PROTOCOL_LOG_ENTRIES)
+        self.read_protocol: Callable[[], Iterable[ProtocolEntry]] | None = None
         self._sinks = sinks
         self._settled: dict[str, SinkBooks] = {}
         self._on_settled = on_settled
@@ -300,4 +342,24 @@ class Sink(Protocol):
 
     def snapshot(self) -> SinkSnapshot:
         """Plain values, cheap, callable at any time on the loop's thread."""
+        ...
+
+
+class Spectator(Protocol):
+    """Somebody in the house who is told what sinks are told, and owes no books. See `Sink`."""
+
+    def attach(self, call: LiveCall) -> None:
+        """A call has opened."""
+        ...
+
+    def publish(self, call: LiveCall, event: CallEvent) -> None:
+        """Something happened in a call that was attached."""
+        ...
+
+    def ended(self, call: LiveCall) -> None:
+        """`call.outcome` is set; its sinks still drain."""
+        ...
+
+    def forget(self, call: LiveCall) -> None:
+        """Drop every reference to it."""
         ...

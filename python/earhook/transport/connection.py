@@ -254,6 +254,7 @@ class CallConnection(StrictListener):
             self._session.submit(commands.Disconnect(DisconnectReason.ERROR, "no room"), now)
             return
         self._pipeline = self._call.pipeline
+        self._call.read_protocol = lambda: protocol_entries(self._session.journal)
 
     def _close_call(self, outcome: events.Outcome, now: float) -> None:
         call, pipeline = self._call, self._pipeline
@@ -262,6 +263,7 @@ class CallConnection(StrictListener):
         self._call = self._pipeline = None
         self.tally.count_closed(call.facts.media, pipeline, self._session.tally)
         call.protocol_log.extend(protocol_entries(self._session.journal))
+        call.read_protocol = None
         seconds = now - self._opened_at
         self._makers.hub.close(call, call_outcome(outcome, self._session.tally, pipeline, seconds))
 

@@ -35,6 +35,7 @@ def call_facts(
         key_name=key_name,
         media=MediaFormat(media.codec.value, media.channel_numbers, media.rate),
         opened_wall_seconds=wall_seconds,
+        product=facts.product.value,
         language=facts.language,
         participant=Participant(person.id, person.ani, person.ani_name, person.dnis),
         input_variables=facts.input_variables or {},
@@ -57,7 +58,7 @@ def call_event(event: events.Event, position: int) -> CallEvent | None:
         case events.LanguageChanged(language):
             return CallEvent("language", position, {"language": language})
         case events.DtmfReceived(digit, at):
-            return CallEvent("dtmf", at, {"digit": digit}, personal=True)
+            return CallEvent("dtmf", at, {"digit": digit, "source": "protocol"}, personal=True)
         case events.PlaybackStarted(at):
             return CallEvent("playback_started", at)
         case events.PlaybackCompleted(at, all_sent):

@@ -7,6 +7,8 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from earhook.app.console_pages import make_console
+from earhook.clock import SystemClock
 from earhook.control.admin import AdminServer, Check
 from earhook.control.credentials import read_token
 from earhook.control.lifecycle import Stage
@@ -14,6 +16,7 @@ from earhook.ops.logging import get_logger
 
 from .reloading import Around, Reloading
 from .shared import for_worker
+from .shown import WorkersSource
 from .sum import Sum
 
 if TYPE_CHECKING:
@@ -83,7 +86,11 @@ class Front:
             ],
             relay=behind.relay,
         )
-        self._admin = AdminServer(configuration.admin, read_token(configuration.admin), self.sum)
+        token, pages = read_token(configuration.admin), None
+        if configuration.console.enabled:
+            source = WorkersSource(behind.workers)
+            pages = make_console(configuration, source, self.sum, SystemClock(), behind.slots)
+        self._admin = AdminServer(configuration.admin, token, self.sum, pages)
         self.reloading = Reloading(
             configuration,
             Around(reread, behind.workers, self._for_worker, self._admin.prepare, behind.replace),

@@ -29,6 +29,7 @@ from .answers import Answers
 from .carried import unpacked
 from .channel import Channel, Message
 from .shared import take_inheritance
+from .shown import ShownCalls
 from .spawn import CHANNEL_DESCRIPTOR
 
 __all__ = ["main"]
@@ -108,6 +109,8 @@ class _Worker:
             raise
         self._gateway = gateway
         self._answers = Answers(self._channel, gateway.view, inherited.slot)
+        if gateway.board is not None:
+            ShownCalls(self._channel, gateway.board)
         if self._is_told:
             gateway.receive(Input.STOP)
         return {}

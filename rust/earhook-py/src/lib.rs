@@ -18,8 +18,10 @@ mod g711;
 mod intake;
 mod levels;
 mod line;
+mod measuring;
 mod merger;
 mod pipeline;
+mod signal;
 mod stream;
 mod switchboard;
 #[cfg(feature = "testing")]
@@ -51,6 +53,8 @@ mod _core {
     use crate::merger::Merger;
     #[pymodule_export]
     use crate::pipeline::Pipeline;
+    #[pymodule_export]
+    use crate::signal::SignalFeed;
     #[pymodule_export]
     use crate::stream::{encode_ack, encode_frame, FrameDecoder};
     #[pymodule_export]

@@ -92,6 +92,11 @@ impl Merger {
         self.with_state(|state| Ok(state.core.find(session)))
     }
 
+    #[pyo3(signature = (session, /))]
+    fn closed_by(&self, session: &str) -> Result<Option<u32>, Refusal> {
+        self.with_state(|state| Ok(state.core.closed_by(session)))
+    }
+
     #[getter]
     fn calls(&self) -> Result<usize, Refusal> {
         self.with_state(|state| Ok(state.core.calls()))

@@ -155,6 +155,24 @@ impl Feed {
         faults
     }
 
+    /// Hands out what one call has, out of its turn: `max_bytes` or more, if it has so much. Gives
+    /// whether something is left; of a call in whose turn `outlet` panicked, nothing is.
+    ///
+    /// # Errors
+    /// [`RingError::NotAttached`].
+    pub fn drain_call(
+        &self,
+        call: u32,
+        max_bytes: usize,
+        outlet: &mut dyn Outlet,
+    ) -> Result<bool, RingError> {
+        let seat = lock(&self.seats).by_call.get(&call).cloned();
+        let seat = seat.ok_or(RingError::NotAttached(call))?;
+        self.serve(&seat, max_bytes, outlet);
+        let reached = lock(&seat.reader).cursor.position;
+        Ok(reached < seat.ring.position())
+    }
+
     /// The calls that have ended and are read to their end; each is named once.
     #[must_use]
     pub fn finished(&self) -> Vec<u32> {

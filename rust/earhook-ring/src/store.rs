@@ -107,8 +107,7 @@ impl Lane<'_> {
             }
             Self::Coded { codes: (first, second), table, place, channels } => {
                 for piece in [first, second] {
-                    let groups = piece.chunks_exact(channels);
-                    out.extend(groups.map(|group| table[usize::from(group[place])]));
+                    append(out, piece, (table, place, channels));
                 }
             }
         }
@@ -121,13 +120,22 @@ fn split(out: &mut [u8], step: usize, first_samples: usize) -> (&mut [u8], &mut 
     out.split_at_mut(middle)
 }
 
+/// Which codes of a lane mean what: their table, the lane's place, and how many there are.
+type Key<'table> = (&'table CodeTable, usize, usize);
+
+/// As `decode`, to where more is to come.
+fn append(out: &mut Vec<i16>, codes: &[u8], (table, place, channels): Key<'_>) {
+    let sample = |code: u8| table[usize::from(code)];
+    match (channels, place) {
+        (1, _) => out.extend(codes.iter().map(|code| sample(*code))),
+        (2, 0) => out.extend(codes.chunks_exact(2).map(|group| sample(group[0]))),
+        (2, _) => out.extend(codes.chunks_exact(2).map(|group| sample(group[1]))),
+        _ => out.extend(codes.chunks_exact(channels).map(|group| sample(group[place]))),
+    }
+}
+
 /// The usual shapes are written out, so that the compiler sees their constants.
-fn decode(
-    out: &mut [u8],
-    step: usize,
-    codes: &[u8],
-    (table, place, channels): (&CodeTable, usize, usize),
-) {
+fn decode(out: &mut [u8], step: usize, codes: &[u8], (table, place, channels): Key<'_>) {
     let sample = |code: u8| table[usize::from(code)];
     match (channels, place) {
         (1, _) => spread(out, step, codes.iter().map(|code| sample(*code))),

@@ -274,6 +274,26 @@ fn a_drain_that_is_full_goes_on_where_it_stopped() {
 }
 
 #[test]
+fn a_call_can_be_drained_out_of_its_turn() {
+    let (feed, [one, two]) = (Feed::new(|| {}), [ring(100), ring(100)]);
+    feed.attach(1, &one, &[0], Some(0)).unwrap();
+    feed.attach(2, &two, &[0], Some(0)).unwrap();
+    write(&one, &[7; 9]);
+    write(&two, &[1, 2]);
+    two.gap(3, GapReason::Paused).unwrap().announce();
+    let mut shelf = Shelf::default();
+    assert_eq!(feed.drain_call(2, 1, &mut shelf), Ok(true));
+    assert_eq!(feed.drain_call(2, usize::MAX, &mut shelf), Ok(false));
+    assert_eq!(feed.drain_call(2, usize::MAX, &mut shelf), Ok(false), "nothing is nothing");
+    let given = shelf.given.remove(&2).unwrap().into_iter().map(|(_, slot)| slot);
+    let wanted = [audio(&[1, 2]), gap(3, GapReason::Paused)].concat();
+    assert_eq!((given.collect::<Vec<_>>(), shelf.given.len()), (wanted, 0));
+    assert_eq!(slots(&feed, 1), audio(&[7; 9]));
+    assert!(!feed.is_pending());
+    assert_eq!(feed.drain_call(3, 1, &mut shelf), Err(RingError::NotAttached(3)));
+}
+
+#[test]
 fn a_feed_is_woken_once_until_it_has_been_drained_empty() {
     let (feed, wakes) = woken_feed();
     let rings = [ring(100), ring(100)];

@@ -1,6 +1,6 @@
 //! Several gateways' streams into one, for one consumer.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use serde::Deserialize;
 
@@ -24,6 +24,7 @@ pub struct Merger {
     sources: HashMap<u32, Source>,
     calls: HashMap<u32, Call>,
     sessions: HashMap<String, u32>,
+    closed: Closed,
     last_number: u32,
     audio_frames: u64,
 }
@@ -52,6 +53,13 @@ struct Source {
     held: Vec<u8>,
     /// Given numbers of its open calls by its own.
     numbers: BTreeMap<u32, u32>,
+}
+
+/// Sources of calls that have been closed, the latest of them.
+#[derive(Debug, Default)]
+struct Closed {
+    sources: HashMap<String, u32>,
+    sessions: VecDeque<String>,
 }
 
 #[derive(Debug)]
@@ -144,6 +152,13 @@ impl Merger {
         self.sessions.get(session).copied()
     }
 
+    /// The source that has closed the call of a session a while ago; the id in lower case.
+    #[must_use]
+    pub fn closed_by(&self, session: &str) -> Option<u32> {
+        let source = self.closed.sources.get(session)?;
+        self.sources.contains_key(source).then_some(*source)
+    }
+
     /// How many calls are open.
     #[must_use]
     pub fn calls(&self) -> usize {
@@ -230,7 +245,11 @@ impl Merger {
         match parsed {
             Frame::Audio(audio) => self.count_audio(given, &audio),
             Frame::Gap(gap) => self.count_gap(given, &gap),
-            Frame::Json(Json { kind: Kind::Close, .. }) => drop(self.forget(given)),
+            Frame::Json(Json { kind: Kind::Close, .. }) => {
+                if let Some(call) = self.forget(given) {
+                    self.closed.note(call.session, source);
+                }
+            }
             _ => {}
         }
         Ok(())
@@ -294,6 +313,19 @@ impl Merger {
     }
 }
 
+impl Closed {
+    fn note(&mut self, session: String, source: u32) {
+        if self.sources.insert(session.clone(), source).is_none() {
+            self.sessions.push_back(session);
+        }
+        if self.sessions.len() > CLOSED_SESSIONS {
+            if let Some(oldest) = self.sessions.pop_front() {
+                self.sources.remove(&oldest);
+            }
+        }
+    }
+}
+
 impl Call {
     /// The body of a close that its source cannot send any more.
     fn last_words(&self) -> String {
@@ -332,5 +364,7 @@ fn append(out: &mut Vec<u8>, frame: &[u8], given: u32) {
     out[start + CALL_AT..start + HEADER_BYTES].copy_from_slice(&given.to_le_bytes());
 }
 
+/// Closed calls that are remembered: more than end while a consumer finds its last words.
+const CLOSED_SESSIONS: usize = 4096;
 /// Where the position of an audio frame ends.
 const GROUP_END: usize = crate::AUDIO_HEADER_BYTES;

@@ -290,3 +290,22 @@ fn calls_that_are_not_open_or_open_wrongly_are_faults() {
     let not_open = WireError::NotOpen { kind: Kind::Event, call: 1 };
     assert_eq!(fault(&[json(Kind::Event, 1, "{}")]), Some(not_open));
 }
+
+#[test]
+fn who_closed_a_call_is_known_for_a_while() -> Result<(), WireError> {
+    let script = Script { channels: 1, steps: Vec::new(), closes: true };
+    let (mut merger, mut out) = (Merger::new(), Vec::new());
+    (1..=2).for_each(|source| merger.add(source));
+    merger.feed(1, &script.frames(7, "A").concat(), &mut out)?;
+    assert_eq!((merger.find("a"), merger.closed_by("a")), (None, Some(1)));
+    let open = Script { closes: false, ..script.clone() };
+    merger.feed(2, &open.frames(7, "b").concat(), &mut out)?;
+    assert_eq!((merger.find("b"), merger.closed_by("b")), (Some(2), None));
+    for number in 8..4104 {
+        merger.feed(2, &script.frames(number, &number.to_string()).concat(), &mut out)?;
+    }
+    assert_eq!((merger.closed_by("a"), merger.closed_by("8")), (None, Some(2)));
+    merger.lose(2, &mut out);
+    assert_eq!(merger.closed_by("8"), None);
+    Ok(())
+}

@@ -69,11 +69,12 @@ class House:
 
     def __init__(self, settings: PcmStreamSettings, ring_seconds: float) -> None:
         self.commands: list[tuple[str, Command]] = []
+        self.published: list[tuple[str, CallEvent]] = []
         self.refuse: Exception | None = None
         self.settled: dict[str, SinkBooks] = {}
         self.budget = Budget(256 << 20)
         self.live: dict[str, Speaker] = {}
-        self.sink = PcmStreamSink(settings, self._command)
+        self.sink = PcmStreamSink(settings, self._command, self._publish)
         self._ring_samples = round(ring_seconds * RATE)
         self._seed = 0
 
@@ -139,6 +140,10 @@ class House:
         books = call.settled[self.sink.name]
         assert books.balances()
         self.settled[call.facts.session_id] = books
+
+    def _publish(self, call: LiveCall, event: CallEvent) -> None:
+        self.published.append((call.facts.session_id, event))
+        self.sink.publish(call, event)
 
     def _command(self, session_id: str, command: Command) -> None:
         if self.refuse is not None:

@@ -11,6 +11,7 @@ from earhook.sinks.recording.settings import RecordingSettings
 
 from .access import check_access
 from .certificates import check_certificates, check_clear_text
+from .console import check_console
 from .finding import Finding, doubtful
 from .ingest import check_ingest_credentials
 from .keys import check_keys
@@ -38,6 +39,7 @@ def examine(
         *([] if running else _check_ports(configuration)),
         *_check_tls(configuration, clock),
         *check_access(configuration, offline=offline),
+        *check_console(configuration),
         *_check_sinks(configuration, offline=offline, running=running),
         *check_machine(configuration, clock),
     ]

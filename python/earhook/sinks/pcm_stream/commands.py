@@ -22,7 +22,9 @@ from earhook.protocol.commands import (
 )
 from earhook.protocol.messages import DisconnectReason, Entity
 
-__all__ = ["COMMANDS", "Order", "read_command", "read_order", "result_body"]
+from .results import RESULTS
+
+__all__ = ["COMMANDS", "WORDS", "Order", "read_command", "read_order", "result_body"]
 
 MAX_ENTITIES: Final = 256
 MAX_OUTPUT_VARIABLES: Final = 256
@@ -45,8 +47,8 @@ def read_order(body: Mapping[str, Any]) -> Order:
         CommandRefused: `command`, `id` or `session` are not what they must be.
     """
     word, identifier, session = body.get("command"), body.get("id"), body.get("session")
-    if not isinstance(word, str) or word not in COMMANDS:
-        raise CommandRefused(f"command is one of {', '.join(COMMANDS)}")
+    if not isinstance(word, str) or word not in WORDS:
+        raise CommandRefused(f"command is one of {', '.join(WORDS)}")
     if isinstance(identifier, bool) or not isinstance(identifier, str | int | None):
         raise CommandRefused("id is a text or a whole number")
     if isinstance(identifier, str) and len(identifier) > 64:
@@ -57,10 +59,10 @@ def read_order(body: Mapping[str, Any]) -> Order:
 
 
 def read_command(order: Order, codec: str) -> Command:
-    """Read what is asked.
+    """Read what is asked of the session.
 
     Args:
-        order: The envelope with its body.
+        order: The envelope with its body; the word is one of `COMMANDS`.
         codec: Of the call that is meant; audio to play is brought into it.
 
     Raises:
@@ -149,4 +151,7 @@ COMMANDS: Final[Mapping[str, Callable[[Mapping[str, Any], str], Command]]] = {
     "barge_in": lambda _body, _codec: BargeIn(),
     "finish": lambda _body, _codec: Finish(),
 }
-"""Every command by its word."""
+"""Every command that a session carries out, by its word."""
+
+WORDS: Final = (*COMMANDS, RESULTS)
+"""Every command. Results are for whoever listens; the session never hears of them."""

@@ -44,6 +44,15 @@ class Ledger(Generic[Reader, Place]):
         books.merge(self._total)
         return books
 
+    def call_books(self, call: LiveCall) -> SinkBooks | None:
+        """The books of those that have read a call and left, as a copy; None without a page."""
+        page = self._pages.get(call)
+        if page is None:
+            return None
+        books = SinkBooks()
+        books.merge(page.books)
+        return books
+
     def open(self, call: LiveCall) -> None:
         """Begin a page."""
         self._pages[call] = _Page()

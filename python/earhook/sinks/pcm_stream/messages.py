@@ -16,7 +16,7 @@ from earhook.media.stream import CONNECTION, STREAM_VERSION, FrameKind, encode_f
 from earhook.ops.redaction import printable
 from earhook.sinks.base import CallEvent, LiveCall
 
-from .subscription import Filter, Start, Subscription
+from .subscription import Filter, Share, Start, Subscription
 
 __all__ = [
     "STREAM_NAME",
@@ -38,6 +38,10 @@ STREAM_NAME: Final = "earhook-pcm"
 MAX_FILTER_VALUES: Final = 1024
 MAX_FILTER_VALUE_CHARACTERS: Final = 256
 MAX_POSITION: Final = 2**63 - 1
+MAX_SHARES: Final = 1024
+_FILTER_KEYS: Final = frozenset(
+    {"organizations", "conversations", "sessions", "keys", "channels", "share"}
+)
 
 
 class CloseCode(StrEnum):
@@ -117,6 +121,8 @@ def connection_close_frame(code: CloseCode, message: str) -> bytes:
 def event_body(event: CallEvent) -> bytes:
     """The JSON of an `event`; the same for every consumer."""
     body = {"type": event.kind, "position": event.position, "details": dict(event.details)}
+    if event.by != "gateway":
+        body["by"] = event.by
     return orjson.dumps(body, default=_plain)
 
 
@@ -186,7 +192,7 @@ def read_subscribe(body: bytes) -> Subscription:
 def _read_filter(value: object) -> Filter:
     if not isinstance(value, dict):
         raise ObjectionError(CloseCode.BAD_MESSAGE, "filter is no object")
-    unknown = value.keys() - {"organizations", "conversations", "sessions", "keys", "channels"}
+    unknown = value.keys() - _FILTER_KEYS
     if unknown:
         names = printable(", ".join(sorted(unknown)))
         raise ObjectionError(CloseCode.BAD_MESSAGE, f"filter has no key {names}")
@@ -198,7 +204,19 @@ def _read_filter(value: object) -> Filter:
         **lowered,
         keys=_read_words(value.get("keys", []), "filter.keys", fold=False),
         channels=_read_channels(value.get("channels", [])),
+        share=_read_share(value.get("share")),
     )
+
+
+def _read_share(value: object) -> Share | None:
+    if value is None:
+        return None
+    if isinstance(value, dict) and value.keys() == {"number", "of"}:
+        number, of = value["number"], value["of"]
+        if type(number) is int and type(of) is int and 0 <= number < of <= MAX_SHARES:
+            return Share(number, of)
+    text = f"filter.share is an object of number and of: 0 <= number < of <= {MAX_SHARES}"
+    raise ObjectionError(CloseCode.BAD_MESSAGE, text)
 
 
 def _read_channels(value: object) -> tuple[int, ...]:

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from earhook.errors import CommandRefused
 from earhook.media.stream import CONNECTION, FrameKind
 from earhook.protocol.commands import Command
+from earhook.sinks.base import CallEvent, LiveCall
 
 from .commands import Order, read_command, read_order, result_body
 from .messages import json_frame, read_object
 from .outbox import Enrolment, Outbox
+from .results import RESULTS, read_results
 
-__all__ = ["Orders", "judge"]
+__all__ = ["OrderDoors", "Orders", "judge"]
+
+
+@dataclass(frozen=True, slots=True)
+class OrderDoors:
+    """Where what a consumer asks goes to."""
+
+    command: Callable[[str, Command], None]
+    """Session id and command; raises `CommandRefused`."""
+    publish: Callable[[LiveCall, CallEvent], None]
+    """Something that the consumer has found out of a call."""
+    count: Callable[[str], None]
+    """Counts something for metrics."""
 
 
 def judge(body: bytes, carry_out: Callable[[Order], None]) -> tuple[dict[str, Any], bool]:
@@ -45,22 +60,13 @@ class Orders:
 
     Args:
         outbox: Where the calls are known and the answers go.
-        command: Takes session id and command; raises `CommandRefused`.
-        count: Counts something for metrics.
+        doors: Where what is asked goes to.
         allows_commands: Whether commands are carried out or refused.
     """
 
-    def __init__(
-        self,
-        outbox: Outbox,
-        command: Callable[[str, Command], None],
-        count: Callable[[str], None],
-        *,
-        allows_commands: bool,
-    ) -> None:
+    def __init__(self, outbox: Outbox, doors: OrderDoors, *, allows_commands: bool) -> None:
         self._outbox = outbox
-        self._command = command
-        self._count = count
+        self._doors = doors
         self._allows_commands = allows_commands
 
     def acknowledge(self, number: int, _channel: int, position: int) -> bool:
@@ -78,24 +84,47 @@ class Orders:
             ObjectionError: It is no JSON object.
         """
         answer, is_refused = judge(body, lambda order: self._carry_out(number, order))
-        self._count("commands_refused" if is_refused else "commands")
+        self._doors.count("commands_refused" if is_refused else "commands")
         known = number if number in self._outbox.enrolments else CONNECTION
         self._outbox.say(json_frame(FrameKind.EVENT, known, answer))
 
     def _carry_out(self, number: int, order: Order) -> None:
         enrolment = self._find(number, order)
+        if order.word == RESULTS:
+            self._publish(self._heard(enrolment, order), order)
+            return
+        if enrolment is None or enrolment.call.outcome is not None:
+            raise CommandRefused(_NOT_OPEN)
+        self._require_leave()
+        facts = enrolment.call.facts
+        self._doors.command(facts.session_id, read_command(order, facts.media.codec))
+
+    def _publish(self, call: LiveCall, order: Order) -> None:
+        self._require_leave()
+        for event in read_results(order.body, call.pipeline.position):
+            self._doors.publish(call, event)
+
+    def _require_leave(self) -> None:
         if not self._allows_commands:
             raise CommandRefused("this gateway takes no commands on this address")
-        facts = enrolment.call.facts
-        self._command(facts.session_id, read_command(order, facts.media.codec))
 
-    def _find(self, number: int, order: Order) -> Enrolment:
-        """The call that is meant: one that this connection has open, by number or session."""
+    def _find(self, number: int, order: Order) -> Enrolment | None:
+        """The call that is meant, by number or session, if this connection has it open."""
         enrolment = self._outbox.enrolments.get(number)
         if number == CONNECTION and order.session is not None:
             session = order.session.lower()
             found = (e for e in self._outbox.enrolments.values() if e.session == session)
             enrolment = next(found, None)
-        if enrolment is None or not enrolment.is_open or enrolment.call.outcome is not None:
-            raise CommandRefused("no such call is open on this connection")
-        return enrolment
+        return enrolment if enrolment is not None and enrolment.is_open else None
+
+    def _heard(self, enrolment: Enrolment | None, order: Order) -> LiveCall:
+        """The call that results are about: open, or closed here a moment ago."""
+        if enrolment is not None:
+            return enrolment.call
+        call = self._outbox.closed.get((order.session or "").lower())
+        if call is None:
+            raise CommandRefused(_NOT_OPEN)
+        return call
+
+
+_NOT_OPEN = "no such call is open on this connection"

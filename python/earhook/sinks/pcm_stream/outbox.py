@@ -59,6 +59,7 @@ class Outbox:
         self._on_left = on_left
         self._feed = Feed(on_ready)
         self._enrolments: dict[int, Enrolment] = {}
+        self._closed: dict[str, LiveCall] = {}
         self._line: deque[Enrolment | bytes] = deque()
         self._control: list[bytes] = []
         self._holding: dict[int, Enrolment] = {}
@@ -69,6 +70,11 @@ class Outbox:
     def enrolments(self) -> Mapping[int, Enrolment]:
         """The calls of this consumer by their numbers."""
         return self._enrolments
+
+    @property
+    def closed(self) -> Mapping[str, LiveCall]:
+        """By session id in lower case, the calls that were closed here and not forgotten yet."""
+        return self._closed
 
     @property
     def backlog_bytes(self) -> int:
@@ -153,6 +159,10 @@ class Outbox:
         for frame in self._finish(enrolment):
             self.say(frame)
 
+    def forget(self, call: LiveCall) -> None:
+        """Nothing more can be said of an ended call."""
+        self._closed.pop(call.facts.session_id.lower(), None)
+
     def abandon(self) -> None:
         """Leave all calls; nothing is sent any more, and nobody is called.
 
@@ -165,6 +175,7 @@ class Outbox:
             else:
                 self._on_left(enrolment, None)
         self._enrolments.clear()
+        self._closed.clear()
         self._line.clear()
         self._control.clear()
         self._holding.clear()
@@ -204,6 +215,7 @@ class Outbox:
         frames = [self._release(enrolment) for _ in range(len(enrolment.held))]
         call, number = enrolment.call, enrolment.number
         books = self._leave(enrolment)
+        self._closed[enrolment.session] = call
         frames.append(call_close_frame(number, call, books, call.pipeline.position))
         return frames
 

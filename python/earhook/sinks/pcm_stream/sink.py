@@ -11,7 +11,7 @@ from earhook.errors import ConfigurationError, ConfigurationFault
 from earhook.media.feed import Books
 from earhook.ops.logging import get_state_logger
 from earhook.protocol.commands import Command
-from earhook.sinks.base import CallEvent, LiveCall, SinkSnapshot
+from earhook.sinks.base import CallEvent, LiveCall, SinkBooks, SinkSnapshot
 
 from .connection import ConsumerTerms
 from .dialogue import token_digest
@@ -35,15 +35,21 @@ class PcmStreamSink:
     Args:
         settings: Where consumers are, and what they may do.
         command: The hub's one door back to sessions; raises `CommandRefused`.
+        publish: The hub's way to tell every sink what a consumer has found out of a call.
     """
 
     kind = "pcm-stream"
 
     def __init__(
-        self, settings: PcmStreamSettings, command: Callable[[str, Command], None]
+        self,
+        settings: PcmStreamSettings,
+        command: Callable[[str, Command], None],
+        publish: Callable[[LiveCall, CallEvent], None] = lambda _call, _event: None,
     ) -> None:
         self._settings = settings
         self._command = command
+        self._publish = publish
+        self._speaking: Subscriber | None = None
         self._ledger: Ledger[Subscriber, Enrolment] = Ledger(settings.name)
         self._reception: Reception[Subscriber] = Reception(settings.max_subscribers)
         self._endpoint = endpoint_of(settings, self._make_subscriber)
@@ -79,13 +85,14 @@ class PcmStreamSink:
                 self._enrol(subscriber, call, channels, 0)
 
     def publish(self, call: LiveCall, event: CallEvent) -> None:
-        """Tell everybody who reads the call."""
+        """Tell everybody who reads the call, but for whoever says so itself."""
         readers = self._ledger.readers(call)
         if not readers:
             return
         body = event_body(event)
         for subscriber, enrolment in readers.items():
-            subscriber.publish(enrolment, event, body)
+            if subscriber is not self._speaking:
+                subscriber.publish(enrolment, event, body)
 
     def ended(self, call: LiveCall) -> None:
         """Its readers drain what is left; the call is settled when the last has done so."""
@@ -95,6 +102,8 @@ class PcmStreamSink:
         """Whoever has not read the call to its end by now gets a gap instead of the rest."""
         for subscriber, enrolment in self._ledger.readers(call).items():
             subscriber.give_up(enrolment)
+        for subscriber in self._reception.guests:
+            subscriber.forget(call)
         self._ledger.forget(call)
 
     async def stop(self, deadline_seconds: float) -> None:
@@ -117,6 +126,16 @@ class PcmStreamSink:
             counters=dict(self._reception.counters),
             subscribers=tuple(subscriber.snapshot() for subscriber in self._reception.streaming),
         )
+
+    def call_books(self, call: LiveCall) -> SinkBooks | None:
+        """The books of a call, of all that have read it; None once it can no longer be read."""
+        books = self._ledger.call_books(call)
+        if books is not None:
+            for subscriber, enrolment in self._ledger.readers(call).items():
+                now = subscriber.call_books(enrolment)
+                if now is not None:
+                    books.merge(now)
+        return books
 
     def welcome(self, subscriber: Subscriber) -> bool:
         """Let a connection in (`Desk`)."""
@@ -150,6 +169,15 @@ class PcmStreamSink:
     def command(self, session_id: str, command: Command) -> None:
         """Pass a consumer's command to the hub (`Desk`)."""
         self._command(session_id, command)
+
+    def tell(self, subscriber: Subscriber, call: LiveCall, event: CallEvent) -> None:
+        """Pass what a consumer has found out to all sinks, this one too (`Desk`)."""
+        self.count("results")
+        self._speaking = subscriber
+        try:
+            self._publish(call, event)
+        finally:
+            self._speaking = None
 
     def count(self, what: str) -> None:
         """Count something for metrics (`Desk`)."""

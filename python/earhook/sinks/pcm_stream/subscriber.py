@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from earhook.errors import CoreFault
 from earhook.media.feed import Books
@@ -12,11 +12,14 @@ from earhook.sinks.base import CallEvent, LiveCall, SinkBooks
 
 from .connection import WRITE_BYTES, ConsumerConnection, ConsumerTerms
 from .messages import CloseCode
-from .orders import Orders
+from .orders import OrderDoors, Orders
 from .outbox import Enrolment, Outbox
 from .subscription import Subscription
 
 __all__ = ["Desk", "Subscriber"]
+
+RESULT_COST: Final = 4
+"""What a result counts besides its frame: it is told to everybody who reads the call."""
 
 
 class Desk(Protocol):
@@ -46,6 +49,10 @@ class Desk(Protocol):
         """It wants something of a call; raises `CommandRefused`."""
         ...
 
+    def tell(self, subscriber: Subscriber, call: LiveCall, event: CallEvent) -> None:
+        """It has found something out of a call; everybody else shall know."""
+        ...
+
 
 class Subscriber(ConsumerConnection):
     """Sends one consumer the calls that it wants.
@@ -58,9 +65,8 @@ class Subscriber(ConsumerConnection):
         super().__init__(terms, desk.count)
         self._desk = desk
         self._outbox = Outbox(self._wake, self._on_left)
-        self._orders = Orders(
-            self._outbox, desk.command, desk.count, allows_commands=terms.allows_commands
-        )
+        doors = OrderDoors(desk.command, self._tell, desk.count)
+        self._orders = Orders(self._outbox, doors, allows_commands=terms.allows_commands)
         self._pump_timer: asyncio.Handle | None = None
         self._is_finishing = False
         self._past_books = SinkBooks()
@@ -88,6 +94,10 @@ class Subscriber(ConsumerConnection):
         self._outbox.give_up(enrolment)
         self._check_backlog()
 
+    def forget(self, call: LiveCall) -> None:
+        """Nothing more can be said of an ended call."""
+        self._outbox.forget(call)
+
     def finish(self) -> None:
         """Send what there is, then say that the gateway stops."""
         self._is_finishing = True
@@ -104,6 +114,10 @@ class Subscriber(ConsumerConnection):
             if now is not None:
                 books.merge(now)
         return books
+
+    def call_books(self, enrolment: Enrolment) -> Books | None:
+        """The books of one of these calls; None while it is in line."""
+        return self._outbox.books(enrolment)
 
     def snapshot(self) -> dict[str, Any]:
         """Plain values. The books cover all calls of this connection, ended ones included."""
@@ -137,6 +151,10 @@ class Subscriber(ConsumerConnection):
 
     def _on_heard(self) -> None:
         self._check_backlog()
+
+    def _tell(self, call: LiveCall, event: CallEvent) -> None:
+        self._inbound.cost += RESULT_COST
+        self._desk.tell(self, call, event)
 
     def _on_left(self, enrolment: Enrolment, books: Books | None) -> None:
         if books is not None:

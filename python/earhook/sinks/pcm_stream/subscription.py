@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from earhook.media.format import Channel
 from earhook.sinks.base import CallFacts, LiveCall
 
-__all__ = ["Filter", "Start", "Subscription"]
+__all__ = ["Filter", "Share", "Start", "Subscription"]
 
 
 class Start(StrEnum):
@@ -21,6 +23,22 @@ class Start(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """One of several consumers that divide the calls among themselves: each call has one of them.
+
+    Which one depends on the session id alone, so that it is the same on every connection and in
+    every worker.
+    """
+
+    number: int
+    of: int
+
+    def has(self, session_id: str) -> bool:
+        """Whether a call is in it. The session id is in lower case."""
+        return zlib.crc32(session_id.encode()) % self.of == self.number
+
+
+@dataclass(frozen=True, slots=True)
 class Filter:
     """Which calls. An empty set lets every value pass; ids are in lower case."""
 
@@ -29,6 +47,7 @@ class Filter:
     sessions: frozenset[str] = frozenset()
     keys: frozenset[str] = frozenset()
     channels: tuple[int, ...] = (Channel.EXTERNAL, Channel.INTERNAL)
+    share: Share | None = None
 
     def channels_of(self, facts: CallFacts) -> tuple[int, ...]:
         """The channels to send of a call, in canonical order; none if the call is not wanted."""
@@ -37,14 +56,17 @@ class Filter:
             and _passes(self.conversations, facts.conversation_id.lower())
             and _passes(self.organizations, facts.organization_id.lower())
             and _passes(self.keys, facts.key_name)
+            and (self.share is None or self.share.has(facts.session_id.lower()))
         )
         if not wanted:
             return ()
         return tuple(sorted(set(self.channels) & set(facts.media.channels)))
 
-    def as_json(self) -> dict[str, list[str]]:
+    def as_json(self) -> dict[str, Any]:
         """The `filter` of a `subscribe` that wants the same."""
+        share = self.share
         return {
+            **({} if share is None else {"share": {"number": share.number, "of": share.of}}),
             "organizations": sorted(self.organizations),
             "conversations": sorted(self.conversations),
             "sessions": sorted(self.sessions),

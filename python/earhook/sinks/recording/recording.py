@@ -42,6 +42,7 @@ from .sidecar import (
     opening_fields,
     protocol_field,
 )
+from .signal_log import SignalLog
 
 __all__ = ["CallRecording", "SealedPart", "Shelf"]
 
@@ -85,6 +86,7 @@ class CallRecording:
     Attributes:
         suspicion: What the audio probably is, where it plainly is not what was announced. Set on
             the loop's thread; the sidecar has it from the next time on that it is written.
+        signal: What it sounds like; the same holds. What is told often writes no sidecar.
     """
 
     def __init__(self, shelf: Shelf, call: LiveCall) -> None:
@@ -97,6 +99,7 @@ class CallRecording:
         self._group_bytes = self.audio.bytes_per_group
         self.written = 0
         self.suspicion: str | None = None
+        self.signal = SignalLog()
         self._shelf = shelf
         self._facts = call.facts
         self._protocol_log = call.protocol_log
@@ -342,6 +345,7 @@ class CallRecording:
             "levels": self._meter.as_json(),
             "protocol": protocol_field(self._protocol_so_far()),
             "suspicion": self.suspicion,
+            "signal": self.signal.as_json(),
         }
         if closing is not None:
             fields |= closing_fields(closing, self._parts)

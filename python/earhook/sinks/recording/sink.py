@@ -111,10 +111,13 @@ class RecordingSink:
         self._writer.tell(Begun(number, track.recording, call.pipeline))
 
     def publish(self, call: LiveCall, event: CallEvent) -> None:
-        """Take note of audio that is not what it should be; a recording holds no other events."""
+        """Take note of what the audio sounds like; a recording holds no other events."""
         track = self._live.get(call)
-        if track is not None and event.kind == "format_suspect":
+        if track is None:
+            return
+        if event.kind == "format_suspect":
             track.recording.suspicion = call.suspicion
+        track.recording.signal.take(event)
 
     def ended(self, call: LiveCall) -> None:
         """Write what is left of a call; `settle` follows when that is done."""
@@ -171,6 +174,11 @@ class RecordingSink:
             },
             gauges={"finishing": finisher.waiting_calls},
         )
+
+    def call_books(self, call: LiveCall) -> SinkBooks | None:
+        """The books of a call that is being recorded now; None for any other."""
+        track = self._live.get(call)
+        return None if track is None else self._books(call, track)
 
     def _open(self) -> None:
         self._directory.open()

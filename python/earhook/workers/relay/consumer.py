@@ -215,15 +215,20 @@ class RelayedConsumer(ConsumerConnection):
         """Pass a command on to the worker that has the session."""
         if self._merger.route(number) is not None:
             raise CommandRefused(_TAKES_NOTHING)
-        known = None
+        generation = None
         if number == CONNECTION and order.session is not None:
-            known = self._merger.find(order.session.lower())
-        route = None if known is None else self._merger.route(known)
-        if route is None:
+            generation = self._whose(order.session.lower())
+        if generation is None:
             raise CommandRefused("no such call is open on this connection")
         frame = encode_frame(FrameKind.COMMAND, CONNECTION, body)
-        if not self._upstreams[route[0]].write(frame):
+        if not self._upstreams[generation].write(frame):
             raise CommandRefused(_TAKES_NOTHING)
+
+    def _whose(self, session: str) -> int | None:
+        """The worker that has the call of a session, or had it until a while ago."""
+        known = self._merger.find(session)
+        route = None if known is None else self._merger.route(known)
+        return self._merger.closed_by(session) if route is None else route[0]
 
     def _connect(self, generation: int, wishes: bytes) -> None:
         greeting = self._hello() + encode_frame(FrameKind.SUBSCRIBE, CONNECTION, wishes)

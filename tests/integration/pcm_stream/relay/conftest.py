@@ -117,7 +117,7 @@ class RelayedHouse(House):
         vars(self).update(vars(worker))
         self._crew = crew
         self._worker = worker
-        self.sink._command = self._command
+        self.sink._command, self.sink._publish = self._command, self._publish
 
     @property
     def address(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pcm_stream.test_commands import *  # noqa: F403
+from pcm_stream.test_consumer_results import *  # noqa: F403
 from pcm_stream.test_resume import *  # noqa: F403
 from pcm_stream.test_slow_consumers import *  # noqa: F403
 from pcm_stream.test_stream import *  # noqa: F403

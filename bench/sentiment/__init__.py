@@ -1,0 +1,1 @@
+"""How well sentiment tells complaints from thanks: labelled lines, with and without the lexicon."""

@@ -1,0 +1,1 @@
+"""How right the analysis of calls is: who speaks, keys, tones, music."""

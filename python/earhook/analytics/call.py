@@ -1,0 +1,133 @@
+"""One call: its channels are heard, what they say is analysed, and what is found is told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from earhook.client import Block, Call, CallEvent, ChannelName, Gap
+from earhook.errors import EngineFailed
+
+from .analysis import Analyst, CallFacts
+from .engine import Engine, Line
+from .hearing import Hearing, HearingOwner, HearingSettings
+from .result import Result
+from .segment import Segment
+
+__all__ = ["CallHearing", "Outlet", "Workshop"]
+
+OWN_KINDS: Final = frozenset({"transcript", "sentiment", "hit", "analysis"})
+"""Events that come back to us as they do to everybody else; told by us or by another analysis."""
+ADVANCE_SECONDS: Final = 0.5
+"""How often it is looked what has not been said in time."""
+
+
+class Outlet(Protocol):
+    """Where results go. Nothing here waits."""
+
+    def tell(self, call: Call, result: Result, segment: Segment | None) -> None:
+        """Pass on a result; `segment` is what a transcript was made of."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What all calls of a process share.
+
+    Attributes:
+        language: For calls whose peer names none.
+        heard: Where earlier runs stopped, by session and channel: nothing is told twice.
+    """
+
+    engine: Engine
+    analyst: Analyst
+    outlet: Outlet
+    settings: HearingSettings = field(default_factory=HearingSettings)
+    language: str | None = None
+    heard: Mapping[str, Mapping[ChannelName, int]] = field(default_factory=dict)
+
+
+class CallHearing:
+    """Everything that is done for one call, from its opening to its end."""
+
+    def __init__(self, call: Call, position: int, workshop: Workshop) -> None:
+        self.call = call
+        self._outlet = workshop.outlet
+        self._engine_name = workshop.engine.name
+        language = call.language or workshop.language
+        facts = CallFacts(call.rate, call.channels, position, self._engine_name, language)
+        self._analysis = workshop.analyst.open(facts)
+        self._advanced = position
+        self._end = position
+        self._has_failed = False
+        heard = workshop.heard.get(call.session_id.lower(), {})
+        owner = HearingOwner(self._said, self._missed, self._failed)
+        self._hearings: dict[ChannelName, Hearing] = {
+            channel: Hearing(
+                Line(call, channel, call.rate, language),
+                workshop.engine,
+                owner,
+                workshop.settings,
+                heard.get(channel, 0),
+            )
+            for channel in call.channels
+        }
+        self._tell_state("started")
+
+    @property
+    def dropped_seconds(self) -> float:
+        """Audio that no engine heard, of the channel that lost most."""
+        dropped = max(one.dropped_samples for one in self._hearings.values())
+        return round(dropped / self.call.rate, 3)
+
+    def take(self, item: Block | Gap) -> None:
+        """Hear audio, or that there is none."""
+        self._hearings[item.channel].put(item)
+        if isinstance(item, Gap):
+            self._end = max(self._end, item.position + item.samples)
+            self._missed(item.channel, item.position, item.position + item.samples)
+        else:
+            self._end = max(self._end, item.position + len(item.samples))
+        settled = min(one.settled for one in self._hearings.values())
+        if settled >= self._advanced + ADVANCE_SECONDS * self.call.rate:
+            self._advanced = settled
+            self._tell(self._analysis.advance(settled))
+
+    def note(self, event: CallEvent) -> None:
+        """Learn what else happens in the call."""
+        if event.kind not in OWN_KINDS:
+            self._tell(self._analysis.note(event.kind, event.position, event.details))
+
+    async def finish(self) -> None:
+        """The call is over: hear the last words, and say what can be said only now."""
+        await asyncio.gather(*(one.finish() for one in self._hearings.values()))
+        self._tell(self._analysis.finish(self._end))
+        self._tell_state("ended")
+
+    async def close(self) -> None:
+        """Stop at once, and say nothing more."""
+        await asyncio.gather(*(one.close() for one in self._hearings.values()))
+
+    def _said(self, segment: Segment) -> None:
+        self._tell(self._analysis.hear(segment), segment)
+
+    def _missed(self, channel: ChannelName, start: int, end: int) -> None:
+        self._tell(self._analysis.miss(channel, start, end))
+
+    def _failed(self, channel: ChannelName, error: EngineFailed) -> None:
+        """Say so once; what it costs is in `dropped_seconds` at the end."""
+        del channel
+        if not self._has_failed:
+            self._has_failed = True
+            self._tell_state("failed", why=str(error))
+
+    def _tell_state(self, state: str, **more: object) -> None:
+        dropped = self.dropped_seconds if state != "started" else 0.0
+        details = {"engine": self._engine_name, "state": state, "dropped_seconds": dropped}
+        self._tell([Result("analysis", self._end, {**details, **more})])
+
+    def _tell(self, results: list[Result], segment: Segment | None = None) -> None:
+        for result in results:
+            self._outlet.tell(self.call, result, segment if result.kind == "transcript" else None)

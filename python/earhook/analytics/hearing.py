@@ -1,0 +1,248 @@
+"""One channel of one call on its way through an engine: never waited for, bounded, reopened."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+
+from earhook.client import Block, ChannelName, Gap
+from earhook.errors import EngineFailed
+
+from .engine import Engine, Line, Recogniser, Samples
+from .segment import Segment
+
+__all__ = ["Hearing", "HearingOwner", "HearingSettings"]
+
+FIRST_PAUSE_SECONDS: Final = 0.5
+LONGEST_PAUSE_SECONDS: Final = 15.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HearingSettings:
+    """What a slow or broken engine may cost.
+
+    Attributes:
+        backlog_seconds: Audio of a channel that waits for its engine; the oldest is dropped.
+        finish_seconds: How long an engine may take for its last words at the end of a call.
+    """
+
+    backlog_seconds: float = 10.0
+    finish_seconds: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class HearingOwner:
+    """What a hearing tells. Called on the loop's thread.
+
+    Attributes:
+        said: A segment, in order.
+        missed: Samples from one position to another that no engine heard or will hear.
+        failed: An engine did not do its part; the text is for operators.
+    """
+
+    said: Callable[[Segment], None]
+    missed: Callable[[ChannelName, int, int], None]
+    failed: Callable[[ChannelName, EngineFailed], None]
+
+
+class Hearing:
+    """Feeds a line to a recogniser, and opens another one when it fails.
+
+    Args:
+        line: What is heard.
+        engine: Who hears it.
+        owner: Who is told.
+        settings: What it may cost.
+        start: Audio before this position has been told of already, by a run before this one.
+    """
+
+    def __init__(
+        self,
+        line: Line,
+        engine: Engine,
+        owner: HearingOwner,
+        settings: HearingSettings,
+        start: int = 0,
+    ) -> None:
+        self.dropped_samples = 0
+        """Audio that no engine has heard because it was slow, away or refused."""
+        self._line = line
+        self._engine = engine
+        self._owner = owner
+        self._settings = settings
+        self._start = start
+        self._waiting: deque[tuple[int, Samples | int]] = deque()
+        """Audio, or the length of a gap, with its position."""
+        self._waiting_samples = 0
+        self._news = asyncio.Event()
+        self._is_ending = False
+        self._recogniser: Recogniser | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._pause_seconds = FIRST_PAUSE_SECONDS
+        self._deaf_until = 0.0
+        self._heard = start
+        """Where what came out of `_waiting` ends."""
+        self._told = start
+        self._task = asyncio.create_task(self._run())
+
+    @property
+    def settled(self) -> int:
+        """Every segment that begins before it has been told, or will never be."""
+        if self._recogniser is None:
+            return self._heard
+        return min(max(self._recogniser.settled, self._told), self._heard)
+
+    def put(self, item: Block | Gap) -> None:
+        """Take audio or a gap. Returns at once; if too much waits, the oldest audio is dropped."""
+        if isinstance(item, Gap):
+            self._waiting.append((item.position, item.samples))
+        elif item.position + len(item.samples) > self._start:
+            known = max(self._start - item.position, 0)
+            # A copy: the frames of a socket's read share memory, and this may wait.
+            samples = item.samples[known:].astype(np.int16)
+            self._waiting.append((item.position + known, samples))
+            self._waiting_samples += len(samples)
+            self._shed()
+        self._news.set()
+
+    async def finish(self) -> None:
+        """Nothing follows; returns when all has been told, or is not to be had in time."""
+        self._is_ending = True
+        self._news.set()
+        try:
+            async with asyncio.timeout(self._settings.finish_seconds):
+                await asyncio.shield(self._task)
+        except TimeoutError:
+            self._owner.failed(self._line.channel, EngineFailed("no last words in time"))
+        await self.close()
+
+    async def close(self) -> None:
+        """End at once."""
+        self._task.cancel()
+        await asyncio.wait([self._task])
+        await self._hang_up()
+
+    def _shed(self) -> None:
+        """Keep what waits within its bound."""
+        most = self._settings.backlog_seconds * self._line.rate
+        while self._waiting_samples > most:
+            at = next(at for at, (_, what) in enumerate(self._waiting) if not isinstance(what, int))
+            position, samples = self._waiting[at]
+            assert not isinstance(samples, int)
+            self._waiting_samples -= len(samples)
+            self._waiting[at] = (position, len(samples))
+            self._drop(position, len(samples))
+            self._merge(at)
+
+    def _merge(self, at: int) -> None:
+        """Two gaps in a row are one: what waits does not grow with what is dropped."""
+        start, length = self._waiting[at - 1] if at else (0, None)
+        dropped = self._waiting[at][1]
+        if isinstance(length, int) and isinstance(dropped, int):
+            self._waiting[at - 1] = (start, length + dropped)
+            del self._waiting[at]
+
+    def _drop(self, position: int, samples: int) -> None:
+        self.dropped_samples += samples
+        self._owner.missed(self._line.channel, position, position + samples)
+
+    async def _run(self) -> None:
+        while True:
+            while not self._waiting:
+                if self._is_ending:
+                    await self._end()
+                    return
+                self._news.clear()
+                await self._news.wait()
+            position, what = self._waiting.popleft()
+            if not isinstance(what, int):
+                self._waiting_samples -= len(what)
+            await self._give(position, what)
+            self._heard = position + (what if isinstance(what, int) else len(what))
+
+    async def _give(self, position: int, what: Samples | int) -> None:
+        if isinstance(what, int):
+            if self._recogniser is not None:
+                await self._try(self._recogniser.skip(position, what))
+            return
+        if self._recogniser is None:
+            await self._try(self._open())
+        recogniser = self._recogniser
+        if recogniser is None or not await self._try(recogniser.push(what, position)):
+            self._drop(position, len(what))
+
+    async def _try(self, step: Coroutine[Any, Any, None]) -> bool:
+        """Take a step with the engine; whether it did its part."""
+        asked = self._recogniser
+        try:
+            await step
+        except Exception as error:  # noqa: BLE001 - engines are anybody's code
+            # Whoever reads the segments may have found out first.
+            if self._recogniser is asked:
+                await self._on_failure(_as_failure(error))
+            return False
+        return self._recogniser is not None
+
+    async def _open(self) -> None:
+        """Open a recogniser, unless the last one failed a moment ago."""
+        if asyncio.get_running_loop().time() < self._deaf_until:
+            return
+        self._recogniser = await self._engine.open(self._line)
+        self._reader = asyncio.create_task(self._read(self._recogniser))
+
+    async def _read(self, recogniser: Recogniser) -> None:
+        try:
+            async for segment in recogniser.segments():
+                self._pause_seconds = FIRST_PAUSE_SECONDS
+                self._say(segment)
+        except Exception as error:  # noqa: BLE001 - as above
+            if self._recogniser is recogniser:
+                self._reader = None
+                await self._on_failure(_as_failure(error))
+
+    def _say(self, segment: Segment) -> None:
+        """Tell, unless it was told: by another run, or by this one."""
+        if segment.end <= self._told:
+            return
+        if segment.start < self._told:
+            # All its readings come after the same final one, so all get the same start.
+            segment = replace(segment, start=self._told)
+        if segment.is_final:
+            self._told = segment.end
+        self._owner.said(segment)
+
+    async def _end(self) -> None:
+        if self._recogniser is None:
+            return
+        if await self._try(self._recogniser.finish()) and self._reader is not None:
+            await asyncio.wait([self._reader])
+
+    async def _on_failure(self, error: EngineFailed) -> None:
+        now = asyncio.get_running_loop().time()
+        self._deaf_until = float("inf") if error.is_hopeless else now + self._pause_seconds
+        self._pause_seconds = min(2 * self._pause_seconds, LONGEST_PAUSE_SECONDS)
+        self._owner.failed(self._line.channel, error)
+        await self._hang_up()
+
+    async def _hang_up(self) -> None:
+        recogniser, self._recogniser = self._recogniser, None
+        reader, self._reader = self._reader, None
+        if reader is not None and reader is not asyncio.current_task():
+            reader.cancel()
+            await asyncio.wait([reader])
+        if recogniser is not None:
+            with contextlib.suppress(Exception):
+                await recogniser.close()
+
+
+def _as_failure(error: Exception) -> EngineFailed:
+    """What an engine raised, as what it may raise: a defect of one costs its own lines only."""
+    if isinstance(error, EngineFailed):
+        return error
+    return EngineFailed(f"a defect of the engine: {type(error).__name__}")

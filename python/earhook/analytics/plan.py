@@ -1,0 +1,155 @@
+"""What `earhook analyze` was asked to do, as it is handed to its processes."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from earhook.client import ChannelName, Wishes
+from earhook.errors import ConfigurationError, ConfigurationFault
+
+from .analysis import AnalystSettings
+from .engine import EngineOptions
+from .hearing import HearingSettings
+
+__all__ = ["AnalysisPlan", "Door", "Order", "order_from_json", "order_to_json"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """The PCM stream and the way to it.
+
+    Attributes:
+        address: `unix:/path`, `tcp:host:port` or `tls:host:port` of a pcm-stream sink.
+        cafile: Authorities of the gateway's certificate, if not those of this machine.
+        certificate: Ours, with its key, in one file.
+        start: Where to begin in calls that run already.
+        patience_seconds: Give up after so long without a connection; None: never.
+        conversations: Only these; so with the next three. Empty: all.
+    """
+
+    address: str
+    token: str | None = field(default=None, repr=False)
+    cafile: str | None = None
+    certificate: str | None = None
+    start: Literal["start", "now"] = "start"
+    patience_seconds: float | None = None
+    channels: tuple[ChannelName, ...] = ("external", "internal")
+    conversations: tuple[str, ...] = ()
+    sessions: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+
+    def wishes(self, number: int, of: int) -> Wishes:
+        """Of one process.
+
+        Raises:
+            ConfigurationError: A certificate cannot be used.
+        """
+        wishes: Wishes = {
+            "token": self.token,
+            "ssl": self._context(),
+            "start": self.start,
+            "give_up_seconds": self.patience_seconds,
+            "channels": self.channels,
+            "conversations": self.conversations,
+            "sessions": self.sessions,
+            "keys": self.keys,
+            "share": (number, of) if of > 1 else None,
+            "name": f"earhook analyze {number + 1}/{of}",
+            "gaps": True,
+            "events": True,
+        }
+        return wishes
+
+    def _context(self) -> ssl.SSLContext | None:
+        if self.cafile is None and self.certificate is None:
+            return None
+        context = ssl.create_default_context()
+        name, file = "--cafile", self.cafile
+        try:
+            if self.cafile is not None:
+                context.load_verify_locations(self.cafile)
+            if self.certificate is not None:
+                name, file = "--certificate", self.certificate
+                context.load_cert_chain(self.certificate)
+        except OSError as error:
+            what = f"{file}: {error.strerror or 'not what it should be'}"
+            raise ConfigurationError([ConfigurationFault(name, what)]) from None
+        return context
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalysisPlan:
+    """Everything that all processes have in common.
+
+    Attributes:
+        processes: How many of them divide the calls.
+        to_gateway: Whether results go back to the gateway.
+        transcripts: To the peer: of calls of a Transcription Connector, of all, of none.
+    """
+
+    door: Door
+    engine: str
+    options: EngineOptions = field(default_factory=EngineOptions)
+    analyst: AnalystSettings = field(default_factory=AnalystSettings)
+    hearing: HearingSettings = field(default_factory=HearingSettings)
+    processes: int = 1
+    to_gateway: bool = True
+    transcripts: Literal["auto", "always", "never"] = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What one process is told when it starts.
+
+    Attributes:
+        number: Of the process, from 0.
+        heard: Where the process before it stopped, by session and channel.
+        done: Sessions that it had heard to their end.
+    """
+
+    plan: AnalysisPlan
+    number: int
+    heard: Mapping[str, Mapping[ChannelName, int]] = field(default_factory=dict)
+    done: tuple[str, ...] = ()
+
+
+def order_to_json(order: Order) -> dict[str, Any]:
+    """For one line of JSON."""
+    plan = order.plan
+    members = ("engine", "processes", "to_gateway", "transcripts")
+    return {
+        "number": order.number,
+        "heard": {session: dict(ends) for session, ends in order.heard.items()},
+        "done": list(order.done),
+        "plan": {name: getattr(plan, name) for name in members},
+        "door": _as_json(plan.door),
+        "options": {**_as_json(plan.options), "extra": dict(plan.options.extra)},
+        "analyst": plan.analyst.model_dump(mode="json"),
+        "hearing": _as_json(plan.hearing),
+    }
+
+
+def order_from_json(value: Mapping[str, Any]) -> Order:
+    """The other way round; what comes from elsewhere than `order_to_json` fails anyhow."""
+    door: dict[str, Any] = {
+        name: tuple(member) if isinstance(member, list) else member
+        for name, member in value["door"].items()
+    }
+    analyst = dict(value["analyst"])
+    analyst["rules"] = tuple(Path(path) for path in analyst["rules"])
+    plan = AnalysisPlan(
+        door=Door(**door),
+        options=EngineOptions(**value["options"]),
+        analyst=AnalystSettings.model_validate(analyst),
+        hearing=HearingSettings(**value["hearing"]),
+        **value["plan"],
+    )
+    return Order(plan, value["number"], value["heard"], tuple(value["done"]))
+
+
+def _as_json(value: object) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in value.__dataclass_fields__}  # type: ignore[attr-defined]

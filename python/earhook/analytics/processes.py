@@ -1,0 +1,218 @@
+"""The parent of `earhook analyze`: starts processes, starts them again, and passes on their lines.
+
+Every process is a subscriber of its own, and takes its share of the calls (`share` in the PCM
+stream's filter). So no audio passes through the parent, the gateway sends each call once, a
+process that dies takes nobody along, and one that comes back knows from here where it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, TypeAlias
+
+import orjson
+
+from earhook.client import ChannelName
+from earhook.errors import ConfigurationError, ConfigurationFault, OperatorError
+
+from .plan import AnalysisPlan, Order, order_to_json
+
+__all__ = ["Analyze", "TakeLine"]
+
+TakeLine: TypeAlias = Callable[[dict[str, Any]], None]
+"""Told every line; may take its time: processes then drop lines, not audio."""
+
+FIRST_PAUSE_SECONDS: Final = 0.2
+LONGEST_PAUSE_SECONDS: Final = 10.0
+STEADY_SECONDS: Final = 30.0
+"""A process that ran for so long before it died is started again at once."""
+STOP_SECONDS: Final = 10.0
+LINE_BYTES: Final = 1 << 20
+DONE_SESSIONS: Final = 4096
+
+
+class Analyze:
+    """Carries a plan out.
+
+    Args:
+        plan: What to do.
+        take: Told every line, in the order of its call.
+        calls: End when so many calls have ended; None: go on until stopped.
+    """
+
+    def __init__(self, plan: AnalysisPlan, take: TakeLine, calls: int | None = None) -> None:
+        self.restarts = 0
+        self._plan = plan
+        self._take = take
+        self._calls_left = calls
+        self._ledgers = [_Ledger() for _ in range(plan.processes)]
+        self._processes: dict[int, Process] = {}
+        self._stopping = asyncio.Event()
+        self._fault: Exception | None = None
+
+    async def run(self) -> bool:
+        """Run until stopped; whether a signal did it.
+
+        Raises:
+            ConfigurationError, OperatorError: A process cannot do what it was asked.
+        """
+        interrupted = False
+
+        def on_signal() -> None:
+            nonlocal interrupted
+            if interrupted:
+                self._kill()
+            interrupted = True
+            self.stop()
+
+        with _signals(on_signal):
+            await asyncio.gather(*(self._keep(number) for number in range(self._plan.processes)))
+        if self._fault is not None:
+            raise self._fault
+        return interrupted
+
+    def stop(self) -> None:
+        """Let all processes hear out what they have, for some seconds, and end."""
+        self._stopping.set()
+        for process in self._processes.values():
+            if process.stdin is not None:
+                process.stdin.close()
+
+    def _kill(self) -> None:
+        for process in self._processes.values():
+            process.kill()
+
+    async def _keep(self, number: int) -> None:
+        """Keep one process running."""
+        loop = asyncio.get_running_loop()
+        pause_seconds = FIRST_PAUSE_SECONDS
+        while not self._stopping.is_set():
+            began = loop.time()
+            code = await self._run_once(number)
+            if self._stopping.is_set():
+                return
+            if loop.time() - began >= STEADY_SECONDS:
+                pause_seconds = FIRST_PAUSE_SECONDS
+            self.restarts += 1
+            text = f"process {number} ended with {code}; it is started again"
+            self._take({"type": "trouble", "text": text, "process": number})
+            try:
+                async with asyncio.timeout(pause_seconds):
+                    await self._stopping.wait()
+            except TimeoutError:
+                pause_seconds = min(2 * pause_seconds, LONGEST_PAUSE_SECONDS)
+
+    async def _run_once(self, number: int) -> int:
+        """One process from its start to its end: its exit code."""
+        ledger = self._ledgers[number]
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "earhook.analytics", stdin=PIPE, stdout=PIPE, limit=LINE_BYTES
+        )
+        self._processes[number] = process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        order = Order(self._plan, number, ledger.heard, tuple(ledger.done))
+        process.stdin.write(orjson.dumps(order_to_json(order)) + b"\n")
+        if self._stopping.is_set():
+            process.stdin.close()
+        reading = asyncio.create_task(self._read(process.stdout, number))
+        try:
+            return await self._await_end(process)
+        finally:
+            await reading
+            del self._processes[number]
+
+    async def _await_end(self, process: Process) -> int:
+        stopping = asyncio.create_task(self._stopping.wait())
+        ended = asyncio.create_task(process.wait())
+        await asyncio.wait([stopping, ended], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                return await ended
+        except TimeoutError:
+            process.kill()
+            return await process.wait()
+
+    async def _read(self, output: asyncio.StreamReader, number: int) -> None:
+        while line := await output.readline():
+            self._on_line(number, orjson.loads(line))
+
+    def _on_line(self, number: int, line: dict[str, Any]) -> None:
+        ledger, kind = self._ledgers[number], line["type"]
+        if kind == "fault":
+            self._fault = _fault(line)
+            self.stop()
+            return
+        if kind == "ready":
+            for lost in ledger.missing(line["sessions"]):
+                self._tell(
+                    ledger, {"type": "closed", "session": lost, "details": {"reason": "lost"}}
+                )
+            self._take({"type": "ready", "process": number, "calls": len(line["sessions"])})
+            return
+        if kind == "opened" and ledger.knows(line["session"]):
+            return  # by the process that was there before
+        self._tell(ledger, line)
+
+    def _tell(self, ledger: _Ledger, line: dict[str, Any]) -> None:
+        ledger.enter(line)
+        self._take(line)
+        if line["type"] == "closed" and self._calls_left is not None:
+            self._calls_left -= 1
+            if self._calls_left == 0:
+                self.stop()
+
+
+class _Ledger:
+    """How far one process has come with its calls, so that the next one can go on."""
+
+    def __init__(self) -> None:
+        self.heard: dict[str, dict[ChannelName, int]] = {}
+        self.done: OrderedDict[str, None] = OrderedDict()
+
+    def knows(self, session: str) -> bool:
+        """Whether a call was opened and has not ended."""
+        return session.lower() in self.heard
+
+    def missing(self, sessions: list[str]) -> list[str]:
+        """Calls that ended while nobody listened."""
+        there = {session.lower() for session in sessions}
+        return [session for session in self.heard if session not in there]
+
+    def enter(self, line: dict[str, Any]) -> None:
+        """Note what a line says of a call."""
+        session, kind = str(line.get("session", "")).lower(), line["type"]
+        if kind == "opened":
+            self.heard[session] = {}
+        elif kind == "transcript" and session in self.heard and line["details"]["final"]:
+            self.heard[session][line["details"]["channel"]] = line["details"]["end"]
+        elif kind == "closed":
+            self.heard.pop(session, None)
+            self.done[session] = None
+            while len(self.done) > DONE_SESSIONS:
+                self.done.popitem(last=False)
+
+
+@contextmanager
+def _signals(action: Callable[[], None]) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, action)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+def _fault(line: dict[str, Any]) -> Exception:
+    if "faults" in line:
+        return ConfigurationError([ConfigurationFault(**fault) for fault in line["faults"]])
+    return OperatorError(f"{line['address']}: {line['text']}")

@@ -1,0 +1,89 @@
+"""How `earhook analyze` shows its lines: as they are, or for people."""
+
+from __future__ import annotations
+
+from typing import Any, BinaryIO, Final
+
+import orjson
+from rich.console import Console
+from rich.text import Text
+
+__all__ = ["JsonView", "TextView"]
+
+NEUTRAL: Final = 0.05
+ABOUT_US: Final = frozenset({"ready", "trouble"})
+
+
+class JsonView:
+    """Every line on standard output; what is about us and not about a call on standard error."""
+
+    def __init__(self, output: BinaryIO) -> None:
+        self._output = output
+        self._errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def take(self, line: dict[str, Any]) -> None:
+        """Show a line."""
+        if line["type"] in ABOUT_US:
+            self._errors.print(_about_us(line))
+            return
+        self._output.write(orjson.dumps(line) + b"\n")
+        self._output.flush()
+
+
+class TextView:
+    """Final transcripts, feelings and hits on standard output, the rest on standard error."""
+
+    def __init__(self) -> None:
+        self._output = Console(highlight=False, soft_wrap=True)
+        self._errors = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._rates: dict[str, int] = {}
+
+    def take(self, line: dict[str, Any]) -> None:
+        """Show a line."""
+        kind, session = line["type"], line.get("session", "")
+        if kind in ABOUT_US:
+            self._errors.print(_about_us(line))
+        elif kind == "opened":
+            self._rates[session] = line["details"]["rate"]
+            self._errors.print(Text(f"opened {session}", style="dim"))
+        elif kind == "closed":
+            self._rates.pop(session, None)
+            details = line["details"]
+            lost = details.get("dropped_seconds", 0.0)
+            unheard = f", {lost:g} s unheard" if lost else ""
+            ended = f"closed {session} {details['reason']}{unheard}"
+            self._errors.print(Text(ended, style="dim"))
+        elif (text := self._shown(line)) is not None:
+            self._output.print(text)
+
+    def _shown(self, line: dict[str, Any]) -> Text | None:
+        kind, details = line["type"], line["details"]
+        # Of a hit, when it became known: what was not said in time began long ago.
+        moment = line["position"] if kind == "hit" else details.get("start", line["position"])
+        seconds = moment / self._rates.get(line["session"], 8000)
+        head = (f"{line['session'][:8]} {seconds:8.1f} s  ", "dim")
+        if kind == "transcript" and details["final"]:
+            return Text.assemble(head, (_PEOPLE[details["channel"]], "bold"), details["text"])
+        if kind == "sentiment" and abs(details["score"]) >= NEUTRAL:
+            style = "green" if details["score"] > 0 else "red"
+            feeling = f"{details['score']:+.2f}, lately {details['rolling']:+.2f}"
+            return Text.assemble(head, f"{'':<10}", (feeling, style))
+        if kind == "hit":
+            style = _STYLES.get(details["severity"], "")
+            text = Text.assemble(head, (f"{details['severity']:<10}{details['name']}", style))
+            for one in details["evidence"]:
+                text.append(f"\n{'':>30}{one}", style="dim")
+            return text
+        if kind == "analysis" and details["state"] == "failed":
+            return Text.assemble(head, (f"{details['engine']} failed: {details['why']}", "red"))
+        return None
+
+
+def _about_us(line: dict[str, Any]) -> Text:
+    if line["type"] == "ready":
+        return Text(f"process {line['process']} listens, {line['calls']} calls", style="dim")
+    return Text(str(line["text"]), style="yellow")
+
+
+_PEOPLE: Final = {"internal": "agent     ", "external": "customer  "}
+_STYLES: Final = {"critical": "bold red", "warning": "yellow", "info": "cyan"}

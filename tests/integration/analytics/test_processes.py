@@ -1,0 +1,258 @@
+"""`earhook analyze` as it runs: processes of its own, a sink of the gateway, a scripted service."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from earhook.analytics.analysis import AnalystSettings
+from earhook.analytics.engine import EngineOptions
+from earhook.analytics.plan import AnalysisPlan, Door
+from earhook.analytics.processes import Analyze
+from earhook.errors import ConfigurationError, OperatorError
+from earhook.protocol import commands
+from earhook.protocol.entities import check_entity
+from earhook.testing.engines import Spoken, VoskServer
+from integration.pcm_stream.conftest import house  # noqa: F401 - a fixture
+
+GREETING = Spoken("thank you for calling", 0.6, 1.8)
+RATE = 8000
+
+
+class Run:
+    """An analysis under way, and its lines."""
+
+    def __init__(self, plan: AnalysisPlan, calls: int | None) -> None:
+        self.lines: list[dict[str, Any]] = []
+        self.analyze = Analyze(plan, self.lines.append, calls)
+        self.task = asyncio.create_task(self.analyze.run())
+
+    def of(self, kind: str, session: str | None = None) -> list[dict[str, Any]]:
+        """Lines of one kind."""
+        return [
+            line
+            for line in self.lines
+            if line["type"] == kind and session in (None, line.get("session"))
+        ]
+
+    def finals(self, session: str, channel: str = "external") -> list[dict[str, Any]]:
+        details = [line["details"] for line in self.of("transcript", session)]
+        return [one for one in details if one["final"] and one["channel"] == channel]
+
+
+@asynccontextmanager
+async def analysis(address: str, server: VoskServer, calls: int | None = None, **plan: Any) -> Any:
+    """Processes that listen."""
+    options = EngineOptions(address=server.url, extra=plan.pop("extra", {}))
+    door = Door(address=address, patience_seconds=plan.pop("patience_seconds", None))
+    analyst = AnalystSettings(sentiment=False, rules=plan.pop("rules", ()))
+    run = Run(
+        AnalysisPlan(door=door, engine="vosk", options=options, analyst=analyst, **plan), calls
+    )
+    try:
+        yield run
+    finally:
+        run.analyze.stop()
+        async with asyncio.timeout(20):
+            await asyncio.wait([run.task])
+
+
+def speak(speaker: Any, seconds: float) -> None:
+    for _ in range(round(seconds / 0.2)):
+        speaker.push(1600)
+
+
+def test_processes_divide_the_calls_and_hand_back_what_they_find(
+    run: Any,
+    until: Any,
+    house: Any,  # noqa: F811
+) -> None:
+    async def story() -> None:
+        async with house(ring_seconds=10.0) as gateway, VoskServer([GREETING]) as server:
+            async with analysis(gateway.address, server, calls=6, processes=2) as work:
+                await until(lambda: len(work.of("ready")) == 2, 30)
+                speakers = [gateway.open() for _ in range(6)]
+                for speaker in speakers:
+                    speak(speaker, 2.0)
+                sessions = [speaker.session for speaker in speakers]
+                await until(lambda: all(work.finals(one) for one in sessions))
+                for subscriber in gateway.sink.snapshot().subscribers:
+                    assert 0 < subscriber["calls"] < 6  # neither has them all
+                for speaker in speakers:
+                    gateway.end(speaker)
+                async with asyncio.timeout(20):
+                    assert await work.task is False  # six calls have ended: so does it
+            for session in sessions:
+                (external,), (internal,) = (
+                    work.finals(session, channel) for channel in ("external", "internal")
+                )
+                assert external["text"] == internal["text"] == GREETING.text
+                kinds = [line["type"] for line in work.lines if line.get("session") == session]
+                assert kinds[0] == "opened"
+                assert kinds[-1] == "closed"
+                assert kinds.count("opened") == kinds.count("closed") == 1
+                told = [event for one, event in gateway.published if one == session]
+                assert {event.kind for event in told} == {"analysis", "transcript"}
+                assert all(event.personal and event.by == "consumer" for event in told)
+
+    run(story())
+
+
+def test_a_process_that_is_killed_comes_back_and_repeats_nothing(
+    run: Any,
+    until: Any,
+    house: Any,  # noqa: F811
+) -> None:
+    async def story() -> None:
+        async with house(ring_seconds=30.0) as gateway, VoskServer([GREETING]) as server:
+            async with analysis(gateway.address, server) as work:
+                await until(lambda: work.of("ready"), 30)
+                speaker = gateway.open()
+                speak(speaker, 2.0)
+                channels = ("external", "internal")
+                await until(lambda: all(work.finals(speaker.session, one) for one in channels))
+                os.kill(work.analyze._processes[0].pid, signal.SIGKILL)
+                speak(speaker, 2.0)
+                await until(lambda: len(work.finals(speaker.session)) == 2, 30)
+                gateway.end(speaker)
+                await until(lambda: work.of("closed", speaker.session))
+            first, second = work.finals(speaker.session)
+            assert first["end"] <= second["start"]
+            assert first["segment"] != second["segment"]
+            assert work.analyze.restarts == 1
+            assert len(work.of("opened", speaker.session)) == 1
+            assert len(work.of("closed", speaker.session)) == 1
+
+    run(story())
+
+
+def test_calls_that_ended_while_nobody_listened_are_closed(
+    run: Any,
+    until: Any,
+    house: Any,  # noqa: F811
+) -> None:
+    async def story() -> None:
+        async with house(ring_seconds=1.0) as gateway, VoskServer([GREETING]) as server:
+            async with analysis(gateway.address, server) as work:
+                await until(lambda: work.of("ready"), 30)
+                speaker = gateway.open()
+                speak(speaker, 1.0)
+                await until(lambda: work.of("opened"))
+                os.kill(work.analyze._processes[0].pid, signal.SIGKILL)
+                await until(lambda: not gateway.subscribers())
+                gateway.end(speaker)
+                gateway.forget(speaker)
+                await until(lambda: work.of("closed"), 30)
+            assert work.of("closed")[0]["details"] == {"reason": "lost"}
+
+    run(story())
+
+
+def test_the_last_words_of_calls_are_told_when_we_are_stopped(
+    run: Any,
+    until: Any,
+    house: Any,  # noqa: F811
+) -> None:
+    async def story() -> None:
+        async with house() as gateway, VoskServer([GREETING]) as server:
+            async with analysis(gateway.address, server) as work:
+                await until(lambda: work.of("ready"), 30)
+                speaker = gateway.open()
+                speak(speaker, 1.4)
+                await until(lambda: work.of("transcript"))
+                assert not work.finals(speaker.session)
+                os.kill(os.getpid(), signal.SIGINT)
+                async with asyncio.timeout(20):
+                    assert await work.task is True
+            (last,) = work.finals(speaker.session)
+            assert last["text"] == "thank you"
+            assert not work.of("trouble")
+
+    run(story())
+
+
+def test_transcripts_of_a_transcription_connector_go_to_the_peer(
+    run: Any,
+    until: Any,
+    house: Any,  # noqa: F811
+) -> None:
+    async def story() -> None:
+        async with house() as gateway, VoskServer([GREETING]) as server:
+            async with analysis(gateway.address, server) as work:
+                await until(lambda: work.of("ready"), 30)
+                other = gateway.open(product="monitor", media_channels=(1,))
+                speaker = gateway.open(
+                    product="transcription", media_channels=(1,), language="en-US"
+                )
+                speak(other, 2.0)
+                speak(speaker, 1.4)
+                await until(lambda: work.of("transcript", speaker.session))
+                details = {"reason": "end", "awaits_results": True}
+                gateway.publish(speaker, "closing", **details)
+                await until(lambda: len(gateway.commands) == 2)
+                assert work.finals(other.session, "internal")
+            (one, relayed), (two, finish) = gateway.commands
+            assert one == two == speaker.session
+            assert isinstance(finish, commands.Finish)
+            assert isinstance(relayed, commands.RelayEvent)
+            (entity,) = relayed.entities
+            check_entity(entity, 1)
+            body: Any = entity.data
+            assert body["channelId"] == 0
+            assert body["isFinal"] is True
+            (alternative,) = body["alternatives"]
+            assert alternative["languages"] == ["en-US"]
+            (interpretation,) = alternative["interpretations"]
+            assert interpretation["transcript"] == "thank you"
+            assert [token["value"] for token in interpretation["tokens"]] == ["thank", "you"]
+
+    run(story())
+
+
+def test_a_rule_can_pause_the_recording(
+    run: Any,
+    until: Any,
+    house: Any,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    rules = tmp_path / "rules.toml"
+    rules.write_text(
+        '[[rules]]\nid = "card"\nname = "A card is about to be read"\nkind = "transcript"\n'
+        'phrases = ["thank you"]\naction = "pause"\npause_seconds = 1\n'
+    )
+
+    async def story() -> None:
+        async with house() as gateway, VoskServer([GREETING]) as server:
+            async with analysis(gateway.address, server, rules=(rules,)) as work:
+                await until(lambda: work.of("ready"), 30)
+                speaker = gateway.open(media_channels=(1,))
+                speak(speaker, 2.0)
+                await until(lambda: gateway.commands)
+                await until(lambda: any(event.kind == "hit" for _, event in gateway.published))
+                await until(lambda: len(gateway.commands) == 2)
+            assert gateway.commands == [
+                (speaker.session, commands.Pause()),
+                (speaker.session, commands.Resume()),
+            ]
+
+    run(story())
+
+
+def test_what_a_process_cannot_do_is_said_and_ends_all(run: Any, house: Any) -> None:  # noqa: F811
+    async def story() -> None:
+        async with house() as gateway, VoskServer([GREETING]) as server:
+            with pytest.raises(ConfigurationError, match="vosk has no option colour"):
+                async with analysis(gateway.address, server, extra={"colour": "red"}) as work:
+                    await work.task
+            gone = "unix:/nowhere/pcm.sock"
+            with pytest.raises(OperatorError, match="No such file"):
+                async with analysis(gone, server, patience_seconds=0.0, processes=2) as work:
+                    await work.task
+
+    run(story())
