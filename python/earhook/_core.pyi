@@ -25,6 +25,7 @@ __all__ = [
     "Line",
     "Merger",
     "Pipeline",
+    "SignalFeed",
     "Switchboard",
     "decode_g711",
     "encode_ack",
