@@ -54,7 +54,8 @@ def test_what_was_written_can_be_read_again(tmp_path: Path) -> None:
 
 def test_the_lines_of_the_guide_can_be_read(tmp_path: Path) -> None:
     page = Path(__file__).parents[3] / "docs" / "howto" / "analyze.md"
-    lines = page.read_text().partition("```json\n")[2].partition("```")[0]
+    section = page.read_text().partition("### Try rules on a transcript")[2]
+    lines = section.partition("```json\n")[2].partition("```")[0]
     assert len(read_transcript(written(tmp_path, lines))) == 3
 
 

@@ -21,7 +21,7 @@ __all__ = ["OrderDoors", "Orders", "judge"]
 
 @dataclass(frozen=True, slots=True)
 class OrderDoors:
-    """Where what a consumer asks goes to."""
+    """Where what a consumer asks goes to. Given with each command: kept, it would make a circle."""
 
     command: Callable[[str, Command], None]
     """Session id and command; raises `CommandRefused`."""
@@ -60,13 +60,11 @@ class Orders:
 
     Args:
         outbox: Where the calls are known and the answers go.
-        doors: Where what is asked goes to.
         allows_commands: Whether commands are carried out or refused.
     """
 
-    def __init__(self, outbox: Outbox, doors: OrderDoors, *, allows_commands: bool) -> None:
+    def __init__(self, outbox: Outbox, *, allows_commands: bool) -> None:
         self._outbox = outbox
-        self._doors = doors
         self._allows_commands = allows_commands
 
     def acknowledge(self, number: int, _channel: int, position: int) -> bool:
@@ -77,32 +75,32 @@ class Orders:
         enrolment.acked_position = position
         return True
 
-    def carry_out(self, number: int, body: bytes) -> None:
+    def carry_out(self, number: int, body: bytes, doors: OrderDoors) -> None:
         """Do what a command asks, and answer it.
 
         Raises:
             ObjectionError: It is no JSON object.
         """
-        answer, is_refused = judge(body, lambda order: self._carry_out(number, order))
-        self._doors.count("commands_refused" if is_refused else "commands")
+        answer, is_refused = judge(body, lambda order: self._carry_out(number, order, doors))
+        doors.count("commands_refused" if is_refused else "commands")
         known = number if number in self._outbox.enrolments else CONNECTION
         self._outbox.say(json_frame(FrameKind.EVENT, known, answer))
 
-    def _carry_out(self, number: int, order: Order) -> None:
+    def _carry_out(self, number: int, order: Order, doors: OrderDoors) -> None:
         enrolment = self._find(number, order)
         if order.word == RESULTS:
-            self._publish(self._heard(enrolment, order), order)
+            self._publish(self._heard(enrolment, order), order, doors)
             return
         if enrolment is None or enrolment.call.outcome is not None:
             raise CommandRefused(_NOT_OPEN)
         self._require_leave()
         facts = enrolment.call.facts
-        self._doors.command(facts.session_id, read_command(order, facts.media.codec))
+        doors.command(facts.session_id, read_command(order, facts.media.codec))
 
-    def _publish(self, call: LiveCall, order: Order) -> None:
+    def _publish(self, call: LiveCall, order: Order, doors: OrderDoors) -> None:
         self._require_leave()
         for event in read_results(order.body, call.pipeline.position):
-            self._doors.publish(call, event)
+            doors.publish(call, event)
 
     def _require_leave(self) -> None:
         if not self._allows_commands:

@@ -65,8 +65,7 @@ class Subscriber(ConsumerConnection):
         super().__init__(terms, desk.count)
         self._desk = desk
         self._outbox = Outbox(self._wake, self._on_left)
-        doors = OrderDoors(desk.command, self._tell, desk.count)
-        self._orders = Orders(self._outbox, doors, allows_commands=terms.allows_commands)
+        self._orders = Orders(self._outbox, allows_commands=terms.allows_commands)
         self._pump_timer: asyncio.Handle | None = None
         self._is_finishing = False
         self._past_books = SinkBooks()
@@ -147,7 +146,8 @@ class Subscriber(ConsumerConnection):
         return self._orders.acknowledge(number, channel, position)
 
     def _command(self, number: int, body: bytes) -> None:
-        self._orders.carry_out(number, body)
+        doors = OrderDoors(self._desk.command, self._tell, self._desk.count)
+        self._orders.carry_out(number, body, doors)
 
     def _on_heard(self) -> None:
         self._check_backlog()
