@@ -157,12 +157,18 @@ def generate(server: Server, load: Load, schedule: Schedule, *more: str) -> dict
         *(load.transport, load.calls, load.frames_per_second, load.frame_bytes),
         *(schedule.warm_seconds, schedule.window_seconds, *more),
     )
+    longest = GENERATOR_SECONDS + schedule.warm_seconds + schedule.window_seconds
+    return figures_of(words, longest)
+
+
+def figures_of(words: Sequence[object], timeout_seconds: float) -> dict[str, Any]:
+    """Run a program on the core of the load; what it prints is one JSON object."""
     finished = subprocess.run(
         pinned(words, LOAD_CORE),
         check=True,
         text=True,
         stdout=subprocess.PIPE,
-        timeout=GENERATOR_SECONDS + schedule.warm_seconds + schedule.window_seconds,
+        timeout=timeout_seconds,
     )
     figures: dict[str, Any] = json.loads(finished.stdout)
     return figures

@@ -19,7 +19,6 @@ import json
 import secrets
 import statistics
 import struct
-import subprocess
 import sys
 import tempfile
 import time
@@ -33,8 +32,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from bench.gateway_process import percentiles
-from bench.ingest.measure import Contestant, compile_program
-from bench.ingest.servers import CONFIGURATION, LOAD_CORE, Floor, Gateway, Server, pinned
+from bench.ingest.measure import Contestant, compile_program, figures_of
+from bench.ingest.servers import CONFIGURATION, Floor, Gateway, Server
 from bench.provenance import IDLE_LOAD, machine, sentence
 from earhook.testing.peer_messages import Envelope, encode_message
 from earhook.testing.peer_request import upgrade_headers
@@ -137,14 +136,7 @@ def storm(server: Server, calls: int, rate: float) -> dict[str, Any]:
             *(server.directory.parent / "dialler", "127.0.0.1", server.port),
             *(server.process.pid, calls, rate, spoken),
         )
-        finished = subprocess.run(
-            pinned(words, LOAD_CORE),
-            check=True,
-            text=True,
-            stdout=subprocess.PIPE,
-            timeout=DIALLER_SECONDS,
-        )
-        found: dict[str, Any] = json.loads(finished.stdout)
+        found = figures_of(words, DIALLER_SECONDS)
         found["kib_per_call"] = (server.memory_kib() - before) / calls
         server.stop()
     for name in LATENCIES:

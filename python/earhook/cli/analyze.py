@@ -12,6 +12,14 @@ import typer
 
 from earhook.errors import ConfigurationError, ConfigurationFault
 
+from .consuming import (
+    CallOption,
+    CallsOption,
+    CertificateOption,
+    ConversationOption,
+    KeyOption,
+    TokenOption,
+)
 from .dialling import CafileOption
 
 if TYPE_CHECKING:
@@ -77,37 +85,12 @@ InterimOption = Annotated[
 ChannelOption = Annotated[
     Literal["external", "internal", "both"], typer.Option(help="The customer, the agent, or both.")
 ]
-ConversationOption = Annotated[
-    list[str] | None,
-    typer.Option("--conversation", metavar="ID", help="Only this conversation; repeatable."),
-]
-CallOption = Annotated[
-    list[str] | None,
-    typer.Option("--call", metavar="SESSION", help="Only this session; repeatable."),
-]
-KeyOption = Annotated[
-    list[str] | None,
-    typer.Option("--key", metavar="NAME", help="Only calls that came with this key; repeatable."),
-]
 StartOption = Annotated[
     Literal["start", "now"], typer.Option(help="Where to begin in calls that run already.")
-]
-CallsOption = Annotated[
-    int | None, typer.Option("--calls", min=1, help="End when so many calls have ended.")
 ]
 PatienceOption = Annotated[
     float | None,
     typer.Option(min=0.0, metavar="SECONDS", help="Give up after so long unconnected."),
-]
-TokenOption = Annotated[
-    str | None,
-    typer.Option(
-        "--token", envvar="EARHOOK_PCM_TOKEN", help="What the sink asks for.", show_default=False
-    ),
-]
-CertificateOption = Annotated[
-    Path | None,
-    typer.Option("--certificate", metavar="PEM", help="Our certificate and key, in one file."),
 ]
 ToGatewayOption = Annotated[
     bool,

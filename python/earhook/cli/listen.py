@@ -13,6 +13,14 @@ import typer
 
 from earhook.errors import ConfigurationError, ConfigurationFault
 
+from .consuming import (
+    CallOption,
+    CallsOption,
+    CertificateOption,
+    ConversationOption,
+    KeyOption,
+    TokenOption,
+)
 from .dialling import CafileOption
 
 if TYPE_CHECKING:
@@ -34,21 +42,9 @@ AddressArgument = Annotated[
         show_default=False,
     ),
 ]
-CallOption = Annotated[
-    list[str] | None,
-    typer.Option("--call", metavar="SESSION", help="Only this session; repeatable."),
-]
-ConversationOption = Annotated[
-    list[str] | None,
-    typer.Option("--conversation", metavar="ID", help="Only this conversation; repeatable."),
-]
 OrganizationOption = Annotated[
     list[str] | None,
     typer.Option("--organization", metavar="ID", help="Only this organization; repeatable."),
-]
-KeyOption = Annotated[
-    list[str] | None,
-    typer.Option("--key", metavar="NAME", help="Only calls that came with this key; repeatable."),
 ]
 ChannelOption = Annotated[
     Literal["external", "internal", "both"],
@@ -78,21 +74,8 @@ FillOption = Annotated[
     bool,
     typer.Option("--fill-gaps", help="Silence where there is no audio: time becomes position."),
 ]
-CallsOption = Annotated[
-    int | None, typer.Option("--calls", min=1, help="End when so many calls have ended.")
-]
 PatienceOption = Annotated[
     float, typer.Option(min=0.0, metavar="SECONDS", help="Give up after so long unconnected.")
-]
-TokenOption = Annotated[
-    str | None,
-    typer.Option(
-        "--token", envvar="EARHOOK_PCM_TOKEN", help="What the sink asks for.", show_default=False
-    ),
-]
-CertificateOption = Annotated[
-    Path | None,
-    typer.Option("--certificate", metavar="PEM", help="Our certificate and key, in one file."),
 ]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="What happens to calls as JSON lines, not as text.")

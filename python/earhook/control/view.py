@@ -14,7 +14,6 @@ from earhook.ingest.calls import IngestCalls
 from earhook.ingest.door import IngestDoor
 from earhook.ingest.passing import Passing
 from earhook.ingest.server import IngestServer
-from earhook.media.format import Channel
 from earhook.ops.logging import PEER_LINES, lost_lines
 from earhook.ops.readings import Readings, metrics_registry
 from earhook.ops.watchdog import LoopWatch
@@ -261,23 +260,8 @@ _DROPS: Final = (*DropReason, "fault", "late")
 
 
 def _call_as_json(call: LiveCall) -> dict[str, Any]:
-    pipeline = call.pipeline
-    return {
-        **call.facts.as_json(personal=False),
-        "door": call.facts.door,
-        "delay_seconds": call.delay_seconds,
-        "suspicion": call.suspicion,
-        "signal": None if call.signal is None else call.signal.as_json(),
-        "position": pipeline.position,
-        "written": pipeline.written_samples,
-        # Of the ingest nothing comes in frames.
-        "frames": pipeline.frames if call.facts.door == "media" else None,
-        "gaps": len(pipeline.gaps()),
-        "levels": {
-            Channel(channel).word: {"peak": peak, "rms": round(rms, 1)}
-            for channel, peak, rms in pipeline.levels()
-        },
-    }
+    facts = call.facts
+    return {**facts.as_json(personal=False), "door": facts.door, **call.as_json()}
 
 
 def _sink_as_json(snapshot: SinkSnapshot) -> dict[str, Any]:

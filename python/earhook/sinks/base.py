@@ -270,6 +270,24 @@ class LiveCall:
         """Names of the sinks that still owe an answer."""
         return self._sinks - self._settled.keys()
 
+    def as_json(self) -> dict[str, Any]:
+        """How it stands, as values for `orjson.dumps`; nothing personal."""
+        pipeline = self.pipeline
+        return {
+            "delay_seconds": self.delay_seconds,
+            "suspicion": self.suspicion,
+            "signal": None if self.signal is None else self.signal.as_json(),
+            "position": pipeline.position,
+            "written": pipeline.written_samples,
+            # Of the ingest nothing comes in frames.
+            "frames": pipeline.frames if self.facts.door == "media" else None,
+            "gaps": len(pipeline.gaps()),
+            "levels": {
+                Channel(channel).word: {"peak": peak, "rms": round(rms, 1)}
+                for channel, peak, rms in pipeline.levels()
+            },
+        }
+
     def settle(self, sink_name: str, books: SinkBooks) -> None:
         """Hand in a sink's final books of this call; only on the loop's thread, only once.
 

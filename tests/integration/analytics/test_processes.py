@@ -63,6 +63,14 @@ async def analysis(address: str, server: VoskServer, calls: int | None = None, *
             await asyncio.wait([run.task])
 
 
+@asynccontextmanager
+async def at_work(until: Any, *where: Any, **more: Any) -> Any:
+    """The same, once it listens."""
+    async with analysis(*where, **more) as work:
+        await until(lambda: work.of("ready"), 30)
+        yield work
+
+
 def speak(speaker: Any, seconds: float) -> None:
     for _ in range(round(seconds / 0.2)):
         speaker.push(1600)
@@ -111,8 +119,7 @@ def test_a_process_that_is_killed_comes_back_and_repeats_nothing(
 ) -> None:
     async def story() -> None:
         async with house(ring_seconds=30.0) as gateway, VoskServer([GREETING]) as server:
-            async with analysis(gateway.address, server) as work:
-                await until(lambda: work.of("ready"), 30)
+            async with at_work(until, gateway.address, server) as work:
                 speaker = gateway.open()
                 speak(speaker, 2.0)
                 channels = ("external", "internal")
@@ -139,8 +146,7 @@ def test_calls_that_ended_while_nobody_listened_are_closed(
 ) -> None:
     async def story() -> None:
         async with house(ring_seconds=1.0) as gateway, VoskServer([GREETING]) as server:
-            async with analysis(gateway.address, server) as work:
-                await until(lambda: work.of("ready"), 30)
+            async with at_work(until, gateway.address, server) as work:
                 speaker = gateway.open()
                 speak(speaker, 1.0)
                 await until(lambda: work.of("opened"))
@@ -161,8 +167,7 @@ def test_the_last_words_of_calls_are_told_when_we_are_stopped(
 ) -> None:
     async def story() -> None:
         async with house() as gateway, VoskServer([GREETING]) as server:
-            async with analysis(gateway.address, server) as work:
-                await until(lambda: work.of("ready"), 30)
+            async with at_work(until, gateway.address, server) as work:
                 speaker = gateway.open()
                 speak(speaker, 1.4)
                 await until(lambda: work.of("transcript"))
@@ -184,8 +189,7 @@ def test_transcripts_of_a_transcription_connector_go_to_the_peer(
 ) -> None:
     async def story() -> None:
         async with house() as gateway, VoskServer([GREETING]) as server:
-            async with analysis(gateway.address, server) as work:
-                await until(lambda: work.of("ready"), 30)
+            async with at_work(until, gateway.address, server) as work:
                 other = gateway.open(product="monitor", media_channels=(1,))
                 speaker = gateway.open(
                     product="transcription", media_channels=(1,), language="en-US"
@@ -229,8 +233,7 @@ def test_a_rule_can_pause_the_recording(
 
     async def story() -> None:
         async with house() as gateway, VoskServer([GREETING]) as server:
-            async with analysis(gateway.address, server, rules=(rules,)) as work:
-                await until(lambda: work.of("ready"), 30)
+            async with at_work(until, gateway.address, server, rules=(rules,)):
                 speaker = gateway.open(media_channels=(1,))
                 speak(speaker, 2.0)
                 await until(lambda: gateway.commands)

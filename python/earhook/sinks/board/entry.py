@@ -7,7 +7,6 @@ from typing import Any
 
 import orjson
 
-from earhook.media.format import Channel
 from earhook.media.gaps import gaps_of
 from earhook.protocol.gaps import GapReason
 from earhook.sinks.base import CallOutcome, LiveCall, ProtocolEntry, SinkBooks
@@ -114,21 +113,12 @@ class Entry:
 
 
 def _last(call: LiveCall) -> dict[str, Any]:
-    pipeline, outcome = call.pipeline, call.outcome
-    gaps = gaps_of(pipeline)
+    outcome = call.outcome
     return {
-        "delay_seconds": call.delay_seconds,
-        "suspicion": call.suspicion,
-        "signal": None if call.signal is None else call.signal.as_json(),
-        "position": pipeline.position,
-        "written": pipeline.written_samples,
-        "frames": pipeline.frames if call.facts.door == "media" else None,
-        "gaps": len(gaps),
-        "gap_spans": [[gap.position, gap.samples, gap.reason.word] for gap in gaps],
-        "levels": {
-            Channel(channel).word: {"peak": peak, "rms": round(rms, 1)}
-            for channel, peak, rms in pipeline.levels()
-        },
+        **call.as_json(),
+        "gap_spans": [
+            [gap.position, gap.samples, gap.reason.word] for gap in gaps_of(call.pipeline)
+        ],
         "protocol": [
             [round(entry.seconds, 3), entry.direction, entry.kind] for entry in _protocol(call)
         ],

@@ -149,25 +149,18 @@ impl Fact {
     /// Where it begins.
     #[must_use]
     pub const fn start(&self) -> u64 {
-        match *self {
-            Self::DeadAir { start } | Self::OneWay { start, .. } => start,
-            Self::Speech { span, .. }
-            | Self::TalkOver { span, .. }
-            | Self::Interruption { span, .. }
-            | Self::DeadAirEnded { span }
-            | Self::Dtmf { span, .. }
-            | Self::Tone { span, .. }
-            | Self::Music { span, .. }
-            | Self::Clipping { span, .. }
-            | Self::OneWayEnded { span, .. } => span.start,
-        }
+        self.reach().0
     }
 
     /// Where it ends; `None` of what goes on.
     #[must_use]
     pub const fn end(&self) -> Option<u64> {
+        self.reach().1
+    }
+
+    const fn reach(&self) -> (u64, Option<u64>) {
         match *self {
-            Self::DeadAir { .. } | Self::OneWay { .. } => None,
+            Self::DeadAir { start } | Self::OneWay { start, .. } => (start, None),
             Self::Speech { span, .. }
             | Self::TalkOver { span, .. }
             | Self::Interruption { span, .. }
@@ -176,7 +169,7 @@ impl Fact {
             | Self::Tone { span, .. }
             | Self::Music { span, .. }
             | Self::Clipping { span, .. }
-            | Self::OneWayEnded { span, .. } => Some(span.end),
+            | Self::OneWayEnded { span, .. } => (span.start, Some(span.end)),
         }
     }
 }
