@@ -72,8 +72,7 @@ class HouseSource:
 
     def take(self, name: str) -> Heard | None:
         """As `Source.hear`."""
-        found = self._board.listeners.take(name)
-        return None if found is None else Heard(*found)
+        return self._board.listeners.take(name)
 
     def end(self, name: str) -> None:
         """As `Source.hang_up`."""

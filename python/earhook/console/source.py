@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
+from earhook.sinks.board.listening import Heard
 from earhook.sinks.board.stream import Choice
 
 __all__ = ["Heard", "Opened", "Seen", "Source", "Told", "Wish"]
@@ -82,13 +83,6 @@ class Told(NamedTuple):
     cursor: object
     lines: Sequence[bytes]
     missed: int
-
-
-class Heard(NamedTuple):
-    """Audio of a call: position, samples of the gap, word of its reason, samples (see `Feed`)."""
-
-    blocks: Sequence[tuple[int, int, str, bytes]]
-    has_ended: bool
 
 
 class Source(Protocol):

@@ -97,15 +97,11 @@ class WorkersSource:
         known: dict[int, Any] = wish.cursor if isinstance(wish.cursor, dict) else {}
         if not known.keys() <= {worker.generation for worker in serving}:
             return _nothing(reset=True, cursor={})
-        questions = [self._question(worker, wish, known) for worker in serving]
-        answers = await asyncio.gather(
-            *(
-                _ask(worker, "console_look", question)
-                for worker, question in zip(serving, questions, strict=True)
-            )
+        answers = await _ask_each(
+            serving, "console_look", lambda worker: self._question(worker, wish, known)
         )
         seen, cursor = _nothing(reset=wish.cursor is None, cursor={}), dict(known)
-        for worker, answer in zip(serving, answers, strict=True):
+        for worker, answer in answers:
             if answer is None:
                 seen = seen._replace(unheard=[*seen.unheard, worker.slot or 0])
                 continue
@@ -129,15 +125,13 @@ class WorkersSource:
         """Of all of them, each one's lines in their order."""
         known: dict[int, Any] = cursor if isinstance(cursor, dict) else {}
         chosen, history = [list(choice.sessions), list(choice.kinds)], history and not known
-        serving = self._serving()
-        answers = await asyncio.gather(
-            *(
-                _ask(worker, "console_tell", [known.get(worker.generation), *chosen, history])
-                for worker in serving
-            )
+        answers = await _ask_each(
+            self._serving(),
+            "console_tell",
+            lambda worker: [known.get(worker.generation), *chosen, history],
         )
         lines, missed, places = [], 0, dict(known)
-        for worker, answer in zip(serving, answers, strict=True):
+        for worker, answer in answers:
             if answer is not None:
                 places[worker.generation] = answer["cursor"]
                 lines += [line.encode() for line in answer["lines"]]
@@ -194,9 +188,7 @@ class WorkersSource:
         return [worker for worker in self._workers() if worker.serves]
 
     async def _ask_all(self, kind: str, body: object) -> list[tuple[WorkerLink, Any]]:
-        serving = self._serving()
-        answers = await asyncio.gather(*(_ask(worker, kind, body) for worker in serving))
-        return list(zip(serving, answers, strict=True))
+        return await _ask_each(self._serving(), kind, lambda _worker: body)
 
     async def _ask_named(self, kind: str, name: str) -> Any:  # noqa: ANN401 - whatever JSON says
         generation, _, inner = name.partition(".")
@@ -204,6 +196,14 @@ class WorkersSource:
             if str(worker.generation) == generation:
                 return await _ask(worker, kind, inner)
         return None
+
+
+async def _ask_each(
+    workers: Sequence[WorkerLink], kind: str, question: Callable[[WorkerLink], object]
+) -> list[tuple[WorkerLink, Any]]:
+    """Ask all at once; None is who did not answer."""
+    answers = await asyncio.gather(*(_ask(worker, kind, question(worker)) for worker in workers))
+    return list(zip(workers, answers, strict=True))
 
 
 async def _ask(worker: WorkerLink, kind: str, body: object) -> Any:  # noqa: ANN401 - as above

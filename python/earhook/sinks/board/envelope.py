@@ -48,6 +48,8 @@ class Envelope:
         self.step_samples = max(1, round(rate * POINT_SECONDS))
         self.position = 0
         self._points: list[Point] = []
+        # Theirs, worked out once: a page asks for all of them again and again.
+        self._levels: list[_Levels | None] = []
         self._open = Point()
 
     def add(self, audio: bytes) -> None:
@@ -72,7 +74,7 @@ class Envelope:
         """Records of the feed for all whole points that end behind a position."""
         step, found = self.step_samples, bytearray()
         for index in range(max(0, since // step), len(self._points)):
-            found += _record(number, step, index * step, self._points[index])
+            found += _record(number, step, index * step, self._levels[index])
         return bytes(found)
 
     @property
@@ -82,7 +84,7 @@ class Envelope:
 
     def levels(self) -> dict[str, dict[str, list[int | None]]]:
         """All whole points as lists, `peak` and `rms` by channel; None where there is no audio."""
-        rows = [_levels(point) if point.heard else (None,) * 4 for point in self._points]
+        rows = [levels or (None,) * 4 for levels in self._levels]
         columns = [[row[index] for row in rows] for index in range(4)]
         return {
             "external": {"peak": columns[0], "rms": columns[1]},
@@ -98,12 +100,14 @@ class Envelope:
         if self.position < self.complete_position + self.step_samples:
             return
         self._points.append(self._open)
+        self._levels.append(_levels(self._open))
         self._open = Point()
         if len(self._points) == MAX_POINTS:
             pairs: Sequence[Point] = self._points
             self._points = [
                 one.joined(two) for one, two in zip(pairs[::2], pairs[1::2], strict=True)
             ]
+            self._levels = [_levels(point) for point in self._points]
             self.step_samples *= 2
 
 
@@ -124,17 +128,21 @@ def dbfs_byte(dbfs: float) -> int:
     return max(0, min(127, round(127 + dbfs))) if dbfs > -127 else 0
 
 
-def _levels(point: Point) -> tuple[int, int, int, int]:
+def _levels(point: Point) -> _Levels | None:
+    """As the feed has them; None where there is no audio."""
+    if not point.heard:
+        return None
     left, right = (level_byte(math.sqrt(energy / point.heard)) for energy in point.energies)
     return level_byte(point.peaks[0]), left, level_byte(point.peaks[1]), right
 
 
-def _record(number: int, step: int, position: int, point: Point) -> bytes:
-    if not point.heard:
+def _record(number: int, step: int, position: int, levels: _Levels | None) -> bytes:
+    if levels is None:
         return _RECORD.pack(number, step, position, 0, 0, 0, 0, _IS_GAP)
-    return _RECORD.pack(number, step, position, *_levels(point), 0)
+    return _RECORD.pack(number, step, position, *levels, 0)
 
 
+_Levels = tuple[int, int, int, int]
 _FULL_SCALE: Final = 32768.0
 _GROUP_BYTES: Final = 4
 _IS_GAP: Final = 1

@@ -14,7 +14,7 @@ from earhook.protocol.gaps import GapReason
 if TYPE_CHECKING:
     from .entry import Entry
 
-__all__ = ["HeardBlocks", "Listeners"]
+__all__ = ["Heard", "Listeners"]
 
 FORGET_SECONDS: Final = 5.0
 """Who does not fetch for so long has gone without a word."""
@@ -22,8 +22,8 @@ DRAIN_BYTES: Final = 256 << 10
 _CALL: Final = 1
 
 
-class HeardBlocks(NamedTuple):
-    """Position, samples of the gap, word of its reason, audio; and whether there is no more."""
+class Heard(NamedTuple):
+    """Audio of a call: position, samples of the gap, word of its reason, samples (see `Feed`)."""
 
     blocks: Sequence[tuple[int, int, str, bytes]]
     has_ended: bool
@@ -67,7 +67,7 @@ class Listeners:
             "position": feed.books(_CALL).position,
         }
 
-    def take(self, name: str) -> HeardBlocks | None:
+    def take(self, name: str) -> Heard | None:
         """Fetch what has come; None: there is no such listener."""
         self._forget_gone()
         found = self._listeners.get(name)
@@ -79,7 +79,7 @@ class Listeners:
             (position, samples, GapReason(reason).word if samples else "", audio)
             for _, position, samples, reason, audio in blocks
         ]
-        return HeardBlocks(heard, bool(found.feed.finished()))
+        return Heard(heard, bool(found.feed.finished()))
 
     def end(self, name: str) -> None:
         """Cease to listen."""
