@@ -29,7 +29,7 @@ from earhook.media.wav import read_header
 from earhook.testing import Source
 
 from .gateway_process import SHARED, GatewayProcess
-from .provenance import IDLE_LOAD, RESULTS, machine, sentence
+from .provenance import RESULTS, machine, sentence, warn_if_busy
 
 GATEWAY_CORE, OTHERS_CORE = 0, 1
 HERE: Final = Path(__file__).parent
@@ -221,9 +221,7 @@ def main() -> int:
     """Run all stages, print the tables, judge."""
     options = read_options()
     where, reports = machine(), []
-    if where["load before"] > IDLE_LOAD:
-        busy = f"the machine is busy (load {where['load before']}): do not keep figures"
-        print(busy, file=sys.stderr)
+    warn_if_busy(where)
     chosen = [own for own in stages(quick=options.quick) if options.only in own.name]
     if options.smoke:
         chosen = [Stage("20 calls", 20, 1.0, 2.0, compares=True)]

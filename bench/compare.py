@@ -37,7 +37,7 @@ from .ingest.measure import (
     say,
 )
 from .ingest.servers import Gateway
-from .provenance import IDLE_LOAD, RESULTS, ROOT, machine, sentence
+from .provenance import RESULTS, ROOT, machine, sentence, warn_if_busy
 from .soak.flatness import student
 
 HERE = "."
@@ -187,9 +187,7 @@ def main() -> None:
     rounds = options.rounds or (2 if options.quick else 5)
     schedule = Schedule(rounds, *((1.5, 4.0) if options.quick else (3.0, 8.0)))
     where = machine()
-    if where["load before"] > IDLE_LOAD:
-        busy = f"the machine is busy (load {where['load before']}): do not keep figures"
-        print(busy, file=sys.stderr)
+    warn_if_busy(where)
     both = [Contestant(side.word, partial(Gateway, python=side.python)) for side in sides]
     minutes = estimate_seconds([Row(load, both) for load in loads], schedule) / 60
     print(f"about {minutes:.1f} minutes", file=sys.stderr, flush=True)

@@ -49,7 +49,7 @@ from earhook.sinks.signal.settings import SignalSettings
 from earhook.sinks.signal.sink import SignalSink
 
 from .ingest.servers import HERE, LOAD_CORE, SERVER_CORE, pinned
-from .provenance import IDLE_LOAD, machine, sentence
+from .provenance import machine, sentence, warn_if_busy
 
 CASES: Final = ("push", "raw", "stream", "streamx2", "recording", "signal", "stream+signal")
 TICK_SECONDS: Final = 0.001
@@ -264,9 +264,7 @@ def main() -> None:
     """Run all rounds and print medians."""
     options = read_options()
     where = machine()
-    if where["load before"] > IDLE_LOAD:
-        busy = f"the machine is busy (load {where['load before']}): do not keep figures"
-        print(busy, file=sys.stderr)
+    warn_if_busy(where)
     os.sched_setaffinity(0, {SERVER_CORE})
     raise_open_files()
     collect_rarely()

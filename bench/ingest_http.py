@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import trustme
 
 from .ingest.servers import LOAD_CORE, Gateway, Process, Server, pinned, spawn
-from .provenance import IDLE_LOAD, RESULTS, machine, sentence
+from .provenance import RESULTS, machine, sentence, warn_if_busy
 
 HERE = Path(__file__).parent
 GENERATOR_SECONDS = 120.0
@@ -110,9 +110,7 @@ def main() -> None:
     if len(os.sched_getaffinity(0)) < 2:
         sys.exit("two cores are needed: one for the server, one for the load")
     where = machine()
-    if where["load before"] > IDLE_LOAD:
-        busy = f"the machine is busy (load {where['load before']}): do not keep figures"
-        print(busy, file=sys.stderr)
+    warn_if_busy(where)
     each = STARTING_SECONDS + schedule.warm_seconds + schedule.window_seconds
     minutes = schedule.rounds * len(loads) * len(SERVERS) * each / 60
     print(f"about {minutes:.1f} minutes", file=sys.stderr, flush=True)

@@ -7,12 +7,13 @@ import platform
 import shutil
 import ssl
 import subprocess
+import sys
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-__all__ = ["IDLE_LOAD", "RESULTS", "ROOT", "in_short", "machine", "sentence"]
+__all__ = ["RESULTS", "ROOT", "in_short", "machine", "sentence", "warn_if_busy"]
 
 IDLE_LOAD = 0.3
 PACKAGES = ("earhook", "picows", "uvloop", "orjson", "websockets", "aiohttp")
@@ -72,3 +73,10 @@ def _version(name: str) -> str:
 def _said(*command: str) -> str:
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
     return finished.stdout.strip() if finished.returncode == 0 else ""
+
+
+def warn_if_busy(where: dict[str, Any]) -> None:
+    """Say so where others were at work on the machine."""
+    if where["load before"] > IDLE_LOAD:
+        busy = f"the machine is busy (load {where['load before']}): do not keep figures"
+        print(busy, file=sys.stderr)

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from bench.provenance import IDLE_LOAD, RESULTS, machine, sentence
+from bench.provenance import RESULTS, machine, sentence, warn_if_busy
 from earhook.control.process import raise_open_files
 
 from .figures import markdown, summarise
@@ -93,9 +93,7 @@ def main() -> None:
     if len(os.sched_getaffinity(0)) < 2:
         sys.exit("two cores are needed: one for the server, one for the load")
     where = machine()
-    if where["load before"] > IDLE_LOAD:
-        busy = f"the machine is busy (load {where['load before']}): do not keep figures"
-        print(busy, file=sys.stderr)
+    warn_if_busy(where)
     print(f"about {estimate_seconds(rows, schedule) / 60:.1f} minutes", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="earhook-bench-") as name:
         prepare(Path(name))

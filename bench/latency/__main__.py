@@ -31,7 +31,7 @@ from bench.ingest.servers import (
     Server,
     spawn,
 )
-from bench.provenance import IDLE_LOAD, RESULTS, machine, sentence
+from bench.provenance import RESULTS, machine, sentence, warn_if_busy
 from earhook.control.process import raise_open_files
 from earhook.load.histograms import write_log
 
@@ -127,9 +127,7 @@ def main() -> int:
     load = Load(options.calls, FRAMES_PER_SECOND, FRAME_BYTES)
     schedule = Schedule(options.rounds, options.warm, options.seconds)
     where, began = machine(), time.time()
-    if where["load before"] > IDLE_LOAD:
-        busy = f"the machine is busy (load {where['load before']}): do not keep figures"
-        print(busy, file=sys.stderr)
+    warn_if_busy(where)
     with tempfile.TemporaryDirectory(prefix="earhook-bench-") as name:
         prepare(Path(name))
         compile_program(Path(__file__).parent / "subscriber.c", Path(name))

@@ -34,7 +34,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from bench.gateway_process import percentiles
 from bench.ingest.measure import Contestant, compile_program, figures_of
 from bench.ingest.servers import CONFIGURATION, Floor, Gateway, Server
-from bench.provenance import IDLE_LOAD, machine, sentence
+from bench.provenance import machine, sentence, warn_if_busy
 from earhook.testing.peer_messages import Envelope, encode_message
 from earhook.testing.peer_request import upgrade_headers
 from earhook.testing.peer_setup import CallSetup, PeerCredential
@@ -184,9 +184,7 @@ def main() -> int:
     """Run all storms and print the table; 1 if the gateway did not open all calls."""
     options = read_options()
     where = machine()
-    if where["load before"] > IDLE_LOAD:
-        busy = f"the machine is busy (load {where['load before']}): do not keep figures"
-        print(busy, file=sys.stderr)
+    warn_if_busy(where)
     contestants = choose(options)
     runs: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="earhook-") as temporary:

@@ -13,13 +13,11 @@ from earhook.errors import EngineFailed
 from .analysis import Analyst, CallFacts
 from .engine import Engine, Line
 from .hearing import Hearing, HearingOwner, HearingSettings
-from .result import Result
+from .result import RESULT_KINDS, Result
 from .segment import Segment
 
 __all__ = ["CallHearing", "Outlet", "Workshop"]
 
-OWN_KINDS: Final = frozenset({"transcript", "sentiment", "hit", "analysis"})
-"""Events that come back to us as they do to everybody else; told by us or by another analysis."""
 ADVANCE_SECONDS: Final = 0.5
 """How often it is looked what has not been said in time."""
 
@@ -97,7 +95,8 @@ class CallHearing:
 
     def note(self, event: CallEvent) -> None:
         """Learn what else happens in the call."""
-        if event.kind not in OWN_KINDS:
+        # Results come back to us as they do to everybody else, ours and those of another analysis.
+        if event.kind not in RESULT_KINDS:
             self._tell(self._analysis.note(event.kind, event.position, event.details))
 
     async def finish(self) -> None:

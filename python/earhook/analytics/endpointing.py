@@ -114,11 +114,6 @@ class Endpointer:
         """Frames of the utterance so far."""
 
     @property
-    def is_speaking(self) -> bool:
-        """Whether an utterance has begun."""
-        return self._is_speaking
-
-    @property
     def settled(self) -> int:
         """No utterance will begin before this position."""
         return self._position - len(self._lead) * self._frame

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, get_args
 
-__all__ = ["Result", "ResultKind"]
+__all__ = ["RESULT_KINDS", "Result", "ResultKind"]
 
 ResultKind: TypeAlias = Literal["transcript", "sentiment", "hit", "analysis"]
+RESULT_KINDS: Final = frozenset(get_args(ResultKind))
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from earhook.client import ChannelName
 from earhook.errors import ConfigurationError, ConfigurationFault
 
 from .analysis import Analysis, Analyst, CallFacts
-from .result import Result
+from .result import RESULT_KINDS, Result
 from .segment import Segment
 
 __all__ = ["Told", "analyse_transcript", "read_transcript"]
@@ -157,9 +157,8 @@ def _event(event: _Event, rate: int) -> _Entry | None:
     details = event.details
     if event.type != "transcript":
         start = min(_position(details.get("start"), event.position), event.position)
-        is_own = event.type in ("sentiment", "hit", "analysis")
         entry = _Entry(event.session, rate, start, event.position, None, event.type, details)
-        return None if is_own else entry
+        return None if event.type in RESULT_KINDS else entry
     if not details.get("final", True):
         return None
     if details.get("channel") not in ("external", "internal"):

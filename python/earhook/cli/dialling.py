@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import ssl
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from earhook.errors import ConfigurationError, ConfigurationFault
-from earhook.testing.peer_setup import PeerCredential
+
+if TYPE_CHECKING:
+    import ssl
+
+    from earhook.testing.peer_setup import PeerCredential
 
 __all__ = [
     "ApiKeyFileOption",
@@ -70,6 +73,8 @@ def read_credential(
     Raises:
         ConfigurationError: With all faults.
     """
+    from earhook.testing.peer_setup import PeerCredential
+
     faults: list[ConfigurationFault] = []
     key = _value("--api-key", api_key, api_key_file, faults)
     encoded = _value("--secret", secret, secret_file, faults)

@@ -13,7 +13,7 @@ from earhook.terminal.event_text import ANGRY, SIDES, UNEASY, clean, event_text,
 from earhook.testing.peer_session import PeerState
 
 from .board import call_row
-from .stage import Stage
+from .stage import USUAL_ADMIN_PORT, Stage
 from .story import Happening
 
 __all__ = ["happening_text", "story_board"]
@@ -71,7 +71,7 @@ def _heading(stage: Stage, seconds: float) -> Text:
 
 def _command(name: str, stage: Stage) -> str:
     port = stage.gateway.admin_port
-    return f"earhook {name}" + ("" if port == 9090 else f" --admin 127.0.0.1:{port}")
+    return f"earhook {name}" + ("" if port == USUAL_ADMIN_PORT else f" --admin 127.0.0.1:{port}")
 
 
 def _call(stage: Stage, width: int) -> RenderableType:

@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from .event_text import ANGRY, SIDES, UNEASY, clean, event_text, time_text
+from .event_text import ANGRY, SEVERITY_STYLES, SIDES, UNEASY, clean, event_text, time_text
 from .live_list import Level, LiveList, Row, Sort, State
 
 __all__ = ["KEYS", "View", "picture", "shown_rows", "still_picture"]
@@ -30,7 +30,6 @@ KEYS: Final = (
     ("enter", "what happens in a call"),
     ("space", "hold the picture"),
 )
-SEVERITY_STYLES: Final = {"info": "blue", "warning": "yellow", "critical": "bold red"}
 FLAG_STYLES: Final = {
     "dropping": "bold white on red",
     "one_way": "bold red",
