@@ -13,6 +13,7 @@ from rich.text import Text
 
 from earhook.errors import ConfigurationError
 
+from .analyze_view import moment, result_text
 from .faults import fault_text
 
 if TYPE_CHECKING:
@@ -68,29 +69,6 @@ def run_transcript(analyst: Analyst, path: Path, *, as_json: bool) -> None:
 
 
 def _shown(told: Told) -> Text | None:
-    """A result on one line, as people read it."""
     kind, details = told.result.kind, told.result.details
-    # Of a hit, when it became known: what was not said in time began long ago.
-    moment = told.result.position if kind == "hit" else details.get("start", 0)
-    when = (f"{moment / told.rate:8.1f} s  ", "dim")
-    who = _PEOPLE.get(str(details.get("channel")), "")
-    if kind == "transcript":
-        return Text.assemble(when, (f"{who:<10}", "bold"), str(details["text"]))
-    if kind == "sentiment":
-        score, rolling = details["score"], details["rolling"]
-        if abs(score) < _NEUTRAL:
-            return None
-        style = "green" if score > 0 else "red"
-        return Text.assemble(when, f"{'':<10}", (f"{score:+.2f}, lately {rolling:+.2f}", style))
-    if kind == "hit":
-        style = _STYLES.get(str(details["severity"]), "")
-        line = Text.assemble(when, (f"{details['severity']:<10}{details['name']}", style))
-        for one in details["evidence"]:
-            line.append(f"\n{'':>22}{one}", style="dim")
-        return line
-    return None
-
-
-_PEOPLE = {"internal": "agent", "external": "customer"}
-_STYLES = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
-_NEUTRAL = 0.05
+    seconds = moment(kind, told.result.position, details) / told.rate
+    return result_text(kind, details, (f"{seconds:8.1f} s  ", "dim"), evidence_column=22)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, BinaryIO, Final
 
 import orjson
 from rich.console import Console
 from rich.text import Text
 
-__all__ = ["JsonView", "TextView"]
+__all__ = ["JsonView", "TextView", "moment", "result_text"]
 
 NEUTRAL: Final = 0.05
 ABOUT_US: Final = frozenset({"ready", "trouble"})
@@ -58,25 +59,36 @@ class TextView:
 
     def _shown(self, line: dict[str, Any]) -> Text | None:
         kind, details = line["type"], line["details"]
-        # Of a hit, when it became known: what was not said in time began long ago.
-        moment = line["position"] if kind == "hit" else details.get("start", line["position"])
-        seconds = moment / self._rates.get(line["session"], 8000)
+        seconds = moment(kind, line["position"], details) / self._rates.get(line["session"], 8000)
         head = (f"{line['session'][:8]} {seconds:8.1f} s  ", "dim")
-        if kind == "transcript" and details["final"]:
-            return Text.assemble(head, (_PEOPLE[details["channel"]], "bold"), details["text"])
-        if kind == "sentiment" and abs(details["score"]) >= NEUTRAL:
-            style = "green" if details["score"] > 0 else "red"
-            feeling = f"{details['score']:+.2f}, lately {details['rolling']:+.2f}"
-            return Text.assemble(head, f"{'':<10}", (feeling, style))
-        if kind == "hit":
-            style = _STYLES.get(details["severity"], "")
-            text = Text.assemble(head, (f"{details['severity']:<10}{details['name']}", style))
-            for one in details["evidence"]:
-                text.append(f"\n{'':>30}{one}", style="dim")
-            return text
         if kind == "analysis" and details["state"] == "failed":
             return Text.assemble(head, (f"{details['engine']} failed: {details['why']}", "red"))
-        return None
+        return result_text(kind, details, head, evidence_column=30)
+
+
+def moment(kind: str, position: int, details: Mapping[str, Any]) -> int:
+    """Where a result is shown."""
+    # Of a hit, when it became known: what was not said in time began long ago.
+    return position if kind == "hit" else int(details.get("start", position))
+
+
+def result_text(
+    kind: str, details: Mapping[str, Any], head: tuple[str, str], *, evidence_column: int
+) -> Text | None:
+    """A result as people read it, `head` in front; None: it is not for people."""
+    if kind == "transcript" and details["final"]:
+        return Text.assemble(head, (_PEOPLE[details["channel"]], "bold"), details["text"])
+    if kind == "sentiment" and abs(details["score"]) >= NEUTRAL:
+        style = "green" if details["score"] > 0 else "red"
+        feeling = f"{details['score']:+.2f}, lately {details['rolling']:+.2f}"
+        return Text.assemble(head, f"{'':<10}", (feeling, style))
+    if kind == "hit":
+        style = _STYLES.get(details["severity"], "")
+        text = Text.assemble(head, (f"{details['severity']:<10}{details['name']}", style))
+        for one in details["evidence"]:
+            text.append(f"\n{'':>{evidence_column}}{one}", style="dim")
+        return text
+    return None
 
 
 def _about_us(line: dict[str, Any]) -> Text:

@@ -15,16 +15,11 @@ impl Level {
     /// Measures samples; of none, all figures are zero.
     #[must_use]
     pub fn of(samples: &[i16]) -> Self {
-        let (mut highest, mut lowest) = (0, 0);
-        let mut energy = 0;
+        let (mut peak, mut energy) = (0, 0);
         for block in samples.chunks(BLOCK_SAMPLES) {
             energy += energy_of(block);
-            for &sample in block {
-                highest = highest.max(sample);
-                lowest = lowest.min(sample);
-            }
+            peak = peak_of(block).max(peak);
         }
-        let peak = highest.unsigned_abs().max(lowest.unsigned_abs());
         Self { peak, energy, samples: samples.len() }
     }
 
@@ -41,10 +36,20 @@ impl Level {
     }
 }
 
+/// The largest distance from zero.
+pub(crate) fn peak_of(block: &[i16]) -> u16 {
+    let (mut highest, mut lowest) = (0, 0);
+    for &sample in block {
+        highest = highest.max(sample);
+        lowest = lowest.min(sample);
+    }
+    highest.unsigned_abs().max(lowest.unsigned_abs())
+}
+
 /// Sum of squares of at most [`BLOCK_SAMPLES`]. A square has up to 31 bits, so its halves are summed
 /// apart: 32-bit sums fill a vector register twice as full as 64-bit ones. Neither half can
 /// overflow; the wrapping only tells the compiler so.
-fn energy_of(block: &[i16]) -> u64 {
+pub(crate) fn energy_of(block: &[i16]) -> u64 {
     let (mut low, mut high) = (0_u32, 0_u32);
     for &sample in block {
         let wide = i32::from(sample);

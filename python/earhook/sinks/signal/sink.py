@@ -168,7 +168,7 @@ class SignalSink:
         self._measurer.end()
         await asyncio.to_thread(self._measurer.join, deadline_seconds)
         for call in list(self._signals):
-            call.settle(self.name, self._finish(call, self._signals.pop(call)))
+            self.ended(call)
 
     def snapshot(self) -> SinkSnapshot:
         """How measuring goes, and the books of all calls so far."""

@@ -2,7 +2,7 @@
 
 use super::fact::{Fact, Span};
 use super::summary::{LaneLevel, LaneSummary};
-use crate::Level;
+use crate::meter::{energy_of, peak_of, Level};
 
 /// The level of digital silence, and the lowest there is.
 pub const SILENCE_DBFS: f64 = -100.0;
@@ -30,14 +30,9 @@ struct Clipping {
 
 /// [`Level::of`], and twice as fast for what is not loud: then sums of squares fit 32 bits.
 fn measure(block: &[i16]) -> Level {
-    let (mut highest, mut lowest) = (0, 0);
-    for &sample in block {
-        highest = highest.max(sample);
-        lowest = lowest.min(sample);
-    }
-    let peak = highest.unsigned_abs().max(lowest.unsigned_abs());
+    let peak = peak_of(block);
     if peak > SMALL {
-        return Level::of(block);
+        return Level { peak, energy: energy_of(block), samples: block.len() };
     }
     let sum_of_squares = |piece: &[i16]| {
         piece.iter().fold(0_u32, |sum, &sample| {
