@@ -11,6 +11,8 @@
 //! one by a single step, on those edges only. The all-zero code is sent as it is: replacing it
 //! (G.711 table 2a, note 2) was for lines that need pulses, not for packets.
 
+use fearless_simd::{dispatch, Level, Simd, SimdBase};
+
 /// Which of the two laws of G.711.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Law {
@@ -22,11 +24,61 @@ pub enum Law {
 
 /// Decodes codes into samples, as many as both slices have room for, and returns how many.
 pub fn decode(law: Law, codes: &[u8], out: &mut [i16]) -> usize {
-    let table = decode_table(law);
-    for (sample, &code) in out.iter_mut().zip(codes) {
-        *sample = table[usize::from(code)];
-    }
+    decode_channel(law, codes, (0, 1), out);
     codes.len().min(out.len())
+}
+
+/// Decodes the codes of one channel: of each group of `channels`, the one at `place`. A group that
+/// is not whole is left, and so is what has no room.
+///
+/// # Panics
+/// Unless `place < channels`.
+pub fn decode_channel(law: Law, codes: &[u8], (place, channels): (usize, usize), out: &mut [i16]) {
+    assert!(place < channels, "no channel {place} of {channels}");
+    dispatch!(Level::new(), simd => match (channels, place) {
+        (1, _) => decode_all(simd, law, codes.iter().copied(), out),
+        // The usual shapes are written out, so that the compiler sees their constants.
+        (2, 0) => decode_all(simd, law, codes.chunks_exact(2).map(|group| group[0]), out),
+        (2, _) => decode_all(simd, law, codes.chunks_exact(2).map(|group| group[1]), out),
+        _ => {
+            let own = codes.chunks_exact(channels).map(|group| group[place]);
+            decode_all(simd, law, own, out);
+        }
+    });
+}
+
+/// Decodes codes into samples of two bytes, the low one first, as many as both slices have room
+/// for.
+pub fn decode_le(law: Law, codes: &[u8], out: &mut [u8]) {
+    dispatch!(Level::new(), simd => {
+        let places = out.chunks_exact_mut(2).zip(codes.iter().copied());
+        decode_each(simd, law, places, |bytes, sample| {
+            bytes.copy_from_slice(&sample.to_le_bytes());
+        });
+    });
+}
+
+#[inline(always)]
+fn decode_all<S: Simd>(simd: S, law: Law, codes: impl Iterator<Item = u8>, out: &mut [i16]) {
+    decode_each(simd, law, out.iter_mut().zip(codes), |place, sample| *place = sample);
+}
+
+/// Arithmetic where vectors are wide enough for it to beat lookups.
+#[inline(always)]
+fn decode_each<S: Simd, Place>(
+    _: S,
+    law: Law,
+    places: impl Iterator<Item = (Place, u8)>,
+    put: impl Fn(Place, i16),
+) {
+    if S::i16s::LEN < WIDE {
+        let table = decode_table(law);
+        return places.for_each(|(place, code)| put(place, table[usize::from(code)]));
+    }
+    match law {
+        Law::Mu => places.for_each(|(place, code)| put(place, decode_mu(code))),
+        Law::A => places.for_each(|(place, code)| put(place, decode_a(code))),
+    }
 }
 
 /// Encodes samples into codes, as many as both slices have room for, and returns how many.
@@ -40,6 +92,7 @@ pub fn encode(law: Law, samples: &[i16], out: &mut [u8]) -> usize {
 
 /// The sample of a mu-law code: `0x00` is -32,124, `0x80` is 32,124, `0x7F` and `0xFF` are 0.
 #[must_use]
+#[inline(always)]
 pub const fn decode_mu(code: u8) -> i16 {
     let bits = !code;
     let magnitude = ((((bits & 0x0F) as i16) << 3) + MU_BIAS) << ((bits >> 4) & 0x07);
@@ -63,6 +116,7 @@ pub const fn encode_mu(sample: i16) -> u8 {
 
 /// The sample of an A-law code: the smallest are ±8, the largest ±32,256; there is no zero.
 #[must_use]
+#[inline(always)]
 pub const fn decode_a(code: u8) -> i16 {
     let bits = code ^ A_TOGGLE;
     let (exponent, mantissa) = ((bits >> 4) & 0x07, (bits & 0x0F) as i16);
@@ -131,8 +185,11 @@ const MU_BIAS: i16 = 33 << 2;
 const MU_SHIFT: u32 = 2;
 const A_SHIFT: u32 = 4;
 
-// Lookups beat arithmetic even where that is written so that the compiler vectorises it for plain
-// x86-64: decoding 5.5 against 3.4 GB/s of codes, encoding 4.4 against 0.6.
+/// 16-bit samples in a vector from which on decoding is faster without tables: 2 times with AVX2,
+/// 5 times with AVX-512. Lookups beat what the compiler makes of it for plain x86-64, decoding 5.5
+/// against 3.4 GB/s of codes and encoding 4.4 against 0.6.
+const WIDE: usize = 16;
+
 static MU_SAMPLES: [i16; 256] = tabulate_samples(Law::Mu);
 static A_SAMPLES: [i16; 256] = tabulate_samples(Law::A);
 static MU_CODES: [u8; 1 << (16 - MU_SHIFT)] = tabulate_codes(Law::Mu, MU_SHIFT);
@@ -165,4 +222,31 @@ const fn tabulate_codes<const LENGTH: usize>(law: Law, shift: u32) -> [u8; LENGT
         upper_bits += 1;
     }
     table
+}
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    use super::*;
+
+    fn check<S: Simd>(simd: S) {
+        let codes: Vec<u8> = (0..=255).chain(0..=76).collect();
+        for law in [Law::Mu, Law::A] {
+            let mut samples = vec![0; codes.len()];
+            simd.vectorize(
+                #[inline(always)]
+                || decode_all(simd, law, codes.iter().copied(), &mut samples),
+            );
+            let table = decode_table(law);
+            let expected: Vec<i16> = codes.iter().map(|&code| table[usize::from(code)]).collect();
+            assert_eq!(samples, expected, "{law:?} at {:?}", simd.level());
+        }
+    }
+
+    #[test]
+    fn vectors_of_any_width_decode_as_the_tables() {
+        let level = Level::new();
+        level.as_sse2().into_iter().for_each(check);
+        level.as_avx2().into_iter().for_each(check);
+        level.as_avx512().into_iter().for_each(check);
+    }
 }

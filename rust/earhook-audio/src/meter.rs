@@ -1,5 +1,7 @@
 //! How loud a lane is.
 
+use fearless_simd::{dispatch, Level as Vectors};
+
 /// Peak and energy of a stretch of one lane. Energies of stretches add up, RMS figures do not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Level {
@@ -15,12 +17,7 @@ impl Level {
     /// Measures samples; of none, all figures are zero.
     #[must_use]
     pub fn of(samples: &[i16]) -> Self {
-        let (mut peak, mut energy) = (0, 0);
-        for block in samples.chunks(BLOCK_SAMPLES) {
-            energy += energy_of(block);
-            peak = peak_of(block).max(peak);
-        }
-        Self { peak, energy, samples: samples.len() }
+        dispatch!(Vectors::new(), _ => measure(samples))
     }
 
     /// Root mean square in units of one quantisation step, 0.0 to 32,768.0; of nothing 0.0.
@@ -36,29 +33,25 @@ impl Level {
     }
 }
 
-/// The largest distance from zero.
-pub(crate) fn peak_of(block: &[i16]) -> u16 {
-    let (mut highest, mut lowest) = (0, 0);
-    for &sample in block {
-        highest = highest.max(sample);
-        lowest = lowest.min(sample);
-    }
-    highest.unsigned_abs().max(lowest.unsigned_abs())
+#[inline(always)]
+pub(crate) fn measure(samples: &[i16]) -> Level {
+    let peak = samples.iter().fold(0, |peak: u16, sample| peak.max(sample.unsigned_abs()));
+    let energy = if peak > SMALL {
+        samples.iter().map(|&sample| u64::from(square(sample))).fold(0, u64::wrapping_add)
+    } else {
+        let sum = |piece: &[i16]| piece.iter().copied().map(square).fold(0, u32::wrapping_add);
+        samples.chunks(SMALL_SAMPLES).map(|piece| u64::from(sum(piece))).fold(0, u64::wrapping_add)
+    };
+    Level { peak, energy, samples: samples.len() }
 }
 
-/// Sum of squares of at most [`BLOCK_SAMPLES`]. A square has up to 31 bits, so its halves are summed
-/// apart: 32-bit sums fill a vector register twice as full as 64-bit ones. Neither half can
-/// overflow; the wrapping only tells the compiler so.
-pub(crate) fn energy_of(block: &[i16]) -> u64 {
-    let (mut low, mut high) = (0_u32, 0_u32);
-    for &sample in block {
-        let wide = i32::from(sample);
-        let square = wide.wrapping_mul(wide) as u32;
-        low = low.wrapping_add(square & 0xFFFF);
-        high = high.wrapping_add(square >> 16);
-    }
-    u64::from(low) + (u64::from(high) << 16)
+#[inline(always)]
+fn square(sample: i16) -> u32 {
+    let sample = i32::from(sample);
+    sample.wrapping_mul(sample) as u32
 }
 
-/// As many 16-bit halves as a 32-bit sum holds.
-const BLOCK_SAMPLES: usize = 1 << 16;
+/// So many squares of at most this fit 32 bits, which fill a vector register twice as full as 64
+/// do: 80 x 7,300 x 7,300 < 2^32.
+const SMALL: u16 = 7_300;
+const SMALL_SAMPLES: usize = 80;

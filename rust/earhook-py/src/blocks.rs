@@ -1,7 +1,6 @@
 //! Where drains write to: frames of the PCM stream, or blocks of audio.
 
 use std::ops::Range;
-use std::ptr;
 
 use earhook_audio::g711::{self, Law};
 use earhook_audio::Codec;
@@ -93,7 +92,7 @@ impl BlockOutlet {
         match self.codec {
             BlockCodec::Linear => weave(&mut self.payload, channels, audio),
             BlockCodec::Companded(law) => match audio.codes(channels) {
-                Some(((first, second), table)) if ptr::eq(table, g711::decode_table(law)) => {
+                Some(((first, second), own)) if own == law => {
                     self.payload.extend_from_slice(first);
                     self.payload.extend_from_slice(second);
                 }
@@ -150,13 +149,10 @@ fn weave(out: &mut Vec<u8>, channels: &[u8], audio: &Audio<'_>) {
     let start = out.len();
     out.resize(start + 2 * audio.samples * channels.len(), 0);
     let out = &mut out[start..];
-    if let Some(((first, second), table)) = audio.codes(channels) {
+    if let Some(((first, second), law)) = audio.codes(channels) {
         let (head, tail) = out.split_at_mut(2 * first.len());
-        for (out, codes) in [(head, first), (tail, second)] {
-            for (bytes, code) in out.chunks_exact_mut(2).zip(codes) {
-                bytes.copy_from_slice(&table[usize::from(*code)].to_le_bytes());
-            }
-        }
+        g711::decode_le(law, first, head);
+        g711::decode_le(law, second, tail);
         return;
     }
     for (place, channel) in channels.iter().enumerate() {

@@ -169,8 +169,8 @@ impl Pipeline {
             return Err(Refusal::Argument(text.to_owned()));
         };
         let samples = decoder.samples_in(payload.len())?;
-        let written = match decoder.code_table() {
-            Some(table) => self.ring.write_codes(payload, table)?,
+        let written = match decoder.law() {
+            Some(law) => self.ring.write_codes(payload, law)?,
             None => self.ring.write(decode(decoder, payload, samples, lanes)?)?,
         };
         self.frames.fetch_add(1, Ordering::Relaxed);

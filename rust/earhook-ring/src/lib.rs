@@ -35,5 +35,5 @@ pub use error::RingError;
 pub use feed::{Feed, Outlet, TURN_SAMPLES};
 pub use gaps::{Gap, MAX_GAPS};
 pub use ring::{Ring, RingShape};
-pub use store::{CodeTable, Lane};
+pub use store::Lane;
 pub use timeline::{Audio, Codes, Item, MAX_POSITION};

@@ -1,10 +1,11 @@
 //! The ring of one call: a timeline behind one lock.
 
+use earhook_audio::g711::Law;
+
 use crate::bell::{Bell, News};
 use crate::budget::{Budget, Reservation};
 use crate::cursor::{Books, Cursor};
 use crate::gaps::Gap;
-use crate::store::CodeTable;
 use crate::sync::{lock, Arc, Mutex};
 use crate::timeline::{Audio, Item, Timeline};
 use crate::{GapReason, RingError};
@@ -87,22 +88,18 @@ impl Ring {
         Ok((samples, state.news()))
     }
 
-    /// Appends samples as codes of one byte, those of all channels in turn, which whoever reads
-    /// them decodes. A ring that is begun so holds half the bytes of its reservation and gives
+    /// Appends samples as codes of G.711, those of all channels in turn, which whoever reads them
+    /// decodes. A ring that is begun so holds half the bytes of its reservation and gives
     /// back the other half.
     ///
     /// # Errors
     /// [`RingError::Lanes`] if a group of codes is not whole, or [`RingError::Memory`].
-    pub fn write_codes(
-        &self,
-        codes: &[u8],
-        table: &'static CodeTable,
-    ) -> Result<(usize, News), RingError> {
+    pub fn write_codes(&self, codes: &[u8], law: Law) -> Result<(usize, News), RingError> {
         let mut state = lock(&self.shared.state);
         if state.ended {
             return Ok((0, News::default()));
         }
-        let samples = state.timeline.write_codes(codes, table)?;
+        let samples = state.timeline.write_codes(codes, law)?;
         if state.timeline.stored() == samples as u64 {
             let bytes = state.timeline.cost_bytes();
             state.reservation.shrink_to(bytes);

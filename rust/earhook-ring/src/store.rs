@@ -1,11 +1,8 @@
 //! Where a ring keeps its samples: nothing until the first write, then as that came.
 
-use std::ptr;
+use earhook_audio::g711::{self, Law};
 
 use crate::RingError;
-
-/// What a code of one byte stands for.
-pub type CodeTable = [i16; 256];
 
 /// The samples of a ring. Memory is taken with the first write and touched as audio comes.
 #[derive(Debug)]
@@ -15,7 +12,7 @@ pub(crate) enum Store {
     /// One lane a channel.
     Linear(Vec<Vec<i16>>),
     /// Codes of all channels in turn, as they came: half the memory, and decoded by who reads.
-    Coded { codes: Vec<u8>, table: &'static CodeTable },
+    Coded { codes: Vec<u8>, law: Law },
 }
 
 impl Store {
@@ -45,14 +42,14 @@ impl Store {
         (capacity, channels): (usize, usize),
         start: usize,
         written: &[u8],
-        table: &'static CodeTable,
+        law: Law,
     ) -> Result<bool, RingError> {
         if matches!(self, Self::Empty) {
             let codes = room(capacity.saturating_mul(channels))?;
-            *self = Self::Coded { codes, table };
+            *self = Self::Coded { codes, law };
         }
         match self {
-            Self::Coded { codes, table: own } if ptr::eq(*own, table) => {
+            Self::Coded { codes, law: own } if *own == law => {
                 put(codes, capacity * channels, start * channels, written);
                 Ok(true)
             }
@@ -72,7 +69,7 @@ pub enum Lane<'ring> {
         /// The pieces; each begins with the first channel.
         codes: (&'ring [u8], &'ring [u8]),
         /// What the codes stand for.
-        table: &'static CodeTable,
+        law: Law,
         /// Which of the channels this is.
         place: usize,
         /// How many there are.
@@ -90,10 +87,13 @@ impl Lane<'_> {
                 spread(head, step, first.iter().copied());
                 spread(tail, step, second.iter().copied());
             }
-            Self::Coded { codes: (first, second), table, place, channels } => {
+            Self::Coded { codes: (first, second), law, place, channels } => {
                 let (head, tail) = split(out, step, first.len() / channels);
-                decode(head, step, first, (table, place, channels));
-                decode(tail, step, second, (table, place, channels));
+                let table = g711::decode_table(law);
+                for (out, codes) in [(head, first), (tail, second)] {
+                    let own = codes.chunks_exact(channels).map(|group| group[place]);
+                    spread(out, step, own.map(|code| table[usize::from(code)]));
+                }
             }
         }
     }
@@ -105,9 +105,11 @@ impl Lane<'_> {
                 out.extend_from_slice(first);
                 out.extend_from_slice(second);
             }
-            Self::Coded { codes: (first, second), table, place, channels } => {
-                for piece in [first, second] {
-                    append(out, piece, (table, place, channels));
+            Self::Coded { codes: (first, second), law, place, channels } => {
+                for codes in [first, second] {
+                    let start = out.len();
+                    out.resize(start + codes.len() / channels, 0);
+                    g711::decode_channel(law, codes, (place, channels), &mut out[start..]);
                 }
             }
         }
@@ -118,31 +120,6 @@ impl Lane<'_> {
 fn split(out: &mut [u8], step: usize, first_samples: usize) -> (&mut [u8], &mut [u8]) {
     let middle = out.len().min(2 * step * first_samples);
     out.split_at_mut(middle)
-}
-
-/// Which codes of a lane mean what: their table, the lane's place, and how many there are.
-type Key<'table> = (&'table CodeTable, usize, usize);
-
-/// As `decode`, to where more is to come.
-fn append(out: &mut Vec<i16>, codes: &[u8], (table, place, channels): Key<'_>) {
-    let sample = |code: u8| table[usize::from(code)];
-    match (channels, place) {
-        (1, _) => out.extend(codes.iter().map(|code| sample(*code))),
-        (2, 0) => out.extend(codes.chunks_exact(2).map(|group| sample(group[0]))),
-        (2, _) => out.extend(codes.chunks_exact(2).map(|group| sample(group[1]))),
-        _ => out.extend(codes.chunks_exact(channels).map(|group| sample(group[place]))),
-    }
-}
-
-/// The usual shapes are written out, so that the compiler sees their constants.
-fn decode(out: &mut [u8], step: usize, codes: &[u8], (table, place, channels): Key<'_>) {
-    let sample = |code: u8| table[usize::from(code)];
-    match (channels, place) {
-        (1, _) => spread(out, step, codes.iter().map(|code| sample(*code))),
-        (2, 0) => spread(out, step, codes.chunks_exact(2).map(|group| sample(group[0]))),
-        (2, _) => spread(out, step, codes.chunks_exact(2).map(|group| sample(group[1]))),
-        _ => spread(out, step, codes.chunks_exact(channels).map(|group| sample(group[place]))),
-    }
 }
 
 fn spread(out: &mut [u8], step: usize, samples: impl Iterator<Item = i16>) {

@@ -1,8 +1,10 @@
 //! What happened in a call, in order: samples in lanes, and gaps between them. No locks here.
 
+use earhook_audio::g711::{self, Law};
+
 use crate::cursor::{Books, Cursor};
 use crate::gaps::{Gap, Gaps};
-use crate::store::{CodeTable, Lane, Store};
+use crate::store::{Lane, Store};
 use crate::{GapReason, RingError};
 
 /// The last position. A sum of two positions cannot overflow.
@@ -40,10 +42,10 @@ impl<'ring> Audio<'ring> {
                 let (first, second) = self.pieces(lanes.get(place)?, 1);
                 Some(Lane::Linear(first, second))
             }
-            Store::Coded { codes, table } => {
+            Store::Coded { codes, law } => {
                 let channels = self.channels.len();
                 let codes = self.pieces(codes, channels);
-                Some(Lane::Coded { codes, table, place, channels })
+                Some(Lane::Coded { codes, law: *law, place, channels })
             }
         }
     }
@@ -53,8 +55,8 @@ impl<'ring> Audio<'ring> {
     #[must_use]
     pub fn codes(&self, channels: &[u8]) -> Option<Codes<'ring>> {
         match self.store {
-            Store::Coded { codes, table } if channels == self.channels => {
-                Some((self.pieces(codes, channels.len()), table))
+            Store::Coded { codes, law } if channels == self.channels => {
+                Some((self.pieces(codes, channels.len()), *law))
             }
             _ => None,
         }
@@ -67,8 +69,8 @@ impl<'ring> Audio<'ring> {
     }
 }
 
-/// Interleaved codes in two pieces, and what they stand for.
-pub type Codes<'ring> = ((&'ring [u8], &'ring [u8]), &'static CodeTable);
+/// Interleaved codes in two pieces, and their law.
+pub type Codes<'ring> = ((&'ring [u8], &'ring [u8]), Law);
 
 /// The samples and gaps of one call.
 #[derive(Debug)]
@@ -129,12 +131,8 @@ impl Timeline {
         Ok(samples)
     }
 
-    /// Appends samples as codes of one byte, those of all channels in turn.
-    pub(crate) fn write_codes(
-        &mut self,
-        codes: &[u8],
-        table: &'static CodeTable,
-    ) -> Result<usize, RingError> {
+    /// Appends samples as codes of G.711, those of all channels in turn.
+    pub(crate) fn write_codes(&mut self, codes: &[u8], law: Law) -> Result<usize, RingError> {
         let channels = self.channels.len();
         if !codes.len().is_multiple_of(channels) {
             return Err(RingError::Lanes);
@@ -145,8 +143,8 @@ impl Timeline {
         }
         let (skipped, start) = self.place_of(samples);
         let kept = &codes[skipped * channels..];
-        if !self.store.put_codes((self.capacity, channels), start, kept, table)? {
-            return self.write(&decoded(codes, channels, table));
+        if !self.store.put_codes((self.capacity, channels), start, kept, law)? {
+            return self.write(&decoded(codes, channels, law));
         }
         self.stored += samples as u64;
         self.last_write = samples - skipped;
@@ -304,10 +302,11 @@ impl Timeline {
     }
 }
 
-fn decoded(codes: &[u8], channels: usize, table: &CodeTable) -> Vec<Vec<i16>> {
+fn decoded(codes: &[u8], channels: usize, law: Law) -> Vec<Vec<i16>> {
     let lane = |place| {
-        let own = codes.iter().skip(place).step_by(channels);
-        own.map(|code| table[usize::from(*code)]).collect()
+        let mut lane = vec![0; codes.len() / channels];
+        g711::decode_channel(law, codes, (place, channels), &mut lane);
+        lane
     };
     (0..channels).map(lane).collect()
 }

@@ -8,22 +8,12 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 
+use earhook_audio::g711::{decode_mu, Law};
 use earhook_ring::{
-    Budget, CodeTable, Feed, Gap, GapReason, Item, Outlet, Ring, RingError, RingShape, MAX_GAPS,
-    MAX_POSITION, TURN_SAMPLES,
+    Budget, Feed, Gap, GapReason, Item, Outlet, Ring, RingError, RingShape, MAX_GAPS, MAX_POSITION,
+    TURN_SAMPLES,
 };
 use shelf::{Shelf, Slot};
-
-/// Codes that stand for ten times themselves.
-static TENFOLD: CodeTable = {
-    let mut table = [0; 256];
-    let mut code = 0;
-    while code < 256 {
-        table[code as usize] = code * 10;
-        code += 1;
-    }
-    table
-};
 
 fn ring(capacity_samples: usize) -> Ring {
     let shape = RingShape { channels: vec![0], capacity_samples };
@@ -195,12 +185,15 @@ fn a_ring_of_codes_costs_half_and_stays_one() {
     let shape = RingShape { channels: vec![0, 1], capacity_samples: 3 };
     let ring = Ring::new(&budget, &shape).unwrap();
     assert_eq!(budget.used_bytes(), 12);
-    assert_eq!(ring.write_codes(&[1, 2, 3], &TENFOLD).unwrap_err(), RingError::Lanes);
-    ring.write_codes(&[1, 2, 3, 4], &TENFOLD).unwrap().1.announce();
-    ring.write_codes(&[5, 6, 7, 8], &TENFOLD).unwrap().1.announce();
+    assert_eq!(ring.write_codes(&[1, 2, 3], Law::Mu).unwrap_err(), RingError::Lanes);
+    ring.write_codes(&[1, 2, 3, 4], Law::Mu).unwrap().1.announce();
+    ring.write_codes(&[5, 6, 7, 8], Law::Mu).unwrap().1.announce();
     assert_eq!(budget.used_bytes(), 6);
     assert_eq!(ring.write(&[[1], [1]]).unwrap_err(), RingError::Coded);
-    assert_eq!(ring.last_write(), [(0, vec![50, 70]), (1, vec![60, 80])]);
+    assert_eq!(
+        ring.last_write(),
+        [(0, vec![decode_mu(5), decode_mu(7)]), (1, vec![decode_mu(6), decode_mu(8)])]
+    );
     drop(ring);
     assert_eq!(budget.used_bytes(), 0);
 }
@@ -210,8 +203,11 @@ fn codes_are_decoded_for_a_ring_of_samples() {
     let shape = RingShape { channels: vec![1, 0], capacity_samples: 8 };
     let ring = Ring::new(&Budget::new(32), &shape).unwrap();
     ring.write(&[[1, 2], [3, 4]]).unwrap().1.announce();
-    ring.write_codes(&[5, 6, 7, 8], &TENFOLD).unwrap().1.announce();
-    assert_eq!(ring.last_write(), [(1, vec![50, 70]), (0, vec![60, 80])]);
+    ring.write_codes(&[5, 6, 7, 8], Law::Mu).unwrap().1.announce();
+    assert_eq!(
+        ring.last_write(),
+        [(1, vec![decode_mu(5), decode_mu(7)]), (0, vec![decode_mu(6), decode_mu(8)])]
+    );
     assert_eq!(ring.written_samples(), 4);
 }
 

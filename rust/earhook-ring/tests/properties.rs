@@ -4,7 +4,8 @@
 
 mod shelf;
 
-use earhook_ring::{Books, Budget, CodeTable, Feed, GapReason, Ring, RingShape};
+use earhook_audio::g711::{decode_mu, Law};
+use earhook_ring::{Books, Budget, Feed, GapReason, Ring, RingShape};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use shelf::{Shelf, Slot};
@@ -58,8 +59,12 @@ struct ModelReader {
 }
 
 impl Model {
+    fn code_at(position: usize, channel: u8) -> u8 {
+        u8::try_from((position * 2 + usize::from(channel)) % 251).unwrap()
+    }
+
     fn sample_at(position: usize, channel: u8) -> i16 {
-        i16::try_from((position * 2 + usize::from(channel)) % 251).unwrap()
+        decode_mu(Self::code_at(position, channel))
     }
 
     fn is_audio(&self, position: usize) -> bool {
@@ -115,17 +120,6 @@ impl Model {
     }
 }
 
-/// Codes that stand for themselves.
-static PLAIN: CodeTable = {
-    let mut table = [0; 256];
-    let mut code = 0;
-    while code < 256 {
-        table[code as usize] = code;
-        code += 1;
-    }
-    table
-};
-
 struct Bench {
     ring: Ring,
     is_coded: bool,
@@ -161,15 +155,15 @@ impl Bench {
 
     fn write(&mut self, samples: usize) {
         let start = self.model.track.len();
-        let lane = |channel: &u8| -> Vec<i16> {
-            (start..start + samples).map(|at| Model::sample_at(at, *channel)).collect()
-        };
-        let lanes: Vec<Vec<i16>> = CHANNELS.iter().map(lane).collect();
+        let places = start..start + samples;
         let (written, news) = if self.is_coded {
-            let groups = (0..samples).flat_map(|at| lanes.iter().map(move |lane| lane[at]));
-            let codes: Vec<u8> = groups.map(|sample| u8::try_from(sample).unwrap()).collect();
-            self.ring.write_codes(&codes, &PLAIN).unwrap()
+            let group = |at| CHANNELS.map(|channel| Model::code_at(at, channel));
+            let codes: Vec<u8> = places.flat_map(group).collect();
+            self.ring.write_codes(&codes, Law::Mu).unwrap()
         } else {
+            let lanes = CHANNELS.map(|channel| -> Vec<i16> {
+                places.clone().map(|at| Model::sample_at(at, channel)).collect()
+            });
             self.ring.write(&lanes).unwrap()
         };
         news.announce();

@@ -162,7 +162,7 @@ impl CallAnalysis {
             *heard = lane.take(block, samples, out);
         }
         if let Some(conversation) = &mut self.conversation {
-            conversation.take(block, heard, out);
+            conversation.take(block, &heard, out);
         }
         self.position = block.end;
         self.samples += block.samples();
@@ -177,7 +177,7 @@ impl CallAnalysis {
         }
         self.samples += gap.start - self.position;
         if let Some(conversation) = &mut self.conversation {
-            conversation.interrupt(gap, heard, out);
+            conversation.interrupt(gap, &heard, out);
         }
     }
 }

@@ -94,7 +94,7 @@ impl Conversation {
         }
     }
 
-    pub(super) fn take(&mut self, block: Span, heard: [Heard; 2], out: &mut Vec<Fact>) {
+    pub(super) fn take(&mut self, block: Span, heard: &[Heard; 2], out: &mut Vec<Fact>) {
         self.compare(heard, out);
         self.follow_up(heard, out);
         self.listen(block, heard, out);
@@ -104,7 +104,7 @@ impl Conversation {
     }
 
     /// Nothing is known from `start` to `end`; talk spans that this ended are in `heard`.
-    pub(super) fn interrupt(&mut self, gap: Span, heard: [Heard; 2], out: &mut Vec<Fact>) {
+    pub(super) fn interrupt(&mut self, gap: Span, heard: &[Heard; 2], out: &mut Vec<Fact>) {
         self.compare(heard, out);
         self.silenced = [None; 2];
         self.end_dead_air(gap.start, out);
@@ -115,7 +115,7 @@ impl Conversation {
     }
 
     /// Talk-over: of two spans that overlap, the one that ends first says how far.
-    fn compare(&mut self, heard: [Heard; 2], out: &mut Vec<Fact>) {
+    fn compare(&mut self, heard: &[Heard; 2], out: &mut Vec<Fact>) {
         for (unsettled, lane) in self.unsettled.iter_mut().zip(heard) {
             *unsettled = lane.ended.or(*unsettled);
         }
@@ -159,7 +159,7 @@ impl Conversation {
     }
 
     /// Interruption: whoever came in goes on while the other stays silent.
-    fn follow_up(&mut self, heard: [Heard; 2], out: &mut Vec<Fact>) {
+    fn follow_up(&mut self, heard: &[Heard; 2], out: &mut Vec<Fact>) {
         for lane in 0..2 {
             let by = 1 - lane;
             let Some(Silenced { overlap, until }) = self.silenced[lane] else { continue };
@@ -174,7 +174,7 @@ impl Conversation {
         }
     }
 
-    fn listen(&mut self, block: Span, heard: [Heard; 2], out: &mut Vec<Fact>) {
+    fn listen(&mut self, block: Span, heard: &[Heard; 2], out: &mut Vec<Fact>) {
         for lane in heard {
             if lane.is_played {
                 self.end_dead_air(block.start, out);
@@ -201,7 +201,7 @@ impl Conversation {
         out.push(Fact::DeadAirEnded { span });
     }
 
-    fn watch_line(&mut self, block: Span, lane: usize, heard: [Heard; 2], out: &mut Vec<Fact>) {
+    fn watch_line(&mut self, block: Span, lane: usize, heard: &[Heard; 2], out: &mut Vec<Fact>) {
         if !heard[lane].is_empty || heard[lane].open.is_some() {
             self.end_one_way(lane, block.start, out);
             return;

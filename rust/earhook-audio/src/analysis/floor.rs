@@ -42,8 +42,8 @@ impl<const POWERS: usize> Floor<POWERS> {
         for (place, power) in powers.iter().enumerate() {
             let smooth = power + (self.smooth[place] - power) * self.smoothing;
             self.smooth[place] = smooth;
-            self.lowest[place] = self.lowest[place].min(smooth);
-            floor[place] = self.lowest[place].min(self.least[place]) * MINIMUM_BIAS;
+            self.lowest[place] = smaller(self.lowest[place], smooth);
+            floor[place] = smaller(self.lowest[place], self.least[place]) * MINIMUM_BIAS;
         }
         self.smoothing = SMOOTHING;
         self.blocks += 1;
@@ -69,5 +69,14 @@ impl<const POWERS: usize> Floor<POWERS> {
                 *least = least.min(*before);
             }
         }
+    }
+}
+
+/// `f32::min` also looks for what is not a number, and that takes three times as long.
+fn smaller(one: f32, two: f32) -> f32 {
+    if one < two {
+        one
+    } else {
+        two
     }
 }

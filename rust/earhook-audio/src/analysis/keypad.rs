@@ -8,10 +8,12 @@
 
 use std::sync::OnceLock;
 
+use fearless_simd::{dispatch, Level};
+
 use super::fact::Span;
 use super::projection::{Projection, Spin, RATE_HZ};
 use super::spectrum::Spectrum;
-use super::window::{dot, Window, BLOCK};
+use super::window::{dot, BLOCK};
 
 /// Watches one lane for keys.
 pub(super) struct Keypad {
@@ -56,8 +58,8 @@ const KEYS: [[char; 4]; 4] =
 /// Samples of a window, and from one to the next.
 const SAMPLES: usize = 104;
 const HOP: usize = 80;
-/// Where the two windows of a block begin: the second one ends with it.
-const WINDOWS: [usize; 2] = [2 * BLOCK - SAMPLES - HOP, 2 * BLOCK - SAMPLES];
+/// How far before the block's end its two windows end.
+const WINDOWS: [usize; 2] = [HOP, 0];
 /// Windows that are a key, and windows without it that end it.
 const ENOUGH: u32 = 3;
 const MISSED: u32 = 3;
@@ -79,26 +81,20 @@ impl Keypad {
     }
 
     /// Takes a block that begins at a position of the call.
-    pub(super) fn take(
-        &mut self,
-        window: &Window,
-        spectrum: Option<&Spectrum>,
-        start: u64,
-    ) -> Pressed {
+    pub(super) fn take(&mut self, spectrum: Option<&Spectrum>, start: u64) -> Pressed {
         let stream = *self.begin.get_or_insert(start);
-        let worth_a_look = spectrum.is_some_and(may_be_key);
-        if !worth_a_look && self.run.is_none() {
+        let spectrum = spectrum.filter(|spectrum| may_be_key(spectrum));
+        if spectrum.is_none() && self.run.is_none() {
             return Pressed::default();
         }
-        let look_at = |from| worth_a_look.then(|| look(window.scaled(from, SAMPLES))).flatten();
+        let look_at = |before_end| look(spectrum?.scaled.ending::<SAMPLES>(before_end));
         let second = look_at(WINDOWS[1]);
         if second.is_none() && self.run.is_none() {
             return Pressed::default();
         }
         let mut key = None;
-        for (from, sight) in [(WINDOWS[0], look_at(WINDOWS[0])), (WINDOWS[1], second)] {
-            // The window holds the block before, too.
-            let end = start + (from + SAMPLES - BLOCK) as u64 * self.step;
+        for (before_end, sight) in [(WINDOWS[0], look_at(WINDOWS[0])), (WINDOWS[1], second)] {
+            let end = start + (BLOCK - before_end) as u64 * self.step;
             let begin = end.saturating_sub(SAMPLES as u64 * self.step).max(stream);
             let span = Span { start: begin, end };
             key = self.follow(sight, span).or(key);
@@ -188,6 +184,11 @@ fn may_be_key(spectrum: &Spectrum) -> bool {
 /// Costs as much as all else together, and most blocks do without: kept out of their way.
 #[inline(never)]
 fn look(samples: &[i16]) -> Option<Sight> {
+    dispatch!(Level::new(), _ => tones_in(samples))
+}
+
+#[inline(always)]
+fn tones_in(samples: &[i16]) -> Option<Sight> {
     let projections = PROJECTIONS
         .get_or_init(|| [LOW_HZ, HIGH_HZ].map(|group| group.map(Projection::<SAMPLES>::of)));
     let power = dot(samples, samples) as f32 / SAMPLES as f32;
@@ -205,6 +206,7 @@ fn look(samples: &[i16]) -> Option<Sight> {
     is_key.then_some(Sight { low, high, spins: [low_spin, high_spin] })
 }
 
+#[inline(always)]
 fn strongest(group: &[Projection<SAMPLES>; 4], samples: &[i16]) -> (usize, Spin) {
     let mut strongest = (0, Spin::default());
     for (place, projection) in group.iter().enumerate() {

@@ -85,13 +85,14 @@ impl Lane {
     /// Takes a whole block.
     pub(super) fn take(&mut self, block: Span, samples: &[i16], out: &mut Vec<Fact>) -> Heard {
         let level = self.loudness.take(self.place, block.start, samples, out);
-        self.window.take(samples, level.peak);
         let power = level.energy as f32 / samples.len() as f32;
         let closeness = self.closeness(power);
-        let spectrum = (closeness == Closeness::Whole).then(|| {
-            self.window.scale();
-            Spectrum::of(&self.window)
-        });
+        let spectrum = if closeness == Closeness::Whole {
+            Some(Spectrum::of(&mut self.window, samples, level.peak))
+        } else {
+            self.window.pass(samples, level.peak);
+            None
+        };
         let voiced = closeness != Closeness::AsBefore && self.voice.hears(spectrum.as_ref());
         if closeness == Closeness::AsBefore {
             self.voice.hears_noise();
@@ -169,13 +170,10 @@ impl Lane {
         spectrum: Option<&Spectrum>,
         out: &mut Vec<Fact>,
     ) -> bool {
-        let pressed = self.keypad.take(&self.window, spectrum, block.start);
-        let sounding = self.progress.take(&self.window, spectrum, block);
+        let pressed = self.keypad.take(spectrum, block.start);
+        let sounding = self.progress.take(spectrum, block);
         self.tell_tones(pressed.key, sounding.tone, out);
-        let since = match (pressed.held_since, sounding.since) {
-            (Some(one), Some(other)) => Some(one.min(other)),
-            (one, other) => one.or(other),
-        };
+        let since = [pressed.held_since, sounding.since].into_iter().flatten().min();
         if let Some(since) = since {
             self.talk.retract(since);
             self.echo = ECHO_BLOCKS + 1;

@@ -1,8 +1,10 @@
 //! All samples of a lane in a few sums.
 
+use fearless_simd::{dispatch, Level as Vectors};
+
 use super::fact::{Fact, Span};
 use super::summary::{LaneLevel, LaneSummary};
-use crate::meter::{energy_of, peak_of, Level};
+use crate::meter::{measure, Level};
 
 /// The level of digital silence, and the lowest there is.
 pub const SILENCE_DBFS: f64 = -100.0;
@@ -28,27 +30,8 @@ struct Clipping {
     samples: u64,
 }
 
-/// [`Level::of`], and twice as fast for what is not loud: then sums of squares fit 32 bits.
-fn measure(block: &[i16]) -> Level {
-    let peak = peak_of(block);
-    if peak > SMALL {
-        return Level { peak, energy: energy_of(block), samples: block.len() };
-    }
-    let sum_of_squares = |piece: &[i16]| {
-        piece.iter().fold(0_u32, |sum, &sample| {
-            let sample = i32::from(sample);
-            sum.wrapping_add(sample.wrapping_mul(sample) as u32)
-        })
-    };
-    let energy = block.chunks(SMALL_SAMPLES).map(sum_of_squares).map(u64::from).sum();
-    Level { peak, energy, samples: block.len() }
-}
-
-/// So many squares of at most this fit 32 bits: 80 x 7,300 x 7,300 < 2^32.
-const SMALL: u16 = 7_300;
-const SMALL_SAMPLES: usize = 80;
-
 /// Of at most a few hundred samples; the wrapping only tells the compiler that it fits.
+#[inline(always)]
 fn sum(block: &[i16]) -> i32 {
     block.iter().fold(0, |sum: i32, &sample| sum.wrapping_add(i32::from(sample)))
 }
@@ -80,10 +63,10 @@ impl Loudness {
         block: &[i16],
         out: &mut Vec<Fact>,
     ) -> Level {
-        let level = measure(block);
+        let (level, sum) = dispatch!(Vectors::new(), _ => (measure(block), sum(block)));
         let total = &mut self.total;
         total.energy = total.energy.saturating_add(level.energy);
-        total.sum += i64::from(sum(block));
+        total.sum += i64::from(sum);
         total.peak = total.peak.max(level.peak);
         total.samples += level.samples as u64;
         self.show(level, block.len());

@@ -88,12 +88,11 @@ impl Music {
         let mean = self.powers.iter().sum::<f32>() / BLOCKS as f32;
         let weak = self.powers.iter().filter(|&&power| power < mean / 2.0).count();
         let weak = weak as f32 / BLOCKS as f32;
-        let noise = self.noise();
         if self.playing.is_some() {
-            let goes_on = weak < END && mean > END_NOISE * noise && mean > QUIET;
+            let goes_on = weak < END && mean > QUIET && mean > END_NOISE * self.noise();
             return if goes_on { None } else { self.end(block.end) };
         }
-        let is_music = weak < BEGIN && mean > BEGIN_NOISE * noise && mean > QUIET;
+        let is_music = weak < BEGIN && mean > QUIET && mean > BEGIN_NOISE * self.noise();
         self.streak = if is_music { self.streak + 1 } else { 0 };
         if self.streak >= ENOUGH {
             let looked_at = BLOCKS + (ENOUGH as usize - 1) * LOOK_BLOCKS;

@@ -7,11 +7,13 @@
 
 use std::sync::OnceLock;
 
+use fearless_simd::{dispatch, Level};
+
 use super::fact::{Span, ToneKind};
 use super::projection::{Projection, Spin, RATE_HZ};
 use super::spectrum::{Spectrum, LAGS};
 use super::talk::in_samples;
-use super::window::{Window, BLOCK};
+use super::window::BLOCK;
 
 /// Watches one lane for tones.
 pub(super) struct Progress {
@@ -114,20 +116,18 @@ impl Progress {
         }
     }
 
-    pub(super) fn take(
-        &mut self,
-        window: &Window,
-        spectrum: Option<&Spectrum>,
-        block: Span,
-    ) -> Sounding {
+    pub(super) fn take(&mut self, spectrum: Option<&Spectrum>, block: Span) -> Sounding {
         self.turn = (self.turn + 1) % TURNS;
         let before = self.line.take();
         self.line = spectrum.and_then(|spectrum| Line::of(&spectrum.correlations));
         let mut meaning = None;
         if let (Some(spectrum), Some(line), Some(before)) = (spectrum, self.line, before) {
-            meaning = self.judge(window, spectrum, (before, line));
+            meaning = self.judge(spectrum, before, line);
         } else {
             (self.steady, self.looked) = (0, 0);
+        }
+        if meaning.is_none() && self.burst.is_none() {
+            return Sounding::default();
         }
         let tone = self.follow(meaning, block);
         let since = self.burst.filter(|burst| self.is_tone(burst)).map(|burst| burst.span.start);
@@ -147,17 +147,12 @@ impl Progress {
     }
 
     /// What a block like the one before it may be.
-    fn judge(
-        &mut self,
-        window: &Window,
-        spectrum: &Spectrum,
-        (before, line): (Line, Line),
-    ) -> Option<Meaning> {
+    fn judge(&mut self, spectrum: &Spectrum, before: Line, line: Line) -> Option<Meaning> {
         self.steady = if line.is_near(&before) { self.steady + 1 } else { 0 };
         // Within a tone a block may be noisy.
         let is_steady = self.steady >= STEADY || self.burst.is_some();
         if is_steady && line.cosine > LOW {
-            self.look(window, spectrum);
+            self.look(spectrum);
         } else {
             self.looked = 0;
         }
@@ -167,15 +162,10 @@ impl Progress {
 
     /// Costs as much as all else together, and most blocks do without: kept out of their way.
     #[inline(never)]
-    fn look(&mut self, window: &Window, spectrum: &Spectrum) {
+    fn look(&mut self, spectrum: &Spectrum) {
         let grid = GRID.get_or_init(Grid::new);
-        let look = &mut self.looks[self.looked % BLOCKS];
-        look.power = spectrum.correlations[0];
-        for ((spin, projection), turned) in
-            look.spins.iter_mut().zip(&grid.projections).zip(&grid.turned[self.turn])
-        {
-            *spin = projection.apply(window.newest()).times(*turned).scaled(window.factor());
-        }
+        let spins = dispatch!(Level::new(), _ => grid.project(spectrum, self.turn));
+        self.looks[self.looked % BLOCKS] = Look { spins, power: spectrum.correlations[0] };
         self.looked += 1;
     }
 
@@ -300,6 +290,19 @@ impl Grid {
         let turned =
             |block: usize| GRID_HZ.map(|hz| Spin::turned(-hz * (block * BLOCK) as f32 / RATE_HZ));
         Self { projections: GRID_HZ.map(Projection::of), turned: std::array::from_fn(turned) }
+    }
+
+    #[inline(always)]
+    fn project(&self, spectrum: &Spectrum, turn: usize) -> [Spin; GRID_HZ.len()] {
+        let scaled = &spectrum.scaled;
+        let mut spins = [Spin::default(); GRID_HZ.len()];
+        for ((spin, projection), turned) in
+            spins.iter_mut().zip(&self.projections).zip(self.turned[turn])
+        {
+            let projected = projection.apply(scaled.ending::<BLOCK>(0));
+            *spin = projected.times(turned).scaled(scaled.factor);
+        }
+        spins
     }
 }
 

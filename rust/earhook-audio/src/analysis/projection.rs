@@ -69,6 +69,7 @@ impl<const SAMPLES: usize> Projection<SAMPLES> {
     }
 
     /// Mean of the samples turned back by the frequency. Of a sine of amplitude 2 it has length 1.
+    #[inline(always)]
     pub(super) fn apply(&self, scaled: &[i16]) -> Spin {
         let unit = 1.0 / (AMPLITUDE * SAMPLES as f32);
         Spin {

@@ -6,7 +6,10 @@
 
 use std::sync::OnceLock;
 
-use super::window::{Window, BLOCK};
+use fearless_simd::{dispatch, Level};
+
+use super::projection::RATE_HZ;
+use super::window::{dot, Scaled, Window, BLOCK};
 
 /// Lags of the correlation, 0 included.
 pub(super) const LAGS: usize = 11;
@@ -14,11 +17,11 @@ pub(super) const LAGS: usize = 11;
 pub(super) const BANDS: usize = 6;
 /// Their edges in Hz.
 const EDGES_HZ: [f32; BANDS + 1] = [100.0, 400.0, 800.0, 1_300.0, 2_000.0, 2_900.0, 3_900.0];
-const RATE_HZ: f32 = 8_000.0;
 
 /// One block.
-#[derive(Clone, Copy)]
 pub(super) struct Spectrum {
+    /// The block.
+    pub(super) scaled: Scaled,
     /// Mean product of samples so far apart; at lag 0 the power.
     pub(super) correlations: [f32; LAGS],
     /// Power in each band.
@@ -26,28 +29,42 @@ pub(super) struct Spectrum {
 }
 
 impl Spectrum {
-    /// Kept apart: merged with what surrounds it, it runs at half the speed.
-    #[inline(never)]
-    pub(super) fn of(window: &Window) -> Self {
-        let mut correlations = [0.0; LAGS];
-        for (lag, correlation) in correlations.iter_mut().enumerate() {
-            *correlation = window.correlation(lag) / BLOCK as f32;
-        }
+    /// Moves a window on by a block, whose largest sample is `peak`, and looks at it.
+    pub(super) fn of(window: &mut Window, block: &[i16], peak: u16) -> Self {
         let weights = WEIGHTS.get_or_init(weights);
-        let mut bands = [0.0; BANDS];
-        for (correlation, weights) in correlations.iter().zip(weights) {
+        let mut spectrum =
+            Self { scaled: Scaled::nothing(), correlations: [0.0; LAGS], bands: [0.0; BANDS] };
+        dispatch!(Level::new(), _ => {
+            window.take(block, peak, &mut spectrum.scaled);
+            spectrum.work_out(weights);
+        });
+        spectrum
+    }
+
+    #[inline(always)]
+    fn work_out(&mut self, weights: &Weights) {
+        let unit = self.scaled.factor * self.scaled.factor / BLOCK as f32;
+        let mut bands = [0.0; WIDTH];
+        let block = self.scaled.ending::<BLOCK>(0);
+        for (lag, (correlation, weights)) in self.correlations.iter_mut().zip(weights).enumerate() {
+            *correlation = dot(block, self.scaled.ending::<BLOCK>(lag)) as f32 * unit;
             for (band, weight) in bands.iter_mut().zip(weights) {
-                *band += correlation * weight;
+                *band += *correlation * weight;
             }
         }
-        Self { correlations, bands: bands.map(|band| band.max(0.0)) }
+        for (kept, band) in self.bands.iter_mut().zip(bands) {
+            *kept = band.max(0.0);
+        }
     }
 }
 
 /// By lag and band: the integral of the lag's cosine over the band, under a Parzen window, whose
-/// transform is nowhere negative.
-fn weights() -> [[f32; BANDS]; LAGS] {
-    let mut weights = [[0.0; BANDS]; LAGS];
+/// transform is nowhere negative. Filled up to a vector's width.
+type Weights = [[f32; WIDTH]; LAGS];
+const WIDTH: usize = 8;
+
+fn weights() -> Weights {
+    let mut weights = [[0.0; WIDTH]; LAGS];
     for (lag, weights) in weights.iter_mut().enumerate() {
         for (weight, edges) in weights.iter_mut().zip(EDGES_HZ.windows(2)) {
             let part = |hz: f32| {
@@ -71,4 +88,4 @@ fn parzen(place: f32) -> f32 {
     }
 }
 
-static WEIGHTS: OnceLock<[[f32; BANDS]; LAGS]> = OnceLock::new();
+static WEIGHTS: OnceLock<Weights> = OnceLock::new();

@@ -34,8 +34,13 @@ impl Voice {
 
     /// Takes a block; `None` for one without any sound.
     pub(super) fn hears(&mut self, spectrum: Option<&Spectrum>) -> bool {
-        let bands = spectrum.map_or([0.0; BANDS], |spectrum| spectrum.bands);
-        let powers = bands.map(|power| power + LINE_NOISE);
+        let Some(spectrum) = spectrum else {
+            // No louder than the floor, whatever that is.
+            self.noise.follow(&[LINE_NOISE; BANDS]);
+            self.evidence *= MEMORY;
+            return false;
+        };
+        let powers = spectrum.bands.map(|power| power + LINE_NOISE);
         let noise = self.noise.follow(&powers);
         let of_band = |(power, noise): (f32, f32)| evidence(power / noise);
         let evidence = powers.into_iter().zip(noise).map(of_band).sum::<f32>() / BANDS as f32;

@@ -1,16 +1,23 @@
-//! The block that is looked at and the one before it, at 8,000 samples a second.
+//! The block that is looked at with the end of the one before it, at 8,000 samples a second.
 
 /// Samples of a block at the rate at which everything is looked at.
 pub(super) const BLOCK: usize = 160;
+/// Samples before the block that a look reaches back.
+pub(super) const REACH: usize = 24;
 
-/// Two blocks, scaled down so far that a product sum over a block fits 32 bits.
+/// What has to be kept from one block to the next.
 pub(super) struct Window {
-    raw: [i16; 2 * BLOCK],
-    scaled: [i16; 2 * BLOCK],
-    /// The bits of each block's peak.
-    bits: [u32; 2],
-    /// What a scaled sample has been divided by.
-    factor: f32,
+    tail: [i16; REACH],
+    /// The bits of the peak of the block before.
+    bits: u32,
+}
+
+/// A block and what the look at it reaches back to, scaled down so far that a product sum over a
+/// block fits 32 bits.
+pub(super) struct Scaled {
+    samples: [i16; REACH + BLOCK],
+    /// What a sample has been divided by.
+    pub(super) factor: f32,
 }
 
 /// Bits of a scaled sample without its sign: 2 x 11 + log2(160) < 31.
@@ -18,61 +25,70 @@ const SCALED_BITS: u32 = 11;
 
 impl Window {
     pub(super) const fn new() -> Self {
-        Self { raw: [0; 2 * BLOCK], scaled: [0; 2 * BLOCK], bits: [0; 2], factor: 1.0 }
+        Self { tail: [0; REACH], bits: 0 }
     }
 
     /// Moves on by a block of 8,000 or 16,000 samples a second, whose largest sample is `peak`.
-    pub(super) fn take(&mut self, samples: &[i16], peak: u16) {
-        self.raw.copy_within(BLOCK.., 0);
-        let newest = &mut self.raw[BLOCK..];
-        if samples.len() == BLOCK {
-            newest.copy_from_slice(samples);
+    #[inline(always)]
+    pub(super) fn pass(&mut self, block: &[i16], peak: u16) {
+        let end = &block[block.len() - REACH * (block.len() / BLOCK)..];
+        at_8_khz(end, &mut self.tail);
+        self.bits = bits(peak);
+    }
+
+    /// Moves on likewise; puts what a close look needs into `out`.
+    #[inline(always)]
+    pub(super) fn take(&mut self, block: &[i16], peak: u16, out: &mut Scaled) {
+        let shift = self.bits.max(bits(peak)).saturating_sub(SCALED_BITS);
+        let (before, now) = out.samples.split_at_mut(REACH);
+        for (scaled, sample) in before.iter_mut().zip(&self.tail) {
+            *scaled = sample >> shift;
+        }
+        if block.len() == BLOCK {
+            for (scaled, sample) in now.iter_mut().zip(block) {
+                *scaled = sample >> shift;
+            }
         } else {
-            halve(samples, newest);
+            for (scaled, pair) in now.iter_mut().zip(block.chunks_exact(2)) {
+                *scaled = pair[0].midpoint(pair[1]) >> shift;
+            }
         }
-        self.bits = [self.bits[1], u16::BITS - peak.leading_zeros()];
-    }
-
-    /// Makes the scaled samples; what only keeps time need not.
-    pub(super) fn scale(&mut self) {
-        let shift = self.bits[0].max(self.bits[1]).saturating_sub(SCALED_BITS);
-        for (scaled, raw) in self.scaled.iter_mut().zip(&self.raw) {
-            *scaled = raw >> shift;
-        }
-        self.factor = (1_u32 << shift) as f32;
-    }
-
-    /// Scaled samples from a place in the window.
-    pub(super) fn scaled(&self, from: usize, samples: usize) -> &[i16] {
-        &self.scaled[from..from + samples]
-    }
-
-    /// The newest block, scaled.
-    pub(super) fn newest(&self) -> &[i16] {
-        &self.scaled[BLOCK..]
-    }
-
-    /// What scaled samples have been divided by.
-    pub(super) const fn factor(&self) -> f32 {
-        self.factor
-    }
-
-    /// A block's product sum with itself `lag` samples before.
-    pub(super) fn correlation(&self, lag: usize) -> f32 {
-        let (now, before) = (&self.scaled[BLOCK..], &self.scaled[BLOCK - lag..2 * BLOCK - lag]);
-        dot(now, before) as f32 * self.factor * self.factor
+        out.factor = (1_u32 << shift) as f32;
+        self.pass(block, peak);
     }
 }
 
-/// Half the rate: each pair, smoothed by its neighbours. What lies above 4,000 Hz and is folded
-/// down is of little power in speech, and of none in tones.
-fn halve(samples: &[i16], out: &mut [i16]) {
+impl Scaled {
+    pub(super) const fn nothing() -> Self {
+        Self { samples: [0; REACH + BLOCK], factor: 1.0 }
+    }
+
+    /// So many samples, the last of which lies so far before the end of the block.
+    #[inline(always)]
+    pub(super) fn ending<const SAMPLES: usize>(&self, before_end: usize) -> &[i16] {
+        let end = REACH + BLOCK - before_end;
+        &self.samples[end - SAMPLES..end]
+    }
+}
+
+const fn bits(peak: u16) -> u32 {
+    u16::BITS - peak.leading_zeros()
+}
+
+/// Half the rate of 16,000 samples a second: each pair, smoothed by its neighbours. What lies above
+/// 4,000 Hz and is folded down is of little power in speech, and of none in tones.
+#[inline(always)]
+fn at_8_khz(samples: &[i16], out: &mut [i16]) {
+    if samples.len() == out.len() {
+        return out.copy_from_slice(samples);
+    }
     for (out, pair) in out.iter_mut().zip(samples.chunks_exact(2)) {
         *out = pair[0].midpoint(pair[1]);
     }
 }
 
 /// Cannot overflow with scaled samples and tables; the wrapping only tells the compiler so.
+#[inline(always)]
 pub(super) fn dot(one: &[i16], two: &[i16]) -> i32 {
     one.iter().zip(two).fold(0, |sum: i32, (&one, &two)| {
         sum.wrapping_add(i32::from(one).wrapping_mul(i32::from(two)))
