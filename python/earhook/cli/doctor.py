@@ -166,10 +166,9 @@ def _read_token(token: str | None, file: Path | None) -> str | None:
 
 
 def _far_end(address: str | None, token: str | None, cafile: Path | None) -> FarEnd | None:
-    import ssl
-
     from earhook.address import parse_address
     from earhook.doctor import FarEnd
+    from earhook.trust import client_context
 
     if address is None:
         return None
@@ -178,10 +177,8 @@ def _far_end(address: str | None, token: str | None, cafile: Path | None) -> Far
     except ValueError as error:
         raise ConfigurationError([ConfigurationFault("--verify", str(error))]) from None
     # A context would turn TLS on where the address asks for none.
-    context = None
-    if address.startswith("tls:") and cafile is not None:
-        context = ssl.create_default_context()
-        context.load_verify_locations(cafile)
+    wants_context = address.startswith("tls:") and cafile is not None
+    context = client_context(cafile) if wants_context else None
     return FarEnd(address=address, token=token, context=context)
 
 

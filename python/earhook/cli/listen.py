@@ -24,8 +24,6 @@ from .consuming import (
 from .dialling import CafileOption
 
 if TYPE_CHECKING:
-    import ssl
-
     from earhook.client import Call, CallClosed, CallEvent, ChannelName, Item, Wishes
 
     from .listen_outlets import Format, Outlet
@@ -121,6 +119,10 @@ def listen(  # noqa: PLR0913, PLR0917 - a command's options
     With --channel external or internal the samples are of one channel (sox -c 1, ffmpeg -ac 1).
     What happens to calls is told on standard error.
     """
+    from earhook.trust import client_context
+
+    # Without either the scheme of the address decides.
+    has_context = cafile is not None or certificate is not None
     wishes: Wishes = {
         "sessions": call or (),
         "conversations": conversation or (),
@@ -132,7 +134,7 @@ def listen(  # noqa: PLR0913, PLR0917 - a command's options
         "events": True,
         "name": "earhook listen",
         "token": token,
-        "ssl": _tls_context(cafile, certificate),
+        "ssl": client_context(cafile, certificate) if has_context else None,
         "give_up_seconds": patience,
     }
     raise typer.Exit(_run(_Errand(address, wishes, form, output, fill_gaps, calls, as_json)))
@@ -296,25 +298,6 @@ class _Teller:
         from .listen_outlets import write_line
 
         write_line(self._file, line)
-
-
-def _tls_context(cafile: Path | None, certificate: Path | None) -> ssl.SSLContext | None:
-    """None where the scheme of the address decides."""
-    import ssl
-
-    if cafile is None and certificate is None:
-        return None
-    context = ssl.create_default_context()
-    name, file = "--cafile", cafile
-    try:
-        if cafile is not None:
-            context.load_verify_locations(cafile)
-        if certificate is not None:
-            name, file = "--certificate", certificate
-            context.load_cert_chain(certificate)
-    except OSError as error:
-        raise _fault(name, f"{file}: {error.strerror or 'not what it should be'}") from None
-    return context
 
 
 def _fault(where: str, what: str, remedy: str = "") -> ConfigurationError:
