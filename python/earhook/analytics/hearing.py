@@ -89,6 +89,8 @@ class Hearing:
         self._heard = start
         """Where what came out of `_waiting` ends."""
         self._told = start
+        self._interim: tuple[int, str] | None = None
+        """The interim reading that was told last: where it starts, and its text."""
         self._task = asyncio.create_task(self._run())
 
     @property
@@ -207,7 +209,7 @@ class Hearing:
                 await self._on_failure(_as_failure(error))
 
     def _say(self, segment: Segment) -> None:
-        """Tell, unless it was told: by another run, or by this one."""
+        """Tell, unless it was told: by another run, or by this one; or says nothing new."""
         if segment.end <= self._told:
             return
         if segment.start < self._told:
@@ -215,6 +217,10 @@ class Hearing:
             segment = replace(segment, start=self._told)
         if segment.is_final:
             self._told = segment.end
+        elif (segment.start, segment.text) == self._interim:
+            return  # some engines repeat themselves with every frame
+        else:
+            self._interim = (segment.start, segment.text)
         self._owner.said(segment)
 
     async def _end(self) -> None:

@@ -62,7 +62,10 @@ class FakeRecogniser:
             raise self._engine.defect or EngineFailed("it broke")
         end = self.settled = position + len(samples)
         self.heard.append((position, end))
-        self._said.put_nowait(Segment(self._line.channel, position, end, "word"))
+        self.say(Segment(self._line.channel, position, end, "word"))
+
+    def say(self, segment: Segment) -> None:
+        self._said.put_nowait(segment)
 
     async def skip(self, position: int, samples: int) -> None:
         self.skipped.append((position, position + samples))
@@ -120,6 +123,36 @@ def test_everything_is_heard_in_order_up_to_the_end(run: Any) -> None:
         assert not told.missed
         assert told.hearing.dropped_samples == 0
         assert told.hearing.settled == told.position
+
+    run(story())
+
+
+def test_an_interim_reading_is_told_when_it_changes(run: Any, until: Any) -> None:
+    """Engines that answer every frame repeat what they have, until there is more of it."""
+    readings = [
+        *[(0, 1600, "my"), (0, 3200, "my"), (0, 4800, "my card"), (0, 6400, "my")],
+        *[(0, 8000, "my"), (8000, 9600, "my"), (8000, 11_200, "my")],
+    ]
+
+    async def story() -> None:
+        engine = FakeEngine()
+        told = Story(engine)
+        engine.gate.clear()
+        told.push(2.0)
+        await until(lambda: engine.opened)
+        for place, (start, end, text) in enumerate(readings):
+            final = place in {4, 6}
+            engine.opened[0].say(Segment("external", start, end, text, is_final=final))
+        await until(lambda: len([one for one in told.said if one.is_final]) == 2)
+        assert [(one.start, one.text, one.is_final) for one in told.said] == [
+            (0, "my", False),
+            (0, "my card", False),
+            (0, "my", False),
+            (0, "my", True),
+            (8000, "my", False),
+            (8000, "my", True),
+        ]
+        await told.hearing.close()
 
     run(story())
 
