@@ -1,4 +1,4 @@
-"""The embedded recogniser on the demo's call: words where they were said, whatever the chunks."""
+"""The embedded recogniser on the demo's call: words where they were said."""
 
 from __future__ import annotations
 
@@ -36,12 +36,11 @@ def turn() -> tuple[Turn, np.ndarray[Any, Any]]:
     return said, np.ascontiguousarray(pcm[said.start : said.end, CHANNEL[said.speaker]])
 
 
-async def hear(samples: np.ndarray[Any, Any], chunk: int, **options: Any) -> list[Segment]:
+async def hear(samples: np.ndarray[Any, Any]) -> list[Segment]:
     from earhook.analytics.engines.pocketsphinx import make_engine
 
-    ear = await Ear(make_engine(EngineOptions(**options))).open()
-    for start in range(0, len(samples), chunk):
-        await ear.push(samples[start : start + chunk])
+    ear = await Ear(make_engine(EngineOptions())).open()
+    await ear.push(samples)
     await ear.finish()
     return ear.heard
 
@@ -51,7 +50,7 @@ def test_words_are_heard_where_they_were_said(
 ) -> None:
     said, speech = turn
     line = np.concatenate([noise(1.0), speech, noise(1.0)])
-    heard = run(hear(line, 1600))
+    heard = run(hear(line))
     finals = [segment for segment in heard if segment.is_final]
     text = " ".join(segment.text for segment in finals)
     assert len(words(text) & words(said.text)) >= len(words(said.text)) / 2, text
