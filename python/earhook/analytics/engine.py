@@ -36,14 +36,12 @@ from earhook.errors import ConfigurationError, ConfigurationFault
 from .segment import Segment
 
 __all__ = [
-    "GROUP",
     "Engine",
     "EngineMaker",
     "EngineOptions",
     "Line",
     "Recogniser",
     "find_engine",
-    "known_engines",
 ]
 
 GROUP: Final = "earhook.engines"

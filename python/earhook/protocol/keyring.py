@@ -10,7 +10,7 @@ from typing import Final
 from earhook.errors import ConfigurationError, ConfigurationFault
 from earhook.ids import KeyName
 
-__all__ = ["MAX_SECRETS", "Credential", "KeyRing", "digest"]
+__all__ = ["Credential", "KeyRing", "digest"]
 
 MAX_SECRETS: Final = 2
 """Old and new while rotating (AudioHook protocol §3.7)."""
