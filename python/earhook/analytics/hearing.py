@@ -28,7 +28,8 @@ class HearingSettings:
     """What a slow or broken engine may cost.
 
     Attributes:
-        backlog_seconds: Audio of a channel that waits for its engine; the oldest is dropped.
+        backlog_seconds: Audio of a channel that waits for its engine; beyond it, the older half is
+            dropped.
         finish_seconds: How long an engine may take for its last words at the end of a call.
     """
 
@@ -131,9 +132,15 @@ class Hearing:
         await self._hang_up()
 
     def _shed(self) -> None:
-        """Keep what waits within its bound."""
+        """Keep what waits within its bound.
+
+        Half of it goes at once: a hole ends what is being said, so few long ones are better than
+        many short ones, which would leave nothing but single words.
+        """
         most = self._settings.backlog_seconds * self._line.rate
-        while self._waiting_samples > most:
+        if self._waiting_samples <= most:
+            return
+        while self._waiting_samples > most / 2:
             at = next(at for at, (_, what) in enumerate(self._waiting) if not isinstance(what, int))
             position, samples = self._waiting[at]
             assert not isinstance(samples, int)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -116,6 +117,15 @@ def test_a_call_in_another_language_is_left_alone(run: Any) -> None:
         await (await Ear(engine, "en-GB").open()).close()
 
     run(story())
+
+
+def test_no_sound_of_the_model_is_a_word() -> None:
+    import pocketsphinx
+
+    from earhook.analytics.engines.pocketsphinx import FILLERS
+
+    lines = Path(pocketsphinx.get_model_path("en-us/en-us/noisedict")).read_text().splitlines()
+    assert {line.split()[0] for line in lines if line} == FILLERS
 
 
 def test_options_that_it_does_not_have_are_named() -> None:
