@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from earhook.errors import ConfigurationError, ConfigurationFault
+from earhook.errors import ConfigurationError
 
 __all__ = ["client_context", "load_authorities"]
 
@@ -55,4 +55,4 @@ def _named(option: str, file: Path | str | None, unusable: str) -> Iterator[None
     except OSError as error:
         # What TLS has to say of a file's content is the place in its own source.
         why = unusable if isinstance(error, ssl.SSLError) else error.strerror
-        raise ConfigurationError([ConfigurationFault(option, f"{file}: {why}")]) from None
+        raise ConfigurationError.of(option, f"{file}: {why}") from None
