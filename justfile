@@ -5,7 +5,7 @@ bin := ".venv/bin"
 
 # List the commands
 default:
-    @just --list --unsorted
+    @{{just_executable()}} --list --unsorted
 
 # Make .venv with everything a developer needs, and build the extension into it
 [group('build')]
