@@ -5,7 +5,7 @@ bin := ".venv/bin"
 
 # List the commands
 default:
-    @just --list --unsorted
+    @{{just_executable()}} --list --unsorted
 
 # Make .venv with everything a developer needs, and build the extension into it
 [group('build')]
@@ -174,7 +174,7 @@ bench-load *arguments:
 bench-floods *arguments:
     {{python}} -m bench.floods {{arguments}}
 
-# All of these tables one after the other, then the page and its pictures (90 minutes; `--quick` 15)
+# All tables of docs/reference/figures.md one after the other, then the page and its pictures (90 minutes; `--quick` 15)
 [group('bench')]
 bench-all *arguments:
     -{{python}} -m bench.ingest servers {{arguments}}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import math
 import random
 import struct
+import wave
+from collections.abc import Iterator
 from typing import Any
 
 RATE = 8000
@@ -163,23 +166,11 @@ class Script:
                 samples += struct.pack(
                     "<h", int(loud * math.sin(2 * math.pi * tone * at) * math.sin(9 * at))
                 )
-        head = struct.pack(
-            "<4sI4s4sIHHIIHH4sI",
-            b"RIFF",
-            36 + len(samples),
-            b"WAVE",
-            b"fmt ",
-            16,
-            1,
-            2,
-            RATE,
-            RATE * 4,
-            4,
-            16,
-            b"data",
-            len(samples),
-        )
-        return head + bytes(samples)
+        file = io.BytesIO()
+        with wave.open(file, "wb") as recording:
+            recording.setparams((2, 2, RATE, 0, "NONE", ""))
+            recording.writeframes(samples)
+        return file.getvalue()
 
 
 def _speaks(at: float, channel: str) -> bool:
@@ -201,77 +192,45 @@ def _piece(place: int) -> tuple[int, ...]:
 
 
 def _all_events() -> list[tuple[float, dict[str, Any]]]:
-    events: list[tuple[float, dict[str, Any]]] = []
+    events = [*_said(), *_found(), *_happened()]
+    return sorted(events, key=lambda pair: pair[0])
 
-    def put(at: float, kind: str, **details: Any) -> None:
-        events.append((at, {"type": kind, "position": int(at * RATE), "details": details}))
 
+def _event(at: float, kind: str, **details: Any) -> tuple[float, dict[str, Any]]:
+    return at, {"type": kind, "position": int(at * RATE), "details": details}
+
+
+def _said() -> Iterator[tuple[float, dict[str, Any]]]:
     rolling = {"external": 0.0, "internal": 0.0}
     for place, (start, end, channel, text, score) in enumerate(LINES):
         span = {"channel": channel, "start": int(start * RATE), "end": int(end * RATE)}
-        segment = f"{channel}-{place}"
         rolling[channel] = 0.5 * rolling[channel] + 0.5 * score
+        about = {"segment": f"{channel}-{place}", **span}
+        heard = {**about, "engine": "fake", "language": "en"}
         half = text[: len(text) // 2]
-        put(
-            start + 1,
-            "transcript",
-            segment=segment,
-            text=half,
-            confidence=0.5,
-            final=False,
-            engine="fake",
-            language="en",
-            **span,
-        )
-        put(
-            end,
-            "transcript",
-            segment=segment,
-            text=text,
-            confidence=0.9,
-            final=True,
-            engine="fake",
-            language="en",
-            **span,
-        )
-        put(
-            end + 0.1,
-            "sentiment",
-            segment=segment,
-            score=score,
-            rolling=round(rolling[channel], 2),
-            **span,
-        )
-        put(end + 0.2, "speech", **span)
+        yield _event(start + 1, "transcript", **heard, text=half, confidence=0.5, final=False)
+        yield _event(end, "transcript", **heard, text=text, confidence=0.9, final=True)
+        mood = {"score": score, "rolling": round(rolling[channel], 2)}
+        yield _event(end + 0.1, "sentiment", **about, **mood)
+        yield _event(end + 0.2, "speech", **span)
+
+
+def _found() -> Iterator[tuple[float, dict[str, Any]]]:
     for at, channel, rule, name, severity, evidence in HITS:
-        put(
-            at,
-            "hit",
-            rule=rule,
-            name=name,
-            severity=severity,
-            channel=channel,
-            start=int((at - 2) * RATE),
-            end=int(at * RATE),
-            evidence=evidence,
-            action=None,
-        )
-    put(0.5, "analysis", engine="fake", state="started", dropped_seconds=0)
-    put(24.6, "paused", by="peer")
-    put(28.4, "resumed")
-    put(9.8, "talk_over", start=int(9.2 * RATE), end=int(9.6 * RATE), by="internal")
-    put(35.7, "talk_over", start=int(34.6 * RATE), end=int(35.5 * RATE), by="external")
-    put(35.8, "interruption", start=int(34.6 * RATE), end=int(35.5 * RATE), by="external")
-    put(44.8, "dead_air", start=int(39.8 * RATE))
-    for place, at in enumerate((22.6, 23.1, 23.6)):
-        put(
-            at,
-            "dtmf",
-            channel="external",
-            digit="•",
-            start=int(at * RATE) + place,
-            end=int((at + 0.08) * RATE),
-            source="audio",
-        )
-    events.sort(key=lambda pair: pair[0])
-    return events
+        what = {"rule": rule, "name": name, "severity": severity, "evidence": evidence}
+        span = {"channel": channel, "start": int((at - 2) * RATE), "end": int(at * RATE)}
+        yield _event(at, "hit", **what, **span, action=None)
+
+
+def _happened() -> Iterator[tuple[float, dict[str, Any]]]:
+    yield _event(0.5, "analysis", engine="fake", state="started", dropped_seconds=0)
+    yield _event(24.6, "paused", by="peer")
+    yield _event(28.4, "resumed")
+    overlap = {"start": int(34.6 * RATE), "end": int(35.5 * RATE), "by": "external"}
+    yield _event(9.8, "talk_over", start=int(9.2 * RATE), end=int(9.6 * RATE), by="internal")
+    yield _event(35.7, "talk_over", **overlap)
+    yield _event(35.8, "interruption", **overlap)
+    yield _event(44.8, "dead_air", start=int(39.8 * RATE))
+    for at in (22.6, 23.1, 23.6):
+        span = {"start": int(at * RATE), "end": int((at + 0.08) * RATE)}
+        yield _event(at, "dtmf", channel="external", digit="•", **span, source="audio")

@@ -32,7 +32,7 @@ peer and holds nothing personal and no secret. The native core raises these very
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 __all__ = [
     "BudgetExhausted",
@@ -61,7 +61,14 @@ __all__ = [
     "StreamRefused",
     "TooManyCalls",
     "UnknownCall",
+    "reason_of",
 ]
+
+
+def reason_of(error: Exception) -> str:
+    """What went wrong, for operators: in the system's words where it has some. Never empty."""
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return text or type(error).__name__
 
 
 class EarhookError(Exception):
@@ -150,6 +157,11 @@ class ConfigurationError(OperatorError):
     def __init__(self, faults: list[ConfigurationFault]) -> None:
         super().__init__("\n".join(str(fault) for fault in faults))
         self.faults = tuple(faults)
+
+    @classmethod
+    def of(cls, where: str, what: str, remedy: str = "") -> Self:
+        """Of a single fault."""
+        return cls([ConfigurationFault(where, what, remedy)])
 
 
 class FetchFailed(EarhookError):

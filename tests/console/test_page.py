@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from bench.console.fake import STATIC, FakeCall, FakeGateway
+from bench.console.calls import FakeCall
+from bench.console.fake import STATIC, FakeGateway
 from bench.console.script import Script
 from console.looking import imagined, looking_at
 

@@ -23,8 +23,8 @@ from earhook.edge.tls import ServerCertificate
 from earhook.testing.echo import echo_server
 from earhook.transport.server import MediaServer
 from earhook.transport.settings import LimitSettings
+from hostile.frames_sent import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close_frame, frame
 
-CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 IDS = "".join(
     f"Audiohook-{name}-Id: 30b0e395-84d3-4570-ac13-9a62d8f514c0\r\n"
     for name in ("Session", "Organization", "Correlation")
@@ -34,24 +34,6 @@ UPGRADE = (
     "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" + IDS
 )
-
-
-def frame(opcode: int, payload: bytes = b"", *, fin: bool = True, rsv: int = 0) -> bytes:
-    """One masked client frame; the mask is zero, which is as good as any."""
-    first = (0x80 if fin else 0) | (rsv << 4) | opcode
-    size = len(payload)
-    if size < 126:
-        head = struct.pack(">BB", first, 0x80 | size)
-    elif size < 65_536:
-        head = struct.pack(">BBH", first, 0x80 | 126, size)
-    else:
-        head = struct.pack(">BBQ", first, 0x80 | 127, size)
-    return head + bytes(4) + payload
-
-
-def close_frame(code: int | None = None, reason: bytes = b"") -> bytes:
-    """A close frame."""
-    return frame(CLOSE, b"" if code is None else struct.pack(">H", code) + reason)
 
 
 @dataclass

@@ -84,9 +84,24 @@ def test_only_media_touches_the_core_and_only_transport_touches_picows() -> None
                 assert not touched or room == owner, f"{named(path)}:{node.lineno} imports {module}"
 
 
+def links(page: Path) -> Iterator[str]:
+    """Where a page links to, in this tree."""
+    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text()):
+        if not re.match(r"[a-z]+:", target):
+            yield target
+
+
 def test_every_link_of_every_page_leads_somewhere() -> None:
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "bench").glob("*.md")]
     for page in pages:
-        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text()):
-            if not re.match(r"[a-z]+:", target):
-                assert (page.parent / target).exists(), f"{named(page)} links to {target}"
+        for target in links(page):
+            assert (page.parent / target).exists(), f"{named(page)} links to {target}"
+
+
+def test_every_page_is_found_from_the_readme() -> None:
+    """By a link of its own, or in the list of decisions."""
+    readme = ROOT / "README.md"
+    indexes = [readme, ROOT / "docs" / "decisions" / "README.md"]
+    found = {(page.parent / target).resolve() for page in indexes for target in links(page)}
+    lost = [named(page) for page in (ROOT / "docs").rglob("*.md") if page not in found]
+    assert not lost

@@ -31,19 +31,17 @@ import numpy as np
 import numpy.typing as npt
 
 from earhook.client import Call, ChannelName
-from earhook.errors import ConfigurationError, ConfigurationFault
+from earhook.errors import ConfigurationError
 
 from .segment import Segment
 
 __all__ = [
-    "GROUP",
     "Engine",
     "EngineMaker",
     "EngineOptions",
     "Line",
     "Recogniser",
     "find_engine",
-    "known_engines",
 ]
 
 GROUP: Final = "earhook.engines"
@@ -177,8 +175,7 @@ def find_engine(name: str) -> EngineMaker:
         if point.name == name:
             return _load(name, point.load)
     known = ", ".join(known_engines()) or "none"
-    fault = ConfigurationFault("--engine", f"no engine is called {name}", f"known: {known}")
-    raise ConfigurationError([fault])
+    raise ConfigurationError.of("--engine", f"no engine is called {name}", f"known: {known}")
 
 
 def _load(name: str, load: Callable[[], Any]) -> EngineMaker:
@@ -186,6 +183,5 @@ def _load(name: str, load: Callable[[], Any]) -> EngineMaker:
         maker: EngineMaker = load()
     except ImportError as error:
         what = f"{name} needs {error.name or error}, which is not installed"
-        fault = ConfigurationFault("--engine", what, "pip install 'earhook[analytics]'")
-        raise ConfigurationError([fault]) from None
+        raise ConfigurationError.of("--engine", what, "pip install 'earhook[analytics]'") from None
     return maker

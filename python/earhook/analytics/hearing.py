@@ -28,7 +28,8 @@ class HearingSettings:
     """What a slow or broken engine may cost.
 
     Attributes:
-        backlog_seconds: Audio of a channel that waits for its engine; the oldest is dropped.
+        backlog_seconds: Audio of a channel that waits for its engine; beyond it, the older half is
+            dropped.
         finish_seconds: How long an engine may take for its last words at the end of a call.
     """
 
@@ -89,6 +90,8 @@ class Hearing:
         self._heard = start
         """Where what came out of `_waiting` ends."""
         self._told = start
+        self._interim: tuple[int, str] | None = None
+        """The interim reading that was told last: where it starts, and its text."""
         self._task = asyncio.create_task(self._run())
 
     @property
@@ -129,9 +132,15 @@ class Hearing:
         await self._hang_up()
 
     def _shed(self) -> None:
-        """Keep what waits within its bound."""
+        """Keep what waits within its bound.
+
+        Half of it goes at once: a hole ends what is being said, so few long ones are better than
+        many short ones, which would leave nothing but single words.
+        """
         most = self._settings.backlog_seconds * self._line.rate
-        while self._waiting_samples > most:
+        if self._waiting_samples <= most:
+            return
+        while self._waiting_samples > most / 2:
             at = next(at for at, (_, what) in enumerate(self._waiting) if not isinstance(what, int))
             position, samples = self._waiting[at]
             assert not isinstance(samples, int)
@@ -207,7 +216,7 @@ class Hearing:
                 await self._on_failure(_as_failure(error))
 
     def _say(self, segment: Segment) -> None:
-        """Tell, unless it was told: by another run, or by this one."""
+        """Tell, unless it was told: by another run, or by this one; or says nothing new."""
         if segment.end <= self._told:
             return
         if segment.start < self._told:
@@ -215,6 +224,10 @@ class Hearing:
             segment = replace(segment, start=self._told)
         if segment.is_final:
             self._told = segment.end
+        elif (segment.start, segment.text) == self._interim:
+            return  # some engines repeat themselves with every frame
+        else:
+            self._interim = (segment.start, segment.text)
         self._owner.said(segment)
 
     async def _end(self) -> None:

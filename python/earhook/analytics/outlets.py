@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from earhook.client import Call, CommandRefused, Stream
+from earhook.protocol.position import format_nanoseconds
 
 from .result import Result
 from .segment import Segment
@@ -19,7 +20,6 @@ __all__ = ["Answers", "Line", "Outlets", "transcript_entity"]
 MOST_WAITING: Final = 512
 """Results of one call that wait for the gateway; the oldest are dropped."""
 MOST_AT_ONCE: Final = 25
-TEXT_CHARACTERS: Final = 2000
 TRANSCRIPTION: Final = "transcription"
 SEGMENT_IDS: Final = uuid.UUID("5d1f4f2e-6f0b-5c83-9f0f-3a1f2f6f3c57")
 """The name space of the ids that the peer sees: the same segment, the same id, on every run."""
@@ -251,14 +251,10 @@ def transcript_entity(call: Call, segment: Segment, text: str) -> dict[str, Any]
 
 def _as_entry(result: Result) -> dict[str, Any]:
     entry = result.as_entry()
-    details = entry["details"]
     if result.kind == "analysis":
-        entry["details"] = {name: details[name] for name in EVENT_MEMBERS}
-    elif result.kind == "transcript":
-        entry["details"] = {**details, "text": details["text"][:TEXT_CHARACTERS]}
+        entry["details"] = {name: result.details[name] for name in EVENT_MEMBERS}
     return entry
 
 
 def _duration(samples: int, rate: int) -> str:
-    seconds = f"{samples / rate:.6f}".rstrip("0").rstrip(".")
-    return f"PT{seconds}S"
+    return format_nanoseconds(round(samples * 1_000_000_000 / rate))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from earhook.client import ChannelName, Wishes
-from earhook.errors import ConfigurationError, ConfigurationFault
+from earhook.trust import client_context
 
 from .analysis import AnalystSettings
 from .engine import EngineOptions
@@ -48,9 +47,11 @@ class Door:
         Raises:
             ConfigurationError: A certificate cannot be used.
         """
+        # Without either the scheme of the address decides.
+        has_context = self.cafile is not None or self.certificate is not None
         wishes: Wishes = {
             "token": self.token,
-            "ssl": self._context(),
+            "ssl": client_context(self.cafile, self.certificate) if has_context else None,
             "start": self.start,
             "give_up_seconds": self.patience_seconds,
             "channels": self.channels,
@@ -63,22 +64,6 @@ class Door:
             "events": True,
         }
         return wishes
-
-    def _context(self) -> ssl.SSLContext | None:
-        if self.cafile is None and self.certificate is None:
-            return None
-        context = ssl.create_default_context()
-        name, file = "--cafile", self.cafile
-        try:
-            if self.cafile is not None:
-                context.load_verify_locations(self.cafile)
-            if self.certificate is not None:
-                name, file = "--certificate", self.certificate
-                context.load_cert_chain(self.certificate)
-        except OSError as error:
-            what = f"{file}: {error.strerror or 'not what it should be'}"
-            raise ConfigurationError([ConfigurationFault(name, what)]) from None
-        return context
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

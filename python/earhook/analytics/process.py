@@ -19,7 +19,7 @@ import orjson
 import uvloop
 
 from earhook.client import connect
-from earhook.errors import ConfigurationError, EarhookError
+from earhook.errors import ConfigurationError, EarhookError, reason_of
 
 from .analysis import Analyst
 from .call import Workshop
@@ -161,5 +161,4 @@ def _unsent(outlets: Outlets) -> dict[str, str]:
 def _reason(error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the gateway's certificate is not trusted: {error.verify_message}"
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return text or type(error).__name__
+    return reason_of(error)

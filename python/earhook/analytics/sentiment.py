@@ -144,10 +144,10 @@ def read_lexicon(path: Path) -> Lexicon:
         lexicon = Lexicon.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         what = f"cannot be read: {error.strerror}"
-        raise ConfigurationError([ConfigurationFault(str(path), what)]) from None
+        raise ConfigurationError.of(str(path), what) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         what = f"is no TOML: {printable(str(error), 120)}"
-        raise ConfigurationError([ConfigurationFault(str(path), what)]) from None
+        raise ConfigurationError.of(str(path), what) from None
     except ValidationError as error:
         raise ConfigurationError(list(_shape_faults(path, error))) from None
     if faults := list(_phrase_faults(path, lexicon)):
@@ -182,7 +182,7 @@ def _vader() -> _Vader:
     except ImportError:
         what = "sentiment needs vaderSentiment, which is not installed"
         remedy = "pip install 'earhook[analytics]', or do without: --no-sentiment"
-        raise ConfigurationError([ConfigurationFault("sentiment", what, remedy)]) from None
+        raise ConfigurationError.of("sentiment", what, remedy) from None
     vader: _Vader = SentimentIntensityAnalyzer()
     return vader
 

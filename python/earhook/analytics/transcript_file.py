@@ -112,7 +112,7 @@ def read_transcript(path: Path) -> list[_Entry]:
         lines = path.read_bytes().splitlines()
     except OSError as error:
         what = f"cannot be read: {error.strerror}"
-        raise ConfigurationError([ConfigurationFault(str(path), what)]) from None
+        raise ConfigurationError.of(str(path), what) from None
     entries: list[_Entry] = []
     faults: list[ConfigurationFault] = []
     rates: dict[str, int] = {}

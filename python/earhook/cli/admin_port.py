@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from earhook.errors import ConfigurationError, ConfigurationFault
+from earhook.errors import ConfigurationError
 
 from .dialling import read_secret_text
 from .options import load
@@ -61,7 +61,7 @@ def admin_address(
     try:
         return AdminAddress(parse_admin_url(admin), shown)
     except ValueError as error:
-        raise _fault("--admin", f"{admin!r}: {error}") from None
+        raise ConfigurationError.of("--admin", f"{admin!r}: {error}") from None
 
 
 def _configured(token: str | None, config: Path | None) -> AdminAddress:
@@ -71,12 +71,10 @@ def _configured(token: str | None, config: Path | None) -> AdminAddress:
     settings = load(config, None).admin
     if settings.port == 0:
         what = "the configuration lets the system choose the port"
-        raise _fault("--admin", what, "give the address that the gateway logged (admin.listening)")
+        raise ConfigurationError.of(
+            "--admin", what, "give the address that the gateway logged (admin.listening)"
+        )
     host = EVERYWHERE.get(settings.host, settings.host)
     if ":" in host:
         host = f"[{host}]"
     return AdminAddress(f"http://{host}:{settings.port}", token or read_token(settings))
-
-
-def _fault(where: str, what: str, remedy: str = "") -> ConfigurationError:
-    return ConfigurationError([ConfigurationFault(where, what, remedy)])

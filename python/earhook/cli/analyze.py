@@ -6,21 +6,24 @@ import asyncio
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from earhook.errors import ConfigurationError, ConfigurationFault
+from earhook.errors import ConfigurationError
 
 from .consuming import (
     CallOption,
     CallsOption,
     CertificateOption,
+    ChannelChoice,
     ConversationOption,
     KeyOption,
     TokenOption,
+    channels_of,
 )
 from .dialling import CafileOption
+from .exit_codes import INTERRUPTED
 
 if TYPE_CHECKING:
     from earhook.analytics.analysis import AnalystSettings
@@ -28,7 +31,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False)
 
-INTERRUPTED: Final = 130
 
 AddressOption = Annotated[
     str | None,
@@ -82,9 +84,7 @@ SentimentOption = Annotated[bool, typer.Option(help="Score how speakers feel.")]
 InterimOption = Annotated[
     bool, typer.Option("--interim/--final", help="Readings that may still change, too.")
 ]
-ChannelOption = Annotated[
-    Literal["external", "internal", "both"], typer.Option(help="The customer, the agent, or both.")
-]
+ChannelOption = Annotated[ChannelChoice, typer.Option(help="The customer, the agent, or both.")]
 StartOption = Annotated[
     Literal["start", "now"], typer.Option(help="Where to begin in calls that run already.")
 ]
@@ -185,7 +185,7 @@ class _Asked:
     lexicon: Path | None
     sentiment: bool
     interim: bool
-    channel: Literal["external", "internal", "both"]
+    channel: ChannelChoice
     conversation: list[str] | None
     call: list[str] | None
     key: list[str] | None
@@ -222,7 +222,9 @@ def _plan(asked: _Asked) -> AnalysisPlan:
     from earhook.analytics.plan import AnalysisPlan, Door
 
     if asked.address is None:
-        raise _fault("--from", "there is no address", "such as unix:/run/earhook/pcm.sock")
+        raise ConfigurationError.of(
+            "--from", "there is no address", "such as unix:/run/earhook/pcm.sock"
+        )
     door = Door(
         address=asked.address,
         token=asked.token,
@@ -230,7 +232,7 @@ def _plan(asked: _Asked) -> AnalysisPlan:
         certificate=None if asked.certificate is None else str(asked.certificate),
         start=asked.start,
         patience_seconds=asked.patience,
-        channels=("external", "internal") if asked.channel == "both" else (asked.channel,),
+        channels=channels_of(asked.channel),
         conversations=tuple(asked.conversation or ()),
         sessions=tuple(asked.call or ()),
         keys=tuple(asked.key or ()),
@@ -267,7 +269,7 @@ def _run(plan: AnalysisPlan, calls: int | None, *, as_json: bool) -> int:
     try:
         parse_address(plan.door.address)
     except ValueError as error:
-        raise _fault("--from", str(error)) from None
+        raise ConfigurationError.of("--from", str(error)) from None
     find_engine(plan.engine)
     Analyst.of(plan.analyst)
     view = JsonView(sys.stdout.buffer) if as_json else TextView()
@@ -289,10 +291,6 @@ def _pairs(texts: list[str]) -> dict[str, str]:
     for text in texts:
         name, equals, value = text.partition("=")
         if not (name and equals):
-            raise _fault("--engine-option", f"{text} is not NAME=VALUE")
+            raise ConfigurationError.of("--engine-option", f"{text} is not NAME=VALUE")
         pairs[name] = value
     return pairs
-
-
-def _fault(where: str, what: str, remedy: str = "") -> ConfigurationError:
-    return ConfigurationError([ConfigurationFault(where, what, remedy)])

@@ -25,6 +25,7 @@ from .dialling import (
     read_credential,
     tls_context,
 )
+from .exit_codes import INTERRUPTED
 
 if TYPE_CHECKING:
     from earhook.testing.peer import CallPlan
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False)
 
 CALL_FAILED: Final = 3
-INTERRUPTED: Final = 130
 
 
 WavArgument = Annotated[

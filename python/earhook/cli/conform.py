@@ -24,6 +24,7 @@ from .dialling import (
     read_credential,
     tls_context,
 )
+from .exit_codes import INTERRUPTED
 
 if TYPE_CHECKING:
     from earhook.conform.stage import Patience, Target
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False)
 
 NOT_CONFORMING: Final = 3
-INTERRUPTED: Final = 130
 
 UrlArgument = Annotated[
     str | None,
@@ -197,8 +197,7 @@ def _write(path: Path, document: bytes) -> None:
     try:
         path.write_bytes(document)
     except OSError as error:
-        fault = ConfigurationFault("--junit", f"{path}: {error.strerror}")
-        raise ConfigurationError([fault]) from None
+        raise ConfigurationError.of("--junit", f"{path}: {error.strerror}") from None
 
 
 class _Lines:

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from earhook.client import ChannelName
 
 __all__ = [
     "CallOption",
     "CallsOption",
     "CertificateOption",
+    "ChannelChoice",
     "ConversationOption",
     "KeyOption",
     "TokenOption",
+    "channels_of",
 ]
+
+ChannelChoice = Literal["external", "internal", "both"]
 
 CallOption = Annotated[
     list[str] | None,
@@ -41,3 +48,8 @@ CertificateOption = Annotated[
     Path | None,
     typer.Option("--certificate", metavar="PEM", help="Our certificate and key, in one file."),
 ]
+
+
+def channels_of(choice: ChannelChoice) -> tuple[ChannelName, ...]:
+    """The channels that were asked for, the customer's first."""
+    return ("external", "internal") if choice == "both" else (choice,)

@@ -16,12 +16,13 @@ import typer
 
 from earhook.errors import OperatorError
 
+from .exit_codes import INTERRUPTED
+
 if TYPE_CHECKING:
     from earhook.demo.stage import Scene, Stage
 
 app = typer.Typer(add_completion=False)
 
-INTERRUPTED: Final = 130
 UNBALANCED: Final = 1
 LIVE_SECONDS: Final = 0.1
 LINE_SECONDS: Final = 2.0

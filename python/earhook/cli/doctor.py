@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from earhook.errors import ConfigurationError, ConfigurationFault
+from earhook.errors import ConfigurationError
 from earhook.ids import is_uuid
 
 from .dialling import (
@@ -20,6 +20,7 @@ from .dialling import (
     SecretOption,
     read_credential,
 )
+from .exit_codes import INTERRUPTED
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False)
 
 FAULTS_FOUND: Final = 3
-INTERRUPTED: Final = 130
 
 UrlArgument = Annotated[
     str,
@@ -130,7 +130,7 @@ def doctor(  # noqa: PLR0913, PLR0917 - a command's options
 
     if organization_id is not None and not is_uuid(organization_id):
         what = f"{organization_id!r} is no UUID"
-        raise ConfigurationError([ConfigurationFault("--organization-id", what)])
+        raise ConfigurationError.of("--organization-id", what)
     target = Target.parse(url)
     more: dict[str, Any] = {}
     if organization_id is not None:
@@ -138,7 +138,7 @@ def doctor(  # noqa: PLR0913, PLR0917 - a command's options
     bearer = _read_token(token, token_file)
     if bearer is not None and not target.is_ingest:
         what, remedy = "is for an ingest", "AudioHook has --api-key and --secret"
-        raise ConfigurationError([ConfigurationFault("--token", what, remedy)])
+        raise ConfigurationError.of("--token", what, remedy)
     errand = Errand(
         target=target,
         trust=Trust.load(cafile, certificate, insecure=insecure),
@@ -159,29 +159,26 @@ def _read_token(token: str | None, file: Path | None) -> str | None:
         text = file.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         what = f"{file}: {getattr(error, 'strerror', None) or 'holds more than ASCII text'}"
-        raise ConfigurationError([ConfigurationFault("--token-file", what)]) from None
+        raise ConfigurationError.of("--token-file", what) from None
     if not text:
-        raise ConfigurationError([ConfigurationFault("--token-file", f"{file}: is empty")])
+        raise ConfigurationError.of("--token-file", f"{file}: is empty")
     return text
 
 
 def _far_end(address: str | None, token: str | None, cafile: Path | None) -> FarEnd | None:
-    import ssl
-
     from earhook.address import parse_address
     from earhook.doctor import FarEnd
+    from earhook.trust import client_context
 
     if address is None:
         return None
     try:
         parse_address(address)
     except ValueError as error:
-        raise ConfigurationError([ConfigurationFault("--verify", str(error))]) from None
+        raise ConfigurationError.of("--verify", str(error)) from None
     # A context would turn TLS on where the address asks for none.
-    context = None
-    if address.startswith("tls:") and cafile is not None:
-        context = ssl.create_default_context()
-        context.load_verify_locations(cafile)
+    wants_context = address.startswith("tls:") and cafile is not None
+    context = client_context(cafile) if wants_context else None
     return FarEnd(address=address, token=token, context=context)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from earhook.errors import ConfigurationError, ConfigurationFault, GenesysError
+from earhook.errors import ConfigurationError, GenesysError
 
 from . import genesys_fake, genesys_files, genesys_live, genesys_provision
 from .genesys_access import NOT_AS_WANTED, Access, JsonOption, asked, with_access
@@ -143,8 +143,9 @@ def _write_whole(path: Path, text: str) -> None:
         Path(file.name).chmod(0o644)
         Path(file.name).replace(path)
     except OSError as error:
-        fault = ConfigurationFault("--output", f"{path}: {error.strerror}", "see its directory")
-        raise ConfigurationError([fault]) from None
+        raise ConfigurationError.of(
+            "--output", f"{path}: {error.strerror}", "see its directory"
+        ) from None
 
 
 for _command in (

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from earhook.genesys.audiohooks import Check
 
 __all__ = [
-    "INTERRUPTED",
     "NOT_AS_WANTED",
     "Access",
     "JsonOption",
@@ -33,7 +32,6 @@ __all__ = [
 
 NOT_AS_WANTED: Final = 3
 """The exit code when the question was answered, and the answer is not what one hopes for."""
-INTERRUPTED: Final = 130
 
 Value = TypeVar("Value")
 Rest = ParamSpec("Rest")

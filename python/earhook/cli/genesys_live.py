@@ -10,7 +10,8 @@ import typer
 
 from earhook.ops.redaction import printable
 
-from .genesys_access import INTERRUPTED, NOT_AS_WANTED, Access, JsonOption, asked, with_access
+from .exit_codes import INTERRUPTED
+from .genesys_access import NOT_AS_WANTED, Access, JsonOption, asked, with_access
 from .genesys_view import print_json, print_row, progress
 
 if TYPE_CHECKING:

@@ -7,32 +7,32 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO, Final, Literal
+from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
 
 import typer
 
-from earhook.errors import ConfigurationError, ConfigurationFault
+from earhook.errors import ConfigurationError, reason_of
 
 from .consuming import (
     CallOption,
     CallsOption,
     CertificateOption,
+    ChannelChoice,
     ConversationOption,
     KeyOption,
     TokenOption,
+    channels_of,
 )
 from .dialling import CafileOption
+from .exit_codes import INTERRUPTED
 
 if TYPE_CHECKING:
-    import ssl
-
     from earhook.client import Call, CallClosed, CallEvent, ChannelName, Item, Wishes
 
     from .listen_outlets import Format, Outlet
 
 app = typer.Typer(add_completion=False)
 
-INTERRUPTED: Final = 130
 
 AddressArgument = Annotated[
     str,
@@ -47,7 +47,7 @@ OrganizationOption = Annotated[
     typer.Option("--organization", metavar="ID", help="Only this organization; repeatable."),
 ]
 ChannelOption = Annotated[
-    Literal["external", "internal", "both"],
+    ChannelChoice,
     typer.Option(help="The customer, the agent, or both side by side, the customer first."),
 ]
 FormatOption = Annotated[
@@ -121,18 +121,22 @@ def listen(  # noqa: PLR0913, PLR0917 - a command's options
     With --channel external or internal the samples are of one channel (sox -c 1, ffmpeg -ac 1).
     What happens to calls is told on standard error.
     """
+    from earhook.trust import client_context
+
+    # Without either the scheme of the address decides.
+    has_context = cafile is not None or certificate is not None
     wishes: Wishes = {
         "sessions": call or (),
         "conversations": conversation or (),
         "organizations": organization or (),
         "keys": key or (),
-        "channels": ("external", "internal") if channel == "both" else (channel,),
+        "channels": channels_of(channel),
         "start": start,
         "gaps": True,
         "events": True,
         "name": "earhook listen",
         "token": token,
-        "ssl": _tls_context(cafile, certificate),
+        "ssl": client_context(cafile, certificate) if has_context else None,
         "give_up_seconds": patience,
     }
     raise typer.Exit(_run(_Errand(address, wishes, form, output, fill_gaps, calls, as_json)))
@@ -164,13 +168,15 @@ def _run(errand: _Errand) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except ssl.SSLCertVerificationError as error:  # which is a ValueError too
         what = f"the gateway's certificate is not trusted: {error.verify_message}"
-        raise _fault(errand.address, what, "name its authority with --cafile") from None
+        raise ConfigurationError.of(
+            errand.address, what, "name its authority with --cafile"
+        ) from None
     except ValueError as error:
-        raise _fault("ADDRESS", str(error)) from None
+        raise ConfigurationError.of("ADDRESS", str(error)) from None
     except OSError as error:
         what = f"cannot be reached: {error.strerror or error}"
         remedy = "is the gateway running, with a pcm-stream sink there?"
-        raise _fault(errand.address, what, remedy) from None
+        raise ConfigurationError.of(errand.address, what, remedy) from None
     return 0
 
 
@@ -217,19 +223,21 @@ def _outlet(errand: _Errand, teller: _Teller) -> Outlet:
     standard_output = sys.stdout.buffer
     if errand.output != "-":
         if errand.form == "jsonl":
-            raise _fault("--format", "jsonl is for standard output; calls are told apart in it")
+            raise ConfigurationError.of(
+                "--format", "jsonl is for standard output; calls are told apart in it"
+            )
         directory = Path(errand.output)
         try:
             return Files(
                 directory, errand.form, channels, teller.notify, fill_gaps=errand.fill_gaps
             )
         except OSError as error:
-            raise _fault("--output", f"{directory}: {error.strerror}") from None
+            raise ConfigurationError.of("--output", f"{directory}: {error.strerror}") from None
     if errand.form == "jsonl":
         return JsonLines(standard_output)
     if standard_output.isatty():
         remedy = "pipe it into sox or ffmpeg (see --help), or give --output DIR"
-        raise _fault("--output", "samples are not for a terminal", remedy)
+        raise ConfigurationError.of("--output", "samples are not for a terminal", remedy)
     return OneAtATime(
         standard_output,
         channels,
@@ -281,8 +289,7 @@ class _Teller:
         )
 
     def trouble(self, error: Exception) -> None:
-        text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        self._tell("not connected", "", why=text or type(error).__name__)
+        self._tell("not connected", "", why=reason_of(error))
 
     def _tell(self, what: str, session: str, **facts: object) -> None:
         if self._as_json:
@@ -296,26 +303,3 @@ class _Teller:
         from .listen_outlets import write_line
 
         write_line(self._file, line)
-
-
-def _tls_context(cafile: Path | None, certificate: Path | None) -> ssl.SSLContext | None:
-    """None where the scheme of the address decides."""
-    import ssl
-
-    if cafile is None and certificate is None:
-        return None
-    context = ssl.create_default_context()
-    name, file = "--cafile", cafile
-    try:
-        if cafile is not None:
-            context.load_verify_locations(cafile)
-        if certificate is not None:
-            name, file = "--certificate", certificate
-            context.load_cert_chain(certificate)
-    except OSError as error:
-        raise _fault(name, f"{file}: {error.strerror or 'not what it should be'}") from None
-    return context
-
-
-def _fault(where: str, what: str, remedy: str = "") -> ConfigurationError:
-    return ConfigurationError([ConfigurationFault(where, what, remedy)])

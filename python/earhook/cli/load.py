@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, TypedDict
 
 import typer
 
-from earhook.errors import ConfigurationError, ConfigurationFault
+from earhook.errors import ConfigurationError
 
 from .dialling import (
     ApiKeyFileOption,
@@ -22,6 +22,7 @@ from .dialling import (
     read_credential,
     read_secret_text,
 )
+from .exit_codes import INTERRUPTED
 
 if TYPE_CHECKING:
     from earhook.load.opus import OpusPackets
@@ -36,7 +37,6 @@ app = typer.Typer(add_completion=False)
 
 LOAD_FAILED: Final = 3
 NO_MEASURE: Final = 4
-INTERRUPTED: Final = 130
 
 UrlArgument = Annotated[
     str,
@@ -391,7 +391,7 @@ def _crossed(outcome: Outcome, thresholds: list[Threshold]) -> list[str]:
 def _carrier(*, http: bool, stream: bool) -> Carrier:
     if not http:
         if stream:
-            raise ConfigurationError([ConfigurationFault("--stream", "is for --http only")])
+            raise ConfigurationError.of("--stream", "is for --http only")
         return "websocket"
     return "stream" if stream else "blocks"
 
@@ -402,7 +402,7 @@ def _seconds(option: str, text: str) -> float:
     try:
         return seconds_of(text)
     except ValueError as error:
-        raise ConfigurationError([ConfigurationFault(option, str(error))]) from None
+        raise ConfigurationError.of(option, str(error)) from None
 
 
 def _source(word: str) -> Source | None:
@@ -431,7 +431,7 @@ def _payload_key(key_id: str | None, file: Path | None) -> tuple[str, bytes] | N
     """What bodies are encrypted with."""
     if key_id is None:
         if file is not None:
-            raise ConfigurationError([ConfigurationFault("--payload-key-file", "wants an id too")])
+            raise ConfigurationError.of("--payload-key-file", "wants an id too")
         return None
     text = read_secret_text("--payload-key", os.environ.get("EARHOOK_PAYLOAD_KEY"), file)
     try:
@@ -440,5 +440,5 @@ def _payload_key(key_id: str | None, file: Path | None) -> tuple[str, bytes] | N
         key = b""
     if not key or len(key_id.encode()) > 255:
         what = "a key in base64, and an id of at most 255 bytes, are needed"
-        raise ConfigurationError([ConfigurationFault("--payload-key-id", what)])
+        raise ConfigurationError.of("--payload-key-id", what)
     return key_id, key

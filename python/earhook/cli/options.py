@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from earhook.config.layers import Flag
     from earhook.config.schema import Configuration
 
-__all__ = ["ConfigOption", "SetOption", "find", "load", "read_flags"]
+__all__ = ["ConfigOption", "SetOption", "find", "load"]
 
 ConfigOption = Annotated[
     Path | None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,14 +13,13 @@ from earhook.errors import OperatorError
 
 from .admin_port import AdminOption, TokenFileOption, TokenOption, admin_address
 from .dialling import read_secret_text
+from .exit_codes import INTERRUPTED
 from .options import ConfigOption
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
 app = typer.Typer(add_completion=False)
-
-INTERRUPTED: Final = 130
 
 
 @app.command()

@@ -10,6 +10,7 @@ import typer
 from earhook.errors import OperatorError
 
 from .admin_port import AdminOption, TokenFileOption, TokenOption, admin_address
+from .exit_codes import INTERRUPTED
 from .options import ConfigOption
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False)
 
-INTERRUPTED: Final = 130
 SHOWN_IN_A_PIPE: Final = 50
 
 

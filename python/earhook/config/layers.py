@@ -17,7 +17,7 @@ from earhook.errors import ConfigurationFault
 
 from .places import Path, dotted, line_numbers, nearest
 
-__all__ = ["ENVIRONMENT_PREFIX", "Flag", "Layers", "read_layers", "variable_of"]
+__all__ = ["Flag", "Layers", "read_layers", "variable_of"]
 
 ENVIRONMENT_PREFIX = "EARHOOK__"
 MAX_FILE_BYTES = 1 << 20

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from earhook.edge.settings import TlsSettings
-from earhook.errors import ConfigurationError, ConfigurationFault
+from earhook.errors import ConfigurationError
 from earhook.ingest.settings import IngestSettings
 from earhook.sinks.signal.settings import SIGNAL_SINK
 from earhook.transport.settings import MediaSettings
@@ -46,8 +46,7 @@ def require_servable(configuration: Configuration) -> None:
     if configuration.keys or (ingest is not None and (ingest.tokens or ingest.issuers)):
         return
     what = "there is no [[keys]] table, so nobody could call"
-    fault = ConfigurationFault("keys", what, "`earhook config init` writes a key and a secret")
-    raise ConfigurationError([fault])
+    raise ConfigurationError.of("keys", what, "`earhook config init` writes a key and a secret")
 
 
 def _repeated_names(section: str, names: Sequence[str]) -> Iterator[BrokenRule]:

@@ -70,7 +70,7 @@ def write_starter(configuration: Path) -> Starter:
             _write_new(path, text, mode)
     except OSError as error:
         what = f"cannot be written: {error.strerror}"
-        raise ConfigurationError([ConfigurationFault(str(error.filename), what)]) from error
+        raise ConfigurationError.of(str(error.filename), what) from error
     return starter
 
 

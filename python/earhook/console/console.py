@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
-import orjson
 from aiohttp import web
 
 from earhook import __version__
 from earhook.clock import Clock
 
+from .answers import json_answer
 from .events import serve_events
 from .feed import FEED_SECONDS, serve_feed
 from .latencies import histograms
@@ -118,7 +118,7 @@ class Console:
         return self._feeds, self._streams, self._listeners
 
     async def _describe(self, _request: web.Request) -> web.StreamResponse:
-        return _json(
+        return json_answer(
             {
                 "version": __version__,
                 "listen": self.may_listen,
@@ -139,7 +139,7 @@ class Console:
         found = await self._source.call(request.match_info["session"])
         if found is None:
             raise web.HTTPNotFound(text="404: no such call; it may have ended\n")
-        return _json(found)
+        return json_answer(found)
 
     async def _listen(self, request: web.Request) -> web.StreamResponse:
         if not self.may_listen:
@@ -147,7 +147,7 @@ class Console:
         return await serve_listener(request, self._listeners, self._source, self._clock)
 
     async def _latencies(self, _request: web.Request) -> web.StreamResponse:
-        return _json({"histograms": histograms(await self._view.registry())})
+        return json_answer({"histograms": histograms(await self._view.registry())})
 
     async def _recordings(self, request: web.Request) -> web.StreamResponse:
         self._require_playing()
@@ -160,11 +160,6 @@ class Console:
     def _require_playing(self) -> None:
         if not self.may_play:
             raise web.HTTPForbidden(text=_NO_RECORDINGS)
-
-
-def _json(value: dict[str, Any]) -> web.Response:
-    body = orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
-    return web.Response(body=body, content_type="application/json")
 
 
 _NO_LISTENING: Final = (

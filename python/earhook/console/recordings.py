@@ -7,11 +7,11 @@ import os
 import re
 from typing import Final
 
-import orjson
 from aiohttp import web
 
 from earhook.ops.logging import get_logger
 
+from .answers import json_answer
 from .catalogue import Catalogue, Recorded
 from .sockets import STUCK_SECONDS, cut
 
@@ -32,7 +32,7 @@ async def serve_recordings(request: web.Request, catalogue: Catalogue) -> web.St
         raise web.HTTPBadRequest(text=f"limit: 1 to {MAX_LISTED}; before: the id of a recording\n")
     session = request.query.get("session", "").lower()[:64]
     found, has_more = await asyncio.to_thread(catalogue.newest, int(limit), known, session)
-    return _json({"recordings": found, "more": has_more})
+    return json_answer({"recordings": found, "more": has_more})
 
 
 async def serve_recording(request: web.Request, catalogue: Catalogue) -> web.StreamResponse:
@@ -44,7 +44,7 @@ async def serve_recording(request: web.Request, catalogue: Catalogue) -> web.Str
     fields = None if recorded is None else await asyncio.to_thread(catalogue.sidecar, recorded)
     if fields is None:
         raise web.HTTPNotFound(text=_NONE)
-    return _json(fields)
+    return json_answer(fields)
 
 
 async def _serve_audio(request: web.Request, catalogue: Catalogue, name: str) -> web.StreamResponse:
@@ -104,11 +104,6 @@ def _span(request: web.Request, size: int, etag: str) -> tuple[int, int]:
         headers = {"Content-Range": f"bytes */{size}"}
         raise web.HTTPRequestRangeNotSatisfiable(headers=headers, text="416: no such bytes\n")
     return begin, end
-
-
-def _json(value: object) -> web.Response:
-    body = orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
-    return web.Response(body=body, content_type="application/json")
 
 
 _RANGE: Final = re.compile(r"bytes=(?P<first>\d{0,15})-(?P<last>\d{0,15})", re.ASCII)

@@ -39,7 +39,7 @@ from prometheus_client.exposition import choose_encoder
 from earhook.address import is_loopback
 from earhook.edge.caps import Place, Strangers
 from earhook.edge.settings import ConnectionLimits
-from earhook.errors import ConfigurationError, ConfigurationFault
+from earhook.errors import ConfigurationError
 from earhook.ops.logging import get_limited_logger, get_logger
 
 from .admin_guard import AdminGuard
@@ -154,7 +154,7 @@ class AdminServer:
         if token is None and not is_loopback(self._settings.host):
             what = f"the admin port listens on {self._settings.host}, which needs a token"
             remedy = "keep the token until the restart that moves the port to 127.0.0.1"
-            raise ConfigurationError([ConfigurationFault("admin.token_file", what, remedy)])
+            raise ConfigurationError.of("admin.token_file", what, remedy)
         return lambda: self._replace_token(token)
 
     @property
@@ -209,8 +209,7 @@ class AdminServer:
             reason = os.strerror(number) if number > 0 else str(error.strerror)
             what = f"cannot listen on {host}:{port}: {reason}"
             remedy = "choose another port or address, or stop what listens there"
-            fault = ConfigurationFault("admin.port", what, remedy)
-            raise ConfigurationError([fault]) from error
+            raise ConfigurationError.of("admin.port", what, remedy) from error
         self._runner = runner
         logger.info("admin.listening", host=host, port=self.port)
 

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from earhook.address import is_loopback
 
-__all__ = ["TOKEN_PROTOCOL", "AdminGuard"]
+__all__ = ["AdminGuard"]
 
 TOKEN_PROTOCOL: Final = "earhook.token."  # noqa: S105
 """How a browser shows the token when it opens a WebSocket: it can set no header."""
@@ -37,11 +37,6 @@ class AdminGuard:
         # Digests have one length, which a comparison in constant time needs.
         before, self._digest = self._digest, None if token is None else _digest(f"Bearer {token}")
         return before != self._digest
-
-    @property
-    def asks_for_token(self) -> bool:
-        """Whether there is one."""
-        return self._digest is not None
 
     @web.middleware
     async def check(self, request: web.Request, handler: _Answer) -> web.StreamResponse:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from earhook.address import is_loopback
-from earhook.errors import ConfigurationError, ConfigurationFault, FetchFailed
+from earhook.errors import ConfigurationError, FetchFailed
 
 __all__ = ["Source", "fetch", "require_fetchable"]
 
@@ -60,7 +60,7 @@ def require_fetchable(where: str, url: str, authorities: Path | None = None) -> 
     elif parts.scheme not in {"http", "https"}:
         fault = "is neither https nor http", "use https"
     if fault is not None:
-        raise ConfigurationError([ConfigurationFault(where, *fault)])
+        raise ConfigurationError.of(where, *fault)
     if authorities is not None:
         _client_context(authorities)
 
@@ -136,7 +136,6 @@ def _client_context(authorities: Path | None) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=authorities)
     except OSError as error:  # ssl.SSLError is one
         what = f"holds no readable PEM certificate: {error.strerror or type(error).__name__}"
-        fault = ConfigurationFault(str(authorities), what, "give the authorities in PEM")
-        raise ConfigurationError([fault]) from None
+        raise ConfigurationError.of(str(authorities), what, "give the authorities in PEM") from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context

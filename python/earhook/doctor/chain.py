@@ -18,7 +18,6 @@ __all__ = [
     "check_expiry",
     "check_names",
     "issuer_addresses",
-    "names_of",
     "subject_of",
     "walk",
 ]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, Self
 from urllib.parse import urlsplit
 
-from earhook.errors import ConfigurationError, ConfigurationFault
+from earhook.errors import ConfigurationError
 from earhook.testing.peer_setup import PeerCredential
 
 from .trust import Trust
@@ -56,7 +56,7 @@ class Target:
                 fault = "has letters that no URL has"
         if fault:
             remedy = "write wss://host/path for AudioHook, https://host/path for the ingest"
-            raise ConfigurationError([ConfigurationFault("URL", fault, remedy)])
+            raise ConfigurationError.of("URL", fault, remedy)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         return cls(parts.scheme, parts.hostname or "", port or _PORTS[parts.scheme], target)
 

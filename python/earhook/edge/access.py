@@ -87,14 +87,14 @@ def _read_file(path: Path) -> tuple[Network, ...]:
         lines = raw.decode().splitlines()
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        fault = ConfigurationFault(where, f"cannot be read: {reason}", "check path and permissions")
-        raise ConfigurationError([fault]) from error
+        raise ConfigurationError.of(
+            where, f"cannot be read: {reason}", "check path and permissions"
+        ) from error
     except UnicodeDecodeError as error:
-        fault = ConfigurationFault(where, "is no text", "give one network a line")
-        raise ConfigurationError([fault]) from error
+        raise ConfigurationError.of(where, "is no text", "give one network a line") from error
     if len(raw) > _MAX_FILE_BYTES:
         what = f"is larger than {_MAX_FILE_BYTES} bytes"
-        raise ConfigurationError([ConfigurationFault(where, what, "join networks to larger ones")])
+        raise ConfigurationError.of(where, what, "join networks to larger ones")
     networks: list[Network] = []
     faults: list[ConfigurationFault] = []
     for number, line in enumerate(lines, start=1):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from cryptography import x509
 
-from earhook.errors import ConfigurationError, ConfigurationFault
+from earhook.errors import ConfigurationError
 
 from .client_certificate import ClientPatterns, PeerCertificate
 from .tally import Closing
@@ -279,7 +279,7 @@ class _PasswordWantedError(Exception):
 
 
 def _refuse(where: str, what: str, remedy: str, cause: Exception | None = None) -> NoReturn:
-    raise ConfigurationError([ConfigurationFault(where, what, remedy)]) from cause
+    raise ConfigurationError.of(where, what, remedy) from cause
 
 
 _CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"

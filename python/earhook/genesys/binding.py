@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from earhook.errors import ConfigurationError, ConfigurationFault
+from earhook.errors import ConfigurationError
 from earhook.ops.redaction import printable
 
 from .audiohooks import AudioHook
@@ -33,7 +33,7 @@ async def choose_hook(cloud: GenesysCloud, named: str | None) -> AudioHook:
         names = ", ".join(printable(one.name, 60) for one in hooks)
         what = "there is none of that name or id" if named else "it is not said which one"
         remedy = f"there are: {names}" if names else "there is none yet: `earhook genesys apply`"
-        raise ConfigurationError([ConfigurationFault("--audiohook", what, remedy)])
+        raise ConfigurationError.of("--audiohook", what, remedy)
     hook = found[0]
     if hook.status != "ENABLED":
         said = f": {hook.reason}" if hook.reason else ""

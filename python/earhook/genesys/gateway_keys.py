@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from earhook.errors import ConfigurationError, ConfigurationFault
+from earhook.errors import ConfigurationError
 
 from .wanted import WantedIntegration, WantedState
 
@@ -99,4 +99,4 @@ def _replace(path: Path, text: str) -> None:
 
 
 def _fault(path: Path, what: str, remedy: str = "") -> ConfigurationError:
-    return ConfigurationError([ConfigurationFault(str(path), what, remedy)])
+    return ConfigurationError.of(str(path), what, remedy)

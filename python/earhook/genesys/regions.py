@@ -48,8 +48,7 @@ def find_region(text: str) -> Region:
         return known[wanted]
     near = difflib.get_close_matches(wanted, known, n=1)
     remedy = f"did you mean {near[0]}?" if near else f"one of {', '.join(REGIONS)}"
-    fault = ConfigurationFault("region", f"there is no region {text!r:.80}", remedy)
-    raise ConfigurationError([fault])
+    raise ConfigurationError.of("region", f"there is no region {text!r:.80}", remedy)
 
 
 def custom_region(login_url: str, api_url: str) -> Region:

@@ -12,7 +12,7 @@ from .cloud import GenesysCloud
 from .events import OperationalEvent
 from .integrations import MOST_MONITORS, Integration
 
-__all__ = ["Survey", "event_row", "survey"]
+__all__ = ["Survey", "survey"]
 
 Row = dict[str, Any]
 

@@ -30,7 +30,7 @@ def module_files(wanted: Wanted) -> dict[str, str]:
     """
     if not wanted.monitors:
         what = "there is none, and the provider knows nothing else of AudioHook"
-        raise ConfigurationError([ConfigurationFault("integrations", what)])
+        raise ConfigurationError.of("integrations", what)
     labels = _labels([one.wish.name for one in wanted.monitors])
     named = list(zip(labels, wanted.monitors, strict=True))
     return {
@@ -66,7 +66,7 @@ def write_module(directory: Path, files: dict[str, str], *, overwrite: bool = Fa
     except OSError as error:
         where = os.fspath(error.filename or directory)
         what = f"cannot be written: {error.strerror}"
-        raise ConfigurationError([ConfigurationFault(where, what)]) from None
+        raise ConfigurationError.of(where, what) from None
 
 
 def _resources(label: str, wanted: WantedMonitor) -> Iterator[Block]:

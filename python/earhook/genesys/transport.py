@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from earhook.errors import ConfigurationError, ConfigurationFault
+from earhook.errors import ConfigurationError
 
 from .errors import AnswerUnreadable, NoWayThere, OutcomeUnknown, Unavailable
 from .proxies import proxy_for
@@ -139,8 +139,9 @@ def _context(network: NetworkSettings) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=network.ca_file)
     except OSError as error:  # ssl.SSLError is one
         what = f"holds no readable PEM certificate: {error.strerror or type(error).__name__}"
-        fault = ConfigurationFault(str(network.ca_file), what, "give the authorities in PEM")
-        raise ConfigurationError([fault]) from None
+        raise ConfigurationError.of(
+            str(network.ca_file), what, "give the authorities in PEM"
+        ) from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 

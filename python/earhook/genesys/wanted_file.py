@@ -103,10 +103,10 @@ def _read_state(file: Path) -> WantedState:
         ) from None
     except OSError as error:
         what = f"cannot be read: {error.strerror}"
-        raise ConfigurationError([ConfigurationFault(str(file), what)]) from None
+        raise ConfigurationError.of(str(file), what) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         what = f"is no TOML: {printable(str(error), 120)}"
-        raise ConfigurationError([ConfigurationFault(str(file), what)]) from None
+        raise ConfigurationError.of(str(file), what) from None
     try:
         return WantedState.model_validate(table)
     except ValidationError as error:

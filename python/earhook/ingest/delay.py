@@ -17,7 +17,7 @@ from earhook.ops.histogram import Histogram
 
 from .credentials import Party
 
-__all__ = ["DELAY_BOUNDS_SECONDS", "DelayGauge", "PartyDelays", "read_delay"]
+__all__ = ["DelayGauge", "PartyDelays", "read_delay"]
 
 DELAY_BOUNDS_SECONDS: Final = (
     *(0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.5),

@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
-from earhook.errors import ConfigurationError, ConfigurationFault
+from earhook.errors import ConfigurationError
 from earhook.ops.logging import get_logger
 
 from .exchange import BodyCut, BodyError
@@ -357,7 +357,7 @@ def _bind(path: Path) -> socket.socket:
 
 
 def _fault(where: str, what: str, remedy: str) -> ConfigurationError:
-    return ConfigurationError([ConfigurationFault(where, what, remedy)])
+    return ConfigurationError.of(where, what, remedy)
 
 
 _CREDENTIALS: Final = struct.Struct("3i")

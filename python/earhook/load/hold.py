@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal, Self
 
-from earhook.errors import ConfigurationError, ConfigurationFault
+from earhook.errors import ConfigurationError
 
 __all__ = ["Hold", "seconds_of"]
 
@@ -62,7 +62,7 @@ class Hold:
                 raise ValueError("the shorter length comes first")
         except ValueError as error:
             remedy = "write 90s, 30s-5m or exp:3m"
-            raise ConfigurationError([ConfigurationFault("--hold", str(error), remedy)]) from None
+            raise ConfigurationError.of("--hold", str(error), remedy) from None
         return between
 
     def draw(self, chance: random.Random) -> float:

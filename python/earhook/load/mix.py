@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass, fields
 from typing import Final, Literal, NamedTuple, Self, TypeAlias
 
-from earhook.errors import ConfigurationError, ConfigurationFault
+from earhook.errors import ConfigurationError
 
 __all__ = ["Mix", "Moment", "Script"]
 
@@ -113,4 +113,4 @@ def _share(part: str, text: str) -> float:
 
 
 def _fault(what: str, remedy: str) -> ConfigurationError:
-    return ConfigurationError([ConfigurationFault("--mix", what, remedy)])
+    return ConfigurationError.of("--mix", what, remedy)

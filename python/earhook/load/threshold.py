@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Self
 
-from earhook.errors import ConfigurationError, ConfigurationFault
+from earhook.errors import ConfigurationError
 
 from .outcome import Outcome
 from .tally import LATENCIES
@@ -99,4 +99,4 @@ def _known_figures() -> list[str]:
 
 
 def _fault(text: str, remedy: str) -> ConfigurationError:
-    return ConfigurationError([ConfigurationFault("--fail-if", f"{text!r} is unknown", remedy)])
+    return ConfigurationError.of("--fail-if", f"{text!r} is unknown", remedy)

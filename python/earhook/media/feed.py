@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 from earhook._core import Books, Feed
 
-__all__ = ["BlockTuple", "Books", "Feed", "books_as_json", "in_balance"]
-
-BlockTuple: TypeAlias = tuple[int, int, int, int, bytes]
-"""What `Feed.drain_blocks` gives: call, position, samples of the gap, reason of the gap, audio.
-
-Either the gap is of at least one sample and the audio empty, or the other way round.
-"""
+__all__ = ["Books", "Feed", "books_as_json", "in_balance"]
 
 
 def in_balance(books: Books) -> bool:

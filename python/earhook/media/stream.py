@@ -17,7 +17,6 @@ __all__ = [
     "ALL_CHANNELS",
     "CONNECTION",
     "MAX_CONSUMER_FRAME_BYTES",
-    "MAX_GATEWAY_FRAME_BYTES",
     "STREAM_VERSION",
     "Frame",
     "FrameDecoder",
@@ -33,7 +32,6 @@ ALL_CHANNELS: Final = 255
 """The channel of a frame that concerns every channel of its call."""
 CONNECTION: Final = 0
 """The call of a frame that concerns the connection itself."""
-MAX_GATEWAY_FRAME_BYTES: Final = 1 << 20
 MAX_CONSUMER_FRAME_BYTES: Final = 256 << 10
 
 

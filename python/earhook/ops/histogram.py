@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["LATENCY_BOUNDS_SECONDS", "Histogram"]
+__all__ = ["Histogram"]
 
 LATENCY_BOUNDS_SECONDS: Final = (
     *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),

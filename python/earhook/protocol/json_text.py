@@ -12,7 +12,6 @@ from earhook.errors import ProtocolViolation
 __all__ = [
     "MAX_CONTAINERS",
     "MAX_DEPTH",
-    "MAX_INTEGER",
     "MAX_TEXT_CHARACTERS",
     "WireObject",
     "read_object",

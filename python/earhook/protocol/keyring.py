@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from earhook.errors import ConfigurationError, ConfigurationFault
+from earhook.errors import ConfigurationError
 from earhook.ids import KeyName
 
-__all__ = ["MAX_SECRETS", "Credential", "KeyRing", "digest"]
+__all__ = ["Credential", "KeyRing", "digest"]
 
 MAX_SECRETS: Final = 2
 """Old and new while rotating (AudioHook protocol §3.7)."""
@@ -43,13 +43,13 @@ class Credential:
     def __post_init__(self) -> None:
         where = f"key {self.name}"
         if not self.api_key:
-            raise ConfigurationError([ConfigurationFault(where, "the API key is empty")])
+            raise ConfigurationError.of(where, "the API key is empty")
         if len(self.secrets) > MAX_SECRETS:
             what = f"has more than {MAX_SECRETS} secrets"
-            raise ConfigurationError([ConfigurationFault(where, what, "remove the oldest")])
+            raise ConfigurationError.of(where, what, "remove the oldest")
         if not all(self.secrets):
             # HMAC takes an empty key for 64 zero bytes, which anybody can sign with (§3.4).
-            raise ConfigurationError([ConfigurationFault(where, "has an empty secret")])
+            raise ConfigurationError.of(where, "has an empty secret")
 
 
 class KeyRing:
@@ -66,16 +66,14 @@ class KeyRing:
 
     def __init__(self, credentials: Iterable[Credential], dummy_secret: bytes) -> None:
         if len(dummy_secret) < 32:
-            fault = ConfigurationFault("key ring", "the dummy secret is shorter than 32 bytes")
-            raise ConfigurationError([fault])
+            raise ConfigurationError.of("key ring", "the dummy secret is shorter than 32 bytes")
         self._dummy_secret = dummy_secret
         self._by_digest: dict[bytes, Credential] = {}
         for credential in credentials:
             key_digest = digest(credential.api_key)
             if key_digest in self._by_digest:
                 other = self._by_digest[key_digest].name
-                fault = ConfigurationFault(f"key {credential.name}", f"is also key {other}")
-                raise ConfigurationError([fault])
+                raise ConfigurationError.of(f"key {credential.name}", f"is also key {other}")
             self._by_digest[key_digest] = credential
 
     def __len__(self) -> int:

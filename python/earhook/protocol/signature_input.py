@@ -19,7 +19,6 @@ from http_sf.types import BareItemType
 __all__ = [
     "ALGORITHM",
     "AUTHORITY",
-    "MAC_BYTES",
     "NONCE_CHARACTERS",
     "REQUEST_TARGET",
     "REQUIRED_COMPONENTS",

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from earhook.errors import ConfigurationError, ConfigurationFault
+from earhook.errors import ConfigurationError
 
 from .signature_input import (
     ALGORITHM,
@@ -113,7 +113,7 @@ def sign(
         base = signature_base(claim, request.target.encode("ascii"), values)
     if base is None:
         what = f"cannot be signed: {', '.join(missing) or 'a value holds a line break'}"
-        raise ConfigurationError([ConfigurationFault("request", what)])
+        raise ConfigurationError.of("request", what)
     mac = b64encode(hmac.digest(secret, base, "sha256")).decode("ascii")
     inner = serialise_inner_list(components, parameters)
     return [("Signature-Input", f"{label}={inner}"), ("Signature", f"{label}=:{mac}:")]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple
 
-__all__ = ["FLAGS", "SORTS", "LiveList", "Meter", "Row", "Sort", "State"]
+__all__ = ["FLAGS", "LiveList", "Meter", "Row", "Sort", "State"]
 
 FLAGS: Final = (
     "paused",

@@ -10,7 +10,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Final, Self
 
-from earhook.errors import ConfigurationError, ConfigurationFault
+from earhook.errors import ConfigurationError
 
 __all__ = ["CLOCK", "PACKET_MILLISECONDS", "PACKET_SAMPLES", "OpusPackets", "OpusTrack"]
 
@@ -114,4 +114,4 @@ def _packets(octets: bytes) -> list[bytes]:
 
 def _fault(path: Path, what: str) -> ConfigurationError:
     remedy = "make it with opusenc --framesize 20"
-    return ConfigurationError([ConfigurationFault("--source", f"{path} {what}", remedy)])
+    return ConfigurationError.of("--source", f"{path} {what}", remedy)

@@ -11,7 +11,6 @@ from typing import Any, Final, Literal, TypeAlias
 from earhook.ids import NIL_UUID
 
 __all__ = [
-    "CHANNEL_LABELS",
     "CallSetup",
     "MediaChoice",
     "Pace",

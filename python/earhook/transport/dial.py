@@ -20,7 +20,8 @@ from urllib.parse import urlsplit
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 from picows.common import WSError, WSHandshakeError
 
-from earhook.errors import ConfigurationError, ConfigurationFault, OperatorError
+from earhook import trust
+from earhook.errors import OperatorError
 
 __all__ = [
     "Buffer",
@@ -175,15 +176,11 @@ def client_context(
     Raises:
         ConfigurationError: `cafile` cannot be used.
     """
-    context = _ResumingContext(ssl.PROTOCOL_TLS_CLIENT) if resumes else ssl.create_default_context()
-    if resumes and cafile is None:
-        context.load_default_certs()
-    if cafile is not None:
-        try:
-            context.load_verify_locations(cafile)
-        except (OSError, ssl.SSLError) as error:
-            what = f"{cafile}: {error.strerror or 'holds no certificate in PEM'}"
-            raise ConfigurationError([ConfigurationFault("--cafile", what)]) from None
+    if resumes:
+        context: ssl.SSLContext = _ResumingContext(ssl.PROTOCOL_TLS_CLIENT)
+        trust.load_authorities(context, cafile)
+    else:
+        context = trust.client_context(cafile)
     if insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

@@ -41,7 +41,6 @@ __all__ = [
     "Respond",
     "answer_denial",
     "answer_fault",
-    "audiohook_ids",
     "decide",
     "server_fault",
     "switching_protocols",

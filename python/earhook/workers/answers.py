@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
-from earhook.errors import ChannelRefused, ConfigurationError, ConfigurationFault
+from earhook.errors import ChannelRefused, ConfigurationError
 from earhook.ops.readings import Readings
 
 from .carried import unpacked
@@ -81,7 +81,7 @@ class Answers:
         except ValidationError as error:
             what = f"a worker cannot read it: {error.error_count()} faults"
             remedy = "restart the gateway: its processes are of two versions"
-            raise ConfigurationError([ConfigurationFault("workers", what, remedy)]) from None
+            raise ConfigurationError.of("workers", what, remedy) from None
         self._prepared = message.body["number"], self._view.reloader.prepare(configuration)
 
     def _commit(self, message: Message) -> Mapping[str, object]:

@@ -39,8 +39,6 @@ from earhook.errors import (
 from earhook.ops.logging import get_logger
 
 __all__ = [
-    "MAX_BODY_BYTES",
-    "MAX_DESCRIPTORS",
     "Answer",
     "Channel",
     "Message",

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import struct
 from typing import Any, NamedTuple
 
-CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 SESSION_ID = "30b0e395-84d3-4570-ac13-9a62d8f514c0"
 ORGANIZATION_ID = "d7934305-0972-4844-938e-9060eef73d05"
 OPEN_KEY = "table-key-without-a-signature"
@@ -25,24 +23,6 @@ class Case(NamedTuple):
     name: str
     sent: bytes
     expected: str
-
-
-def frame(opcode: int, payload: bytes = b"", *, fin: bool = True, rsv: int = 0) -> bytes:
-    """One masked client frame; the mask is zero, which is as good as any."""
-    first = (0x80 if fin else 0) | (rsv << 4) | opcode
-    size = len(payload)
-    if size < 126:
-        head = struct.pack(">BB", first, 0x80 | size)
-    elif size < 65_536:
-        head = struct.pack(">BBH", first, 0x80 | 126, size)
-    else:
-        head = struct.pack(">BBQ", first, 0x80 | 127, size)
-    return head + bytes(4) + payload
-
-
-def close_frame(code: int, reason: bytes = b"") -> bytes:
-    """A close frame."""
-    return frame(CLOSE, struct.pack(">H", code) + reason)
 
 
 def message(type_name: Any, parameters: Any, **envelope: Any) -> bytes:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import struct
 
-from .cases import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Case, close_frame, frame
+from hostile.frames_sent import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close_frame, frame
+
+from .cases import Case
 
 NOT_UTF8 = {
     "a surrogate": b"\xce\xba\xed\xa0\x80edited",

@@ -11,7 +11,6 @@ import json
 
 from .cases import OPEN, SESSION_ID, Case, message, open_parameters, participant
 
-PADDING = "x" * 70_000
 DEEP = b"[" * 40 + b"]" * 40
 
 

@@ -28,10 +28,11 @@ from earhook.testing.http_sender import HttpSender
 from earhook.testing.peer import CallPeer, CallPlan
 from earhook.testing.peer_setup import Pace, PeerCredential
 from earhook.testing.sources import Source
+from hostile.frames_sent import CLOSE, TEXT, frame
 
 from . import tokens
 from .audio import KEY
-from .cases import CLOSE, OPEN, OPEN_KEY, ORGANIZATION_ID, SESSION_ID, TEXT, Case, frame
+from .cases import OPEN, OPEN_KEY, ORGANIZATION_ID, SESSION_ID, Case
 from .posts import BOUND_TOKEN, PATH, TOKEN
 from .requests import GOOD
 from .signatures import API_KEY, OTHER_KEY, OTHER_SECRET, SECRET

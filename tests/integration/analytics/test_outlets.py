@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from earhook.analytics.outlets import MOST_WAITING, Line, Outlets
+from earhook.analytics.outlets import MOST_WAITING, Line, Outlets, transcript_entity
 from earhook.analytics.result import Result
 from earhook.analytics.segment import Segment, Word
 from earhook.client import CommandRefused, Stream
@@ -158,6 +158,20 @@ def test_whose_transcripts_go_to_the_peer(run: Any, wish: str, product: str, is_
     run(story())
 
 
+def test_times_of_words_are_exact_to_the_sample() -> None:
+    words = (Word("one", 1, 3, 0.9), Word("two", 3, 8001, 0.9))
+    entity = transcript_entity(
+        CALL, Segment("external", 1, 8001, "one two", words=words), "one two"
+    )
+    (alternative,) = entity["data"]["alternatives"]
+    tokens = alternative["interpretations"][0]["tokens"]
+    assert [(token["offset"], token["duration"]) for token in tokens] == [
+        ("PT0.000125S", "PT0.00025S"),
+        ("PT0.000375S", "PT0.99975S"),
+    ]
+    assert (entity["data"]["offset"], entity["data"]["duration"]) == ("PT0.000125S", "PT1S")
+
+
 def test_no_word_goes_to_the_peer_that_is_not_in_the_text(run: Any) -> None:
     """What was taken out of the text is not in the tokens either."""
     words = (Word("code", 0, 400, 0.9), Word("123", 400, 800, 0.9))
@@ -171,5 +185,6 @@ def test_no_word_goes_to_the_peer_that_is_not_in_the_text(run: Any) -> None:
         (entity,) = next(what for word, what in stream.taken if word == "event")
         assert "123" not in str(entity)
         assert entity["data"]["channelId"] == 1
+        assert (entity["data"]["offset"], entity["data"]["duration"]) == ("PT0S", "PT0.1S")
 
     run(story())

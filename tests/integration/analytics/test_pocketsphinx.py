@@ -1,9 +1,10 @@
-"""The embedded recogniser on the demo's call: words where they were said, whatever the chunks."""
+"""The embedded recogniser on the demo's call: words where they were said."""
 
 from __future__ import annotations
 
 import asyncio
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,12 +37,11 @@ def turn() -> tuple[Turn, np.ndarray[Any, Any]]:
     return said, np.ascontiguousarray(pcm[said.start : said.end, CHANNEL[said.speaker]])
 
 
-async def hear(samples: np.ndarray[Any, Any], chunk: int, **options: Any) -> list[Segment]:
+async def hear(samples: np.ndarray[Any, Any]) -> list[Segment]:
     from earhook.analytics.engines.pocketsphinx import make_engine
 
-    ear = await Ear(make_engine(EngineOptions(**options))).open()
-    for start in range(0, len(samples), chunk):
-        await ear.push(samples[start : start + chunk])
+    ear = await Ear(make_engine(EngineOptions())).open()
+    await ear.push(samples)
     await ear.finish()
     return ear.heard
 
@@ -51,7 +51,7 @@ def test_words_are_heard_where_they_were_said(
 ) -> None:
     said, speech = turn
     line = np.concatenate([noise(1.0), speech, noise(1.0)])
-    heard = run(hear(line, 1600))
+    heard = run(hear(line))
     finals = [segment for segment in heard if segment.is_final]
     text = " ".join(segment.text for segment in finals)
     assert len(words(text) & words(said.text)) >= len(words(said.text)) / 2, text
@@ -117,6 +117,15 @@ def test_a_call_in_another_language_is_left_alone(run: Any) -> None:
         await (await Ear(engine, "en-GB").open()).close()
 
     run(story())
+
+
+def test_no_sound_of_the_model_is_a_word() -> None:
+    import pocketsphinx
+
+    from earhook.analytics.engines.pocketsphinx import FILLERS
+
+    lines = Path(pocketsphinx.get_model_path("en-us/en-us/noisedict")).read_text().splitlines()
+    assert {line.split()[0] for line in lines if line} == FILLERS
 
 
 def test_options_that_it_does_not_have_are_named() -> None:

@@ -30,10 +30,6 @@ DURATION = re.compile(r"PT(\d*\.)?\d+S")
 UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 END_SECONDS = 0.4
 REFUSAL_SECONDS = 0.3
-KNOWN = {
-    "open", "ping", "close", "paused", "resumed", "discarded", "update", "error", "dtmf",
-    "playback_started", "playback_completed",
-}  # fmt: skip
 
 Message = dict[str, Any]
 

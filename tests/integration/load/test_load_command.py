@@ -21,7 +21,8 @@ import trustme
 from typer.testing import CliRunner
 
 from earhook.app import Gateway
-from earhook.cli.load import INTERRUPTED, NO_MEASURE, app
+from earhook.cli.exit_codes import INTERRUPTED
+from earhook.cli.load import NO_MEASURE, app
 from earhook.config.schema import Configuration
 from earhook.errors import ConfigurationError
 

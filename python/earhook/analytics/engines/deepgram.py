@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 from earhook.analytics.engine import EngineOptions, Line, Samples
 from earhook.analytics.segment import Segment, Word
 from earhook.analytics.timeline import Timeline
-from earhook.errors import ConfigurationError, ConfigurationFault, EngineFailed
+from earhook.errors import ConfigurationError, EngineFailed
 
 from .engine_socket import EngineSocket, Sockets, checked_url
 
@@ -40,8 +40,7 @@ def make_engine(options: EngineOptions) -> DeepgramEngine:
     url = checked_url(options.address, USUAL_URL)
     if options.token is None and url == USUAL_URL:
         remedy = "EARHOOK_ENGINE_TOKEN, or --engine-token"
-        fault = ConfigurationFault("--engine-token", "Deepgram wants an API key", remedy)
-        raise ConfigurationError([fault])
+        raise ConfigurationError.of("--engine-token", "Deepgram wants an API key", remedy)
     return DeepgramEngine(url, options)
 
 

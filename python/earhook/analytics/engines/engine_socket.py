@@ -10,7 +10,7 @@ from typing import Any, Final
 import aiohttp
 import orjson
 
-from earhook.errors import ConfigurationError, ConfigurationFault, EngineFailed
+from earhook.errors import ConfigurationError, EngineFailed, reason_of
 
 __all__ = ["EngineSocket", "Sockets", "checked_url"]
 
@@ -32,8 +32,7 @@ def checked_url(url: str, usual: str) -> str:
     url = url or usual
     if not url.startswith(("ws://", "wss://")):
         remedy = "such as ws://127.0.0.1:2700"
-        fault = ConfigurationFault("--engine-address", f"{url} is no ws:// or wss:// URL", remedy)
-        raise ConfigurationError([fault])
+        raise ConfigurationError.of("--engine-address", f"{url} is no ws:// or wss:// URL", remedy)
     return url
 
 
@@ -61,7 +60,7 @@ class Sockets:
             text = f"the service refuses us with HTTP {error.status}"
             raise EngineFailed(text, is_hopeless=error.status in HOPELESS) from None
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is one
-            raise EngineFailed(f"the service cannot be reached: {_why(error)}") from None
+            raise EngineFailed(f"the service cannot be reached: {reason_of(error)}") from None
         return EngineSocket(socket)
 
     async def close(self) -> None:
@@ -114,9 +113,4 @@ class EngineSocket:
             async with asyncio.timeout(SEND_SECONDS):
                 await sending
         except (aiohttp.ClientError, OSError, RuntimeError) as error:
-            raise EngineFailed(f"the service takes nothing: {_why(error)}") from None
-
-
-def _why(error: Exception) -> str:
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return text or type(error).__name__
+            raise EngineFailed(f"the service takes nothing: {reason_of(error)}") from None

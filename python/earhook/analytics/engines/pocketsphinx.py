@@ -29,7 +29,8 @@ STEP_SAMPLES: Final = 1_600
 """Of 16 kHz: decoded at a time, 20 to 40 ms of work, before the loop has a turn."""
 INTERIM_SECONDS: Final = 0.6
 """Between two readings of an utterance that goes on."""
-FILLERS: Final = ("<s>", "</s>", "<sil>", "[NOISE]", "[COUGH]", "[SMACK]", "[UH]", "[UM]")
+FILLERS: Final = frozenset({"<s>", "</s>", "<sil>", "[NOISE]", "[SPEECH]"})
+"""What the model calls sounds that are no words."""
 VAD_MODE: Final = 2
 TELEPHONE_MEAN: Final = "44,28,-23,38,-14,-1,10,-22,11,-12,-1,6,-12"
 """The mean spectrum of telephone speech, half of people (Asterisk's prompts), half of flite: a

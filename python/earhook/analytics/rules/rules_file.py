@@ -87,7 +87,7 @@ def _rules_in(file: RuleFile) -> list[CallRule]:
 
 
 def _broken(path: Path, what: str, remedy: str = "") -> ConfigurationError:
-    return ConfigurationError([ConfigurationFault(str(path), what, remedy)])
+    return ConfigurationError.of(str(path), what, remedy)
 
 
 def _shape_fault(path: Path, details: ErrorDetails, table: dict[str, Any]) -> ConfigurationFault:

@@ -1,6 +1,6 @@
 // One call: what is heard, said, felt and broken in it, and its books.
 
-import { Blank, html, Refusal, useEffect, usePolled, useRef, useState, useTick } from "./pieces.js";
+import { Awaited, Blank, html, useEffect, usePolled, useRef, useState, useTick } from "./pieces.js";
 import { reasonsOf, wordsOf } from "./attention.js";
 import { Books } from "./books.js";
 import { Ladder } from "./ladder.js";
@@ -49,7 +49,7 @@ export function CallPage({ session }) {
   const call = live.find(session);
   if (!facts) {
     if (refused?.status === 404) return html`<${Gone} session=${session} />`;
-    return html`<main id="main">${refused ? html`<${Refusal} refused=${refused} />` : html`<${Blank}>Looking…</${Blank}>`}</main>`;
+    return html`<main id="main"><${Awaited} refused=${refused} /></main>`;
   }
   const hasEnded = facts.state === "ended" || refused?.status === 404;
   const scene = () => ({

@@ -1,6 +1,6 @@
 // Every histogram the gateway keeps, since it started or of the last minute.
 
-import { Blank, html, Refusal, Sheet, useEffect, usePolled, useRef, useState } from "./pieces.js";
+import { Awaited, Blank, html, Sheet, useEffect, usePolled, useRef, useState } from "./pieces.js";
 import { colour, onTheme } from "./theme.js";
 import { count, lasting, plain } from "./words.js";
 
@@ -17,7 +17,7 @@ export function LatenciesPage() {
     // The youngest one that is a minute old stays, as what to compare with.
     while (past.current[1]?.at <= now - RECENT_SECONDS) past.current.shift();
   });
-  if (!answer) return html`<main id="main">${refused ? html`<${Refusal} refused=${refused} />` : html`<${Blank}>Looking…</${Blank}>`}</main>`;
+  if (!answer) return html`<main id="main"><${Awaited} refused=${refused} /></main>`;
   const before = isRecent ? past.current[0]?.histograms : {};
   const all = Object.entries(answer.histograms)
     .map(([name, histogram]) => [name, isRecent ? since(histogram, before[name]) : histogram]);

@@ -75,10 +75,14 @@ export const Sheet = ({ title, aside, children, label }) => html`
 
 export const Blank = ({ children }) => html`<p class="blank">${children}</p>`;
 
-/** Three words for what could not be shown. */
-export const Refusal = ({ refused }) => html`
-  <${Blank}>${refused.status ? `${refused.message || "refused"}` : "The gateway does not answer; trying again."}</${Blank}>
-`;
+/** Instead of what the gateway has not answered yet, or refused. */
+export const Awaited = ({ refused }) => html`<${Blank}>${wordsFor(refused)}</${Blank}>`;
+
+function wordsFor(refused) {
+  if (!refused) return "Looking…";
+  if (!refused.status) return "The gateway does not answer; trying again.";
+  return refused.message || "refused";
+}
 
 /** Why a sentiment is worth a colour. */
 export const moodClass = (score) => (score <= -0.6 ? "worst" : score <= -0.2 ? "bad" : "");

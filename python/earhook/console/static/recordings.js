@@ -1,6 +1,6 @@
 // What was recorded: a list, and one recording with its timeline, its sound and its sidecar.
 
-import { Blank, html, Refusal, Sheet, useEffect, usePolled, useRef, useState } from "./pieces.js";
+import { Awaited, Blank, html, Sheet, useEffect, usePolled, useRef, useState } from "./pieces.js";
 import { fetchBlob, fetchJson } from "./api.js";
 import { Books } from "./books.js";
 import { Ladder } from "./ladder.js";
@@ -18,7 +18,7 @@ const asPath = (name) => `/api/v1/recordings/${name.split("/").map(encodeURIComp
 export function RecordingsPage({ id, onPick }) {
   const [older, setOlder] = useState([]);
   const { answer, refused } = usePolled(`/api/v1/recordings?limit=${PAGE}`, POLL_MS);
-  if (!answer) return html`<main id="main">${refused ? html`<${Refusal} refused=${refused} />` : html`<${Blank}>Looking…</${Blank}>`}</main>`;
+  if (!answer) return html`<main id="main"><${Awaited} refused=${refused} /></main>`;
   const known = new Set(answer.recordings.map((recording) => recording.id));
   const all = [...answer.recordings, ...older.filter((recording) => !known.has(recording.id))];
   const more = async () => {
@@ -58,7 +58,7 @@ const List = ({ all, id, onPick }) => html`
 
 function Recording({ id, entry }) {
   const { answer: sidecar, refused } = usePolled(asPath(id), 0);
-  if (!sidecar) return refused ? html`<${Refusal} refused=${refused} />` : html`<${Blank}>Looking…</${Blank}>`;
+  if (!sidecar) return html`<${Awaited} refused=${refused} />`;
   const rate = sidecar.format?.rate ?? sidecar.call.rate;
   const files = entry?.files ?? [];
   return html`

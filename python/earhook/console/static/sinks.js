@@ -1,6 +1,6 @@
 // The ways out: what each got, gave, has waiting and lost; and who is connected to it.
 
-import { Blank, html, Refusal, Sheet, usePolled } from "./pieces.js";
+import { Awaited, Blank, html, Sheet, usePolled } from "./pieces.js";
 import { balances, dropped, reasonsOf } from "./books.js";
 import { live } from "./live.js";
 import { count, plain } from "./words.js";
@@ -11,7 +11,7 @@ const SAID_ELSEWHERE = new Set(["address", "consumer", ...COLUMNS]);
 
 export function SinksPage() {
   const { answer, refused } = usePolled("/api/v1/sinks", POLL_MS);
-  if (!answer) return html`<main id="main">${refused ? html`<${Refusal} refused=${refused} />` : html`<${Blank}>Looking…</${Blank}>`}</main>`;
+  if (!answer) return html`<main id="main"><${Awaited} refused=${refused} /></main>`;
   return html`
     <main id="main">
       <div class="page">

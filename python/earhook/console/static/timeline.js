@@ -82,8 +82,7 @@ export class Timeline {
     this.wake();
   }
 
-  window() {
-    const { rate, end } = this.read();
+  window({ rate, end } = this.read()) {
     const whole = end / rate;
     const shown = Number.isFinite(this.span) ? this.span : Math.max(1, whole);
     const from = this.from ?? Math.max(0, whole - shown);
@@ -135,6 +134,7 @@ export class Timeline {
 
   draw() {
     if (!this.width) return;
-    this.painting.paint(this.width, { ...this.read(), ...this.window() }, this.pointer, this.chosen);
+    const scene = this.read();
+    this.painting.paint(this.width, { ...scene, ...this.window(scene) }, this.pointer, this.chosen);
   }
 }

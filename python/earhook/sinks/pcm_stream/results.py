@@ -15,7 +15,7 @@ from earhook.errors import CommandRefused
 from earhook.media.format import Channel
 from earhook.sinks.base import CallEvent
 
-__all__ = ["MAX_ENTRIES", "MAX_ENTRY_BYTES", "RESULTS", "RESULT_KINDS", "read_results"]
+__all__ = ["MAX_ENTRIES", "RESULTS", "RESULT_KINDS", "read_results"]
 
 RESULTS: Final = "results"
 """The word of the command."""

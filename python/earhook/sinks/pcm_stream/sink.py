@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from earhook.address import Address
-from earhook.errors import ConfigurationError, ConfigurationFault
+from earhook.errors import ConfigurationError
 from earhook.media.feed import Books
 from earhook.ops.logging import get_state_logger
 from earhook.protocol.commands import Command
@@ -227,9 +227,9 @@ def _read_token(path: Path, sink_name: str) -> str:
         token = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         what = f"cannot read {path}: {type(error).__name__}"
-        fault = ConfigurationFault(f"sinks.{sink_name}.token_file", what, "check path and mode")
-        raise ConfigurationError([fault]) from error
+        raise ConfigurationError.of(
+            f"sinks.{sink_name}.token_file", what, "check path and mode"
+        ) from error
     if not token:
-        fault = ConfigurationFault(f"sinks.{sink_name}.token_file", f"{path} is empty")
-        raise ConfigurationError([fault])
+        raise ConfigurationError.of(f"sinks.{sink_name}.token_file", f"{path} is empty")
     return token

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from typing import Final
 
-from earhook.errors import ConfigurationError, ConfigurationFault
+from earhook.errors import ConfigurationError
 
 from .settings import PcmTlsSettings
 
@@ -53,5 +53,6 @@ def _load(context: ssl.SSLContext, settings: PcmTlsSettings, where: str) -> None
             context.load_verify_locations(authorities)
     except OSError as error:  # ssl.SSLError is one
         what = f"cannot be used: {error.strerror or error}"
-        fault = ConfigurationFault(f"{where}.tls.{key}", what, "check the file and who may read it")
-        raise ConfigurationError([fault]) from error
+        raise ConfigurationError.of(
+            f"{where}.tls.{key}", what, "check the file and who may read it"
+        ) from error

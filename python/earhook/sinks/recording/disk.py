@@ -10,7 +10,7 @@ import fcntl
 import os
 from typing import Final, NamedTuple
 
-__all__ = ["FILE_MODE", "FOLDER_MODE", "Disk", "Space", "is_locked", "lock"]
+__all__ = ["FOLDER_MODE", "Disk", "Space", "is_locked", "lock"]
 
 FILE_MODE: Final = 0o600
 FOLDER_MODE: Final = 0o700

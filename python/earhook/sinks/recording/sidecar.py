@@ -18,7 +18,6 @@ from earhook.media.wav import WavFormat
 from earhook.sinks.base import CallFacts, CallOutcome, ProtocolEntry, SinkBooks
 
 __all__ = [
-    "SIDECAR_VERSION",
     "Closing",
     "PartEntry",
     "closing_fields",

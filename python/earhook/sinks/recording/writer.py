@@ -152,25 +152,25 @@ class Writer:
             self._finisher.end()
 
     def _turn(self) -> bool:
-        """Do once what there is to do; True if there was something, and more may be."""
+        """Do once what there is to do; True if not all of it was done."""
         self.turned_at = self._clock.monotonic_seconds()
         if self._health.watch():
             for seat in self._seats.values():
                 self._guard(seat.recording, seat.recording.hold)
         self._read_inbox()
         self._begin_some()
-        had_audio = False
-        for _ in range(DRAINS_IN_A_TURN):
-            if not self._write_some():
-                break
-            had_audio = True
+        is_behind = self._write_audio()
         for number in self._feed.finished():
             if number in self._seats:
                 self._seats[number].is_drained = True
         for number in [number for number, seat in self._seats.items() if seat.is_over]:
             self._close(number)
         self._refresh_some()
-        return had_audio or bool(self._line)
+        return is_behind or bool(self._line)
+
+    def _write_audio(self) -> bool:
+        """Drain and write until the rings are empty; True if it was too much for a turn."""
+        return all(self._write_some() for _ in range(DRAINS_IN_A_TURN))
 
     def _write_some(self) -> bool:
         """Drain once and write it. False when nothing was there."""
