@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -15,12 +15,15 @@ from earhook.client import Block, ChannelName, Gap
 from earhook.errors import EngineFailed
 
 from .engine import Engine, Line, Recogniser, Samples
+from .pulse import Pulse
 from .segment import Segment
 
 __all__ = ["Hearing", "HearingOwner", "HearingSettings"]
 
 FIRST_PAUSE_SECONDS: Final = 0.5
 LONGEST_PAUSE_SECONDS: Final = 15.0
+CLOSE_SECONDS: Final = 2.0
+"""For an engine to let go; then it is left to itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,10 +33,13 @@ class HearingSettings:
     Attributes:
         backlog_seconds: Audio of a channel that waits for its engine; the oldest is dropped.
         finish_seconds: How long an engine may take for its last words at the end of a call.
+        step_seconds: How long it may take for one piece of audio, while it goes on with those of
+            other lines; then another recogniser is opened.
     """
 
     backlog_seconds: float = 10.0
     finish_seconds: float = 5.0
+    step_seconds: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +50,13 @@ class HearingOwner:
         said: A segment, in order.
         missed: Samples from one position to another that no engine heard or will hear.
         failed: An engine did not do its part; the text is for operators.
+        pulse: Told of every step that the engine is asked to take.
     """
 
     said: Callable[[Segment], None]
     missed: Callable[[ChannelName, int, int], None]
     failed: Callable[[ChannelName, EngineFailed], None]
+    pulse: Pulse = field(default_factory=Pulse)
 
 
 class Hearing:
@@ -125,7 +133,7 @@ class Hearing:
     async def close(self) -> None:
         """End at once."""
         self._task.cancel()
-        await asyncio.wait([self._task])
+        await asyncio.wait([self._task], timeout=CLOSE_SECONDS)
         await self._hang_up()
 
     def _shed(self) -> None:
@@ -163,7 +171,11 @@ class Hearing:
             position, what = self._waiting.popleft()
             if not isinstance(what, int):
                 self._waiting_samples -= len(what)
-            await self._give(position, what)
+            self._owner.pulse.begin_step()
+            try:
+                await self._give(position, what)
+            finally:
+                self._owner.pulse.end_step()
             self._heard = position + (what if isinstance(what, int) else len(what))
 
     async def _give(self, position: int, what: Samples | int) -> None:
@@ -180,9 +192,14 @@ class Hearing:
     async def _try(self, step: Coroutine[Any, Any, None]) -> bool:
         """Take a step with the engine; whether it did its part."""
         asked = self._recogniser
+        seconds = self._settings.step_seconds
+        bound = asyncio.timeout(seconds)
         try:
-            await step
-        except Exception as error:  # noqa: BLE001 - engines are anybody's code
+            async with bound:
+                await step
+        except Exception:  # noqa: BLE001 - engines are anybody's code
+            if bound.expired():
+                error = EngineFailed(f"it gave no answer for {seconds:g} s")
             # Whoever reads the segments may have found out first.
             if self._recogniser is asked:
                 await self._on_failure(_as_failure(error))
@@ -235,10 +252,11 @@ class Hearing:
         reader, self._reader = self._reader, None
         if reader is not None and reader is not asyncio.current_task():
             reader.cancel()
-            await asyncio.wait([reader])
+            await asyncio.wait([reader], timeout=CLOSE_SECONDS)
         if recogniser is not None:
             with contextlib.suppress(Exception):
-                await recogniser.close()
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await recogniser.close()
 
 
 def _as_failure(error: Exception) -> EngineFailed:

@@ -149,6 +149,47 @@ def test_an_engine_that_hangs_costs_the_oldest_audio_and_no_memory(run: Any, unt
     run(story())
 
 
+def test_a_recogniser_that_never_comes_back_is_replaced(run: Any, until: Any) -> None:
+    async def story() -> None:
+        engine = FakeEngine()
+        engine.gate.clear()
+        told = Story(engine, step_seconds=0.05)
+        told.push(0.2)
+        await until(lambda: told.failed)
+        assert [str(error) for error in told.failed] == ["it gave no answer for 0.05 s"]
+        assert told.missed == [(0, 1600)]
+        engine.gate.set()
+        told.hearing._deaf_until = 0.0
+        told.push(0.2)
+        await told.hearing.finish()
+        first, second = engine.opened
+        assert first.is_closed
+        assert [one.start for one in told.said] == [1600]
+        assert second.heard == [(1600, 3200)]
+
+    run(story())
+
+
+def test_a_recogniser_that_does_not_let_go_does_not_keep_the_end_waiting(
+    run: Any, until: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hearing_module, "CLOSE_SECONDS", 0.05)
+
+    async def never(_recogniser: FakeRecogniser) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(FakeRecogniser, "close", never)
+
+    async def story() -> None:
+        told = Story(FakeEngine())
+        told.push(0.2)
+        async with asyncio.timeout(5):
+            await told.hearing.finish()
+        assert told.said
+
+    run(story())
+
+
 def test_a_broken_recogniser_is_replaced(
     run: Any, until: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
