@@ -197,12 +197,13 @@ class Hearing:
         try:
             async with bound:
                 await step
-        except Exception:  # noqa: BLE001 - engines are anybody's code
+        except Exception as error:  # noqa: BLE001 - engines are anybody's code
+            failure = _as_failure(error)
             if bound.expired():
-                error = EngineFailed(f"it gave no answer for {seconds:g} s")
+                failure = EngineFailed(f"it gave no answer for {seconds:g} s")
             # Whoever reads the segments may have found out first.
             if self._recogniser is asked:
-                await self._on_failure(_as_failure(error))
+                await self._on_failure(failure)
             return False
         return self._recogniser is not None
 
