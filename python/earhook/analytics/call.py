@@ -98,6 +98,11 @@ class CallHearing:
         dropped = max(one.dropped_samples for one in self._hearings.values())
         return round(dropped / self.call.rate, 3)
 
+    @property
+    def left_out(self) -> int:
+        """Segments that were tones or music."""
+        return self._analysis.left_out
+
     def take(self, item: Block | Gap) -> None:
         """Hear audio, or that there is none."""
         self._hearings[item.channel].put(item)
