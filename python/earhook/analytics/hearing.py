@@ -17,6 +17,7 @@ from earhook.errors import EngineFailed
 from .engine import Engine, Line, Recogniser, Samples
 from .pulse import Pulse
 from .segment import Segment
+from .unsettled import Unsettled
 
 __all__ = ["Hearing", "HearingOwner", "HearingSettings"]
 
@@ -79,7 +80,7 @@ class Hearing:
         start: int = 0,
     ) -> None:
         self.dropped_samples = 0
-        """Audio that no engine has heard because it was slow, away or refused."""
+        """Audio of which no engine has told what it heard: it was slow, away, refused or broke."""
         self._line = line
         self._engine = engine
         self._owner = owner
@@ -89,7 +90,9 @@ class Hearing:
         """Audio, or the length of a gap, with its position."""
         self._waiting_samples = 0
         self._news = asyncio.Event()
+        self._unsettled = Unsettled()
         self._is_ending = False
+        self._has_asked_for_last = False
         self._recogniser: Recogniser | None = None
         self._reader: asyncio.Task[None] | None = None
         self._pause_seconds = FIRST_PAUSE_SECONDS
@@ -128,6 +131,10 @@ class Hearing:
                 await asyncio.shield(self._task)
         except TimeoutError:
             self._owner.failed(self._line.channel, EngineFailed("no last words in time"))
+            self._lose()
+            for position, what in self._waiting:
+                if not isinstance(what, int):
+                    self._drop(position, len(what))
         await self.close()
 
     async def close(self) -> None:
@@ -188,6 +195,8 @@ class Hearing:
         recogniser = self._recogniser
         if recogniser is None or not await self._try(recogniser.push(what, position)):
             self._drop(position, len(what))
+            return
+        self._unsettled.add(position, position + len(what), recogniser.settled)
 
     async def _try(self, step: Coroutine[Any, Any, None]) -> bool:
         """Take a step with the engine; whether it did its part."""
@@ -219,6 +228,8 @@ class Hearing:
             async for segment in recogniser.segments():
                 self._pause_seconds = FIRST_PAUSE_SECONDS
                 self._say(segment)
+            if not self._has_asked_for_last:
+                raise EngineFailed("it ended in mid call")
         except Exception as error:  # noqa: BLE001 - as above
             if self._recogniser is recogniser:
                 self._reader = None
@@ -238,6 +249,7 @@ class Hearing:
     async def _end(self) -> None:
         if self._recogniser is None:
             return
+        self._has_asked_for_last = True
         if await self._try(self._recogniser.finish()) and self._reader is not None:
             await asyncio.wait([self._reader])
 
@@ -245,8 +257,15 @@ class Hearing:
         now = asyncio.get_running_loop().time()
         self._deaf_until = float("inf") if error.is_hopeless else now + self._pause_seconds
         self._pause_seconds = min(2 * self._pause_seconds, LONGEST_PAUSE_SECONDS)
+        self._lose()
         self._owner.failed(self._line.channel, error)
         await self._hang_up()
+
+    def _lose(self) -> None:
+        """What the recogniser has taken and not told goes with it."""
+        if self._recogniser is not None:
+            for start, end in self._unsettled.take(max(self._recogniser.settled, self._told)):
+                self._drop(start, end - start)
 
     async def _hang_up(self) -> None:
         recogniser, self._recogniser = self._recogniser, None

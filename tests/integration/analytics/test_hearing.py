@@ -95,7 +95,9 @@ class Story:
         self.position = 0
 
     def push(self, seconds: float) -> None:
-        samples = noise(seconds)
+        self.hear(noise(seconds))
+
+    def hear(self, samples: Any) -> None:
         self.hearing.put(Block(CALL, "external", self.position, samples))
         self.position += len(samples)
 
@@ -155,7 +157,7 @@ def test_a_recogniser_that_never_comes_back_is_replaced(run: Any, until: Any) ->
         engine.gate.clear()
         told = Story(engine, step_seconds=0.05)
         told.push(0.2)
-        await until(lambda: told.failed)
+        await until(lambda: told.missed)
         assert [str(error) for error in told.failed] == ["it gave no answer for 0.05 s"]
         assert told.missed == [(0, 1600)]
         engine.gate.set()

@@ -240,6 +240,7 @@ def test_words_heard_in_a_tone_are_taken_back(
                 gateway.publish(speaker, "music", channel="external", **span)
                 speak(speaker, 1.0)
                 await until(lambda: all(work.finals(speaker.session, one) for one in channels))
+                await until(lambda: gateway.commands)
                 gateway.end(speaker)
                 await until(lambda: work.of("closed"))
             external, internal = (work.finals(speaker.session, one) for one in channels)
