@@ -1,4 +1,4 @@
-"""Dead air of a live call, the one that goes on included: the core sums up those that have ended."""
+"""Dead air of a live call up to now: the core sums up those that have ended."""
 
 from __future__ import annotations
 
