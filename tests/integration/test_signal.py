@@ -133,6 +133,11 @@ def test_the_operator_sees_it(run: Any, until: Any, tmp_path: Path) -> None:
             assert shown()["now"]["one_way"] is None
             assert shown()["now"]["levels"]["external"]["speaking"] is False
             assert shown()["so_far"]["seconds"] >= 1.0
+            # The dead air that goes on counts.
+            await until(lambda: shown()["so_far"]["dead_air_seconds"] >= 3.0)
+            so_far = shown()["so_far"]
+            assert so_far["dead_air_seconds"] <= so_far["seconds"]
+            assert so_far["longest_dead_air_seconds"] == so_far["dead_air_seconds"]
             assert figure(gateway, "earhook_signal_calls", kind="dead_air") == 1
             peer.close()
             await peer.finished()

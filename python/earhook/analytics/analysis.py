@@ -38,6 +38,7 @@ from .rules import Evaluation, Hit, RuleBook, read_rules
 from .segment import Segment
 from .sentiment import LANGUAGE as SENTIMENT_LANGUAGE
 from .sentiment import Curve, Score, Sentiment, own_lexicon, read_lexicon
+from .sounds import Sounds
 from .unheard import Unheard
 
 __all__ = ["Analysis", "Analyst", "AnalystSettings", "CallFacts"]
@@ -123,13 +124,25 @@ class Analysis:
         self._sentiment = analyst.sentiment
         self._curve = Curve(call.rate)
         self._redactor = Redactor(call.rate)
+        self._sounds = Sounds()
+        self._interim: dict[ChannelName, str] = {}
+        """Which segments have been told that are not final yet."""
+        self.left_out = 0
+        """Segments that were no speech, by what the gateway has heard."""
         self._unheard = Unheard(call.channels, call.start)
         self._evaluation = Evaluation(analyst.rules, call.rate, self._unheard, call.language)
 
     def hear(self, segment: Segment) -> list[Result]:
-        """Take a segment; interim ones are redacted and told, and nothing else is made of them."""
+        """Take a segment; interim ones are redacted and told, and nothing else is made of them.
+
+        Of what lies in tones and music nothing is made either: engines hear words there.
+        """
+        if self._sounds.cover(segment):
+            return self._leave_out(segment)
         if not segment.is_final:
+            self._interim[segment.channel] = segment.id
             return [self._transcript(segment, self._redactor.interim(segment))]
+        self._interim.pop(segment.channel, None)
         told = self._redactor.final(segment)
         results = [self._transcript(segment, told)]
         score = None
@@ -141,6 +154,7 @@ class Analysis:
 
     def note(self, kind: str, position: int, details: Mapping[str, Any]) -> list[Result]:
         """Take an event of the PCM stream; kinds that no rule is about cost nothing."""
+        self._sounds.note(kind, details)
         return _results(self._evaluation.note(kind, position, details))
 
     def miss(self, channel: ChannelName, start: int, end: int) -> list[Result]:
@@ -162,6 +176,15 @@ class Analysis:
     def finish(self, position: int) -> list[Result]:
         """The call ended at `position`; what can only be known at its end is told."""
         return _results(self._evaluation.finish(position))
+
+    def _leave_out(self, segment: Segment) -> list[Result]:
+        """Say nothing of it, or take back what has been said."""
+        if not segment.is_final:
+            return []
+        self.left_out += 1
+        if self._interim.pop(segment.channel, None) != segment.id:
+            return []
+        return [self._transcript(segment, Told(""))]
 
     def _transcript(self, segment: Segment, told: Told) -> Result:
         details = {

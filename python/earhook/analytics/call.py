@@ -13,10 +13,11 @@ from earhook.errors import EngineFailed
 from .analysis import Analyst, CallFacts
 from .engine import Engine, Line
 from .hearing import Hearing, HearingOwner, HearingSettings
+from .pulse import Pulse
 from .result import RESULT_KINDS, Result
 from .segment import Segment
 
-__all__ = ["CallHearing", "Outlet", "Workshop"]
+__all__ = ["Before", "CallHearing", "Outlet", "Workshop"]
 
 ADVANCE_SECONDS: Final = 0.5
 """How often it is looked what has not been said in time."""
@@ -31,12 +32,25 @@ class Outlet(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Before:
+    """What a process that was there before us has left.
+
+    Attributes:
+        heard: Where it stopped, by session and channel: nothing is told twice.
+        why: How it ended; told of each of its calls.
+    """
+
+    heard: Mapping[str, Mapping[ChannelName, int]] = field(default_factory=dict)
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Workshop:
     """What all calls of a process share.
 
     Attributes:
         language: For calls whose peer names none.
-        heard: Where earlier runs stopped, by session and channel: nothing is told twice.
+        pulse: Told of every step of an engine.
     """
 
     engine: Engine
@@ -44,7 +58,8 @@ class Workshop:
     outlet: Outlet
     settings: HearingSettings = field(default_factory=HearingSettings)
     language: str | None = None
-    heard: Mapping[str, Mapping[ChannelName, int]] = field(default_factory=dict)
+    before: Before = field(default_factory=Before)
+    pulse: Pulse = field(default_factory=Pulse)
 
 
 class CallHearing:
@@ -60,8 +75,9 @@ class CallHearing:
         self._advanced = position
         self._end = position
         self._has_failed = False
-        heard = workshop.heard.get(call.session_id.lower(), {})
-        owner = HearingOwner(self._said, self._missed, self._failed)
+        session, before = call.session_id.lower(), workshop.before
+        heard = before.heard.get(session, {})
+        owner = HearingOwner(self._said, self._missed, self._failed, workshop.pulse)
         self._hearings: dict[ChannelName, Hearing] = {
             channel: Hearing(
                 Line(call, channel, call.rate, language),
@@ -72,6 +88,8 @@ class CallHearing:
             )
             for channel in call.channels
         }
+        if session in before.heard and before.why:
+            self._tell_state("failed", why=before.why)
         self._tell_state("started")
 
     @property
@@ -79,6 +97,11 @@ class CallHearing:
         """Audio that no engine heard, of the channel that lost most."""
         dropped = max(one.dropped_samples for one in self._hearings.values())
         return round(dropped / self.call.rate, 3)
+
+    @property
+    def left_out(self) -> int:
+        """Segments that were tones or music."""
+        return self._analysis.left_out
 
     def take(self, item: Block | Gap) -> None:
         """Hear audio, or that there is none."""

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -15,12 +15,16 @@ from earhook.client import Block, ChannelName, Gap
 from earhook.errors import EngineFailed
 
 from .engine import Engine, Line, Recogniser, Samples
+from .pulse import Pulse
 from .segment import Segment
+from .unsettled import Unsettled
 
 __all__ = ["Hearing", "HearingOwner", "HearingSettings"]
 
 FIRST_PAUSE_SECONDS: Final = 0.5
 LONGEST_PAUSE_SECONDS: Final = 15.0
+CLOSE_SECONDS: Final = 2.0
+"""For an engine to let go; then it is left to itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,10 +35,13 @@ class HearingSettings:
         backlog_seconds: Audio of a channel that waits for its engine; beyond it, the older half is
             dropped.
         finish_seconds: How long an engine may take for its last words at the end of a call.
+        step_seconds: How long it may take for one piece of audio, while it goes on with those of
+            other lines; then another recogniser is opened.
     """
 
     backlog_seconds: float = 10.0
     finish_seconds: float = 5.0
+    step_seconds: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +52,13 @@ class HearingOwner:
         said: A segment, in order.
         missed: Samples from one position to another that no engine heard or will hear.
         failed: An engine did not do its part; the text is for operators.
+        pulse: Told of every step that the engine is asked to take.
     """
 
     said: Callable[[Segment], None]
     missed: Callable[[ChannelName, int, int], None]
     failed: Callable[[ChannelName, EngineFailed], None]
+    pulse: Pulse = field(default_factory=Pulse)
 
 
 class Hearing:
@@ -72,7 +81,7 @@ class Hearing:
         start: int = 0,
     ) -> None:
         self.dropped_samples = 0
-        """Audio that no engine has heard because it was slow, away or refused."""
+        """Audio of which no engine has told what it heard: it was slow, away, refused or broke."""
         self._line = line
         self._engine = engine
         self._owner = owner
@@ -82,7 +91,9 @@ class Hearing:
         """Audio, or the length of a gap, with its position."""
         self._waiting_samples = 0
         self._news = asyncio.Event()
+        self._unsettled = Unsettled()
         self._is_ending = False
+        self._has_asked_for_last = False
         self._recogniser: Recogniser | None = None
         self._reader: asyncio.Task[None] | None = None
         self._pause_seconds = FIRST_PAUSE_SECONDS
@@ -123,12 +134,16 @@ class Hearing:
                 await asyncio.shield(self._task)
         except TimeoutError:
             self._owner.failed(self._line.channel, EngineFailed("no last words in time"))
+            self._lose()
+            for position, what in self._waiting:
+                if not isinstance(what, int):
+                    self._drop(position, len(what))
         await self.close()
 
     async def close(self) -> None:
         """End at once."""
         self._task.cancel()
-        await asyncio.wait([self._task])
+        await asyncio.wait([self._task], timeout=CLOSE_SECONDS)
         await self._hang_up()
 
     def _shed(self) -> None:
@@ -172,7 +187,11 @@ class Hearing:
             position, what = self._waiting.popleft()
             if not isinstance(what, int):
                 self._waiting_samples -= len(what)
-            await self._give(position, what)
+            self._owner.pulse.begin_step()
+            try:
+                await self._give(position, what)
+            finally:
+                self._owner.pulse.end_step()
             self._heard = position + (what if isinstance(what, int) else len(what))
 
     async def _give(self, position: int, what: Samples | int) -> None:
@@ -185,16 +204,24 @@ class Hearing:
         recogniser = self._recogniser
         if recogniser is None or not await self._try(recogniser.push(what, position)):
             self._drop(position, len(what))
+            return
+        self._unsettled.add(position, position + len(what), recogniser.settled)
 
     async def _try(self, step: Coroutine[Any, Any, None]) -> bool:
         """Take a step with the engine; whether it did its part."""
         asked = self._recogniser
+        seconds = self._settings.step_seconds
+        bound = asyncio.timeout(seconds)
         try:
-            await step
+            async with bound:
+                await step
         except Exception as error:  # noqa: BLE001 - engines are anybody's code
+            failure = _as_failure(error)
+            if bound.expired():
+                failure = EngineFailed(f"it gave no answer for {seconds:g} s")
             # Whoever reads the segments may have found out first.
             if self._recogniser is asked:
-                await self._on_failure(_as_failure(error))
+                await self._on_failure(failure)
             return False
         return self._recogniser is not None
 
@@ -210,6 +237,8 @@ class Hearing:
             async for segment in recogniser.segments():
                 self._pause_seconds = FIRST_PAUSE_SECONDS
                 self._say(segment)
+            if not self._has_asked_for_last:
+                raise EngineFailed("it ended in mid call")
         except Exception as error:  # noqa: BLE001 - as above
             if self._recogniser is recogniser:
                 self._reader = None
@@ -233,6 +262,7 @@ class Hearing:
     async def _end(self) -> None:
         if self._recogniser is None:
             return
+        self._has_asked_for_last = True
         if await self._try(self._recogniser.finish()) and self._reader is not None:
             await asyncio.wait([self._reader])
 
@@ -240,18 +270,26 @@ class Hearing:
         now = asyncio.get_running_loop().time()
         self._deaf_until = float("inf") if error.is_hopeless else now + self._pause_seconds
         self._pause_seconds = min(2 * self._pause_seconds, LONGEST_PAUSE_SECONDS)
+        self._lose()
         self._owner.failed(self._line.channel, error)
         await self._hang_up()
+
+    def _lose(self) -> None:
+        """What the recogniser has taken and not told goes with it."""
+        if self._recogniser is not None:
+            for start, end in self._unsettled.take(max(self._recogniser.settled, self._told)):
+                self._drop(start, end - start)
 
     async def _hang_up(self) -> None:
         recogniser, self._recogniser = self._recogniser, None
         reader, self._reader = self._reader, None
         if reader is not None and reader is not asyncio.current_task():
             reader.cancel()
-            await asyncio.wait([reader])
+            await asyncio.wait([reader], timeout=CLOSE_SECONDS)
         if recogniser is not None:
             with contextlib.suppress(Exception):
-                await recogniser.close()
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await recogniser.close()
 
 
 def _as_failure(error: Exception) -> EngineFailed:

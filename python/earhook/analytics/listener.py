@@ -108,7 +108,11 @@ class Listener:
                 await asyncio.wait([before])
             await self._outlets.settle(call)
         finally:
-            details = {"reason": closed.reason, "dropped_seconds": hearing.dropped_seconds}
+            details = {
+                "reason": closed.reason,
+                "dropped_seconds": hearing.dropped_seconds,
+                "left_out": hearing.left_out,
+            }
             self._outlets.write("closed", call, closed.position, details)
             self._outlets.forget(call)
             self._hearings.pop(call, None)

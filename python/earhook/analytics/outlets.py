@@ -94,8 +94,9 @@ class Outlets:
             post = self._posts[call] = _Post(call, self._stream, self.answers)
         if self._to_gateway:
             self.dropped += post.put(_as_entry(result))
-        if segment is not None and self._wants_transcript(call, segment):
-            post.put_entity(transcript_entity(call, segment, str(result.details["text"])))
+        text = str(result.details.get("text", ""))
+        if segment is not None and text and self._wants_transcript(call, segment):
+            post.put_entity(transcript_entity(call, segment, text))
         if result.kind == "hit" and result.details.get("action") == "pause":
             post.pause(result.pause_seconds)
 

@@ -74,6 +74,8 @@ class AnalysisPlan:
         processes: How many of them divide the calls.
         to_gateway: Whether results go back to the gateway.
         transcripts: To the peer: of calls of a Transcription Connector, of all, of none.
+        stuck_seconds: A process that has audio, and whose engine takes none of it for so long, is
+            killed and started again.
     """
 
     door: Door
@@ -84,6 +86,7 @@ class AnalysisPlan:
     processes: int = 1
     to_gateway: bool = True
     transcripts: Literal["auto", "always", "never"] = "auto"
+    stuck_seconds: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,22 +97,28 @@ class Order:
         number: Of the process, from 0.
         heard: Where the process before it stopped, by session and channel.
         done: Sessions that it had heard to their end.
+        why: How it ended; its calls are told. Empty: there was none.
+        pulse: The descriptor of the memory for signs of life.
     """
 
     plan: AnalysisPlan
     number: int
     heard: Mapping[str, Mapping[ChannelName, int]] = field(default_factory=dict)
     done: tuple[str, ...] = ()
+    why: str = ""
+    pulse: int | None = None
 
 
 def order_to_json(order: Order) -> dict[str, Any]:
     """For one line of JSON."""
     plan = order.plan
-    members = ("engine", "processes", "to_gateway", "transcripts")
+    members = ("engine", "processes", "to_gateway", "transcripts", "stuck_seconds")
     return {
         "number": order.number,
         "heard": {session: dict(ends) for session, ends in order.heard.items()},
         "done": list(order.done),
+        "why": order.why,
+        "pulse": order.pulse,
         "plan": {name: getattr(plan, name) for name in members},
         "door": _as_json(plan.door),
         "options": {**_as_json(plan.options), "extra": dict(plan.options.extra)},
@@ -133,7 +142,14 @@ def order_from_json(value: Mapping[str, Any]) -> Order:
         hearing=HearingSettings(**value["hearing"]),
         **value["plan"],
     )
-    return Order(plan, value["number"], value["heard"], tuple(value["done"]))
+    return Order(
+        plan,
+        value["number"],
+        value["heard"],
+        tuple(value["done"]),
+        why=value["why"],
+        pulse=value["pulse"],
+    )
 
 
 def _as_json(value: object) -> dict[str, Any]:

@@ -22,11 +22,12 @@ from earhook.client import connect
 from earhook.errors import ConfigurationError, EarhookError, reason_of
 
 from .analysis import Analyst
-from .call import Workshop
+from .call import Before, Workshop
 from .engine import find_engine
 from .listener import Listener
 from .outlets import Line, Outlets
 from .plan import Order, order_from_json
+from .pulse import Pulse
 
 __all__ = ["run_process"]
 
@@ -80,7 +81,12 @@ async def _listen(order: Order, lines: _Lines, stopped: asyncio.Task[bytes]) -> 
     outlets = Outlets(
         stream, lines.write_line, to_gateway=plan.to_gateway, transcripts=plan.transcripts
     )
-    workshop = Workshop(engine, analyst, outlets, plan.hearing, plan.options.language, order.heard)
+    pulse = Pulse() if order.pulse is None else Pulse.inherited(order.pulse)
+    before = Before(order.heard, order.why)
+    workshop = Workshop(
+        engine, analyst, outlets, plan.hearing, plan.options.language, before, pulse
+    )
+    beating = asyncio.create_task(pulse.beat())
     try:
         entering = asyncio.ensure_future(stream.__aenter__())
         await asyncio.wait([entering, stopped], return_when=asyncio.FIRST_COMPLETED)
@@ -99,6 +105,7 @@ async def _listen(order: Order, lines: _Lines, stopped: asyncio.Task[bytes]) -> 
     finally:
         await stream.close()
         await engine.close()
+        beating.cancel()
         if outlets.answers.refused or outlets.dropped:
             lines.write(_unsent(outlets))
 

@@ -2,12 +2,14 @@
 
 Every process is a subscriber of its own, and takes its share of the calls (`share` in the PCM
 stream's filter). So no audio passes through the parent, the gateway sends each call once, a
-process that dies takes nobody along, and one that comes back knows from here where it was.
+process that dies takes nobody along, and one that comes back knows from here where it was. One
+that is stuck is killed, and then is like any other that died.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -22,6 +24,7 @@ from earhook.client import ChannelName
 from earhook.errors import ConfigurationError, ConfigurationFault, OperatorError
 
 from .plan import AnalysisPlan, Order, order_to_json
+from .pulse import MEMORY_BYTES, Pulse, Watch
 
 __all__ = ["Analyze", "TakeLine"]
 
@@ -32,6 +35,8 @@ FIRST_PAUSE_SECONDS: Final = 0.2
 LONGEST_PAUSE_SECONDS: Final = 10.0
 STEADY_SECONDS: Final = 30.0
 """A process that ran for so long before it died is started again at once."""
+START_SECONDS: Final = 300.0
+"""For an engine to be made, before a process is taken for stuck."""
 STOP_SECONDS: Final = 10.0
 LINE_BYTES: Final = 1 << 20
 DONE_SESSIONS: Final = 4096
@@ -48,6 +53,8 @@ class Analyze:
 
     def __init__(self, plan: AnalysisPlan, take: TakeLine, calls: int | None = None) -> None:
         self.restarts = 0
+        self.stuck = 0
+        """How many of them because a process was stuck."""
         self._plan = plan
         self._take = take
         self._calls_left = calls
@@ -100,38 +107,66 @@ class Analyze:
             if loop.time() - began >= STEADY_SECONDS:
                 pause_seconds = FIRST_PAUSE_SECONDS
             self.restarts += 1
-            text = f"process {number} ended with {code}; it is started again"
-            self._take({"type": "trouble", "text": text, "process": number})
+            self._tell_end(number, code)
             try:
                 async with asyncio.timeout(pause_seconds):
                     await self._stopping.wait()
             except TimeoutError:
                 pause_seconds = min(2 * pause_seconds, LONGEST_PAUSE_SECONDS)
 
+    def _tell_end(self, number: int, code: int) -> None:
+        ledger = self._ledgers[number]
+        if ledger.was_stuck:
+            seconds = self._plan.stuck_seconds
+            ledger.why = f"process {number} gave no sign of life for {seconds:g} s and was killed"
+        else:
+            ledger.why = f"process {number} ended with {code}"
+        line: dict[str, Any] = {"type": "trouble", "process": number}
+        text = f"{ledger.why}, with {len(ledger.heard)} calls; it is started again"
+        self._take({**line, "text": text, "restarts": self.restarts, "stuck": self.stuck})
+
     async def _run_once(self, number: int) -> int:
         """One process from its start to its end: its exit code."""
         ledger = self._ledgers[number]
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "earhook.analytics", stdin=PIPE, stdout=PIPE, limit=LINE_BYTES
-        )
+        with _memory() as descriptor:
+            pulse = Pulse(descriptor)
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "earhook.analytics"),
+                stdin=PIPE,
+                stdout=PIPE,
+                limit=LINE_BYTES,
+                pass_fds=(descriptor,),
+            )
+            order = Order(
+                self._plan, number, ledger.heard, tuple(ledger.done), ledger.why, descriptor
+            )
         self._processes[number] = process
         assert process.stdin is not None
         assert process.stdout is not None
-        order = Order(self._plan, number, ledger.heard, tuple(ledger.done))
         process.stdin.write(orjson.dumps(order_to_json(order)) + b"\n")
         if self._stopping.is_set():
             process.stdin.close()
         reading = asyncio.create_task(self._read(process.stdout, number))
         try:
-            return await self._await_end(process)
+            return await self._await_end(process, pulse, ledger)
         finally:
             await reading
             del self._processes[number]
 
-    async def _await_end(self, process: Process) -> int:
+    async def _await_end(self, process: Process, pulse: Pulse, ledger: _Ledger) -> int:
+        loop = asyncio.get_running_loop()
+        watch = Watch(self._plan.stuck_seconds, START_SECONDS)
+        ledger.was_stuck = False
         stopping = asyncio.create_task(self._stopping.wait())
         ended = asyncio.create_task(process.wait())
-        await asyncio.wait([stopping, ended], return_when=asyncio.FIRST_COMPLETED)
+        while not (stopping.done() or ended.done()):
+            first = asyncio.FIRST_COMPLETED
+            await asyncio.wait([stopping, ended], timeout=watch.look_seconds, return_when=first)
+            if not ended.done() and watch.is_stuck(pulse.signs(), loop.time()):
+                ledger.was_stuck = True
+                self.stuck += 1
+                process.kill()
+                break
         stopping.cancel()
         try:
             async with asyncio.timeout(STOP_SECONDS):
@@ -176,6 +211,9 @@ class _Ledger:
     def __init__(self) -> None:
         self.heard: dict[str, dict[ChannelName, int]] = {}
         self.done: OrderedDict[str, None] = OrderedDict()
+        self.why = ""
+        """How the process ended that was there before."""
+        self.was_stuck = False
 
     def knows(self, session: str) -> bool:
         """Whether a call was opened and has not ended."""
@@ -198,6 +236,17 @@ class _Ledger:
             self.done[session] = None
             while len(self.done) > DONE_SESSIONS:
                 self.done.popitem(last=False)
+
+
+@contextmanager
+def _memory() -> Iterator[int]:
+    """Memory for signs of life, for as long as it takes to hand it on."""
+    descriptor = os.memfd_create("earhook-pulse", os.MFD_CLOEXEC)
+    try:
+        os.ftruncate(descriptor, MEMORY_BYTES)
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

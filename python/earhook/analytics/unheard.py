@@ -20,9 +20,12 @@ class Unheard:
         }
 
     def add(self, channel: ChannelName, start: int, end: int) -> None:
-        """Spans of a channel come in order; what joins the last one lengthens it."""
+        """Spans of a channel come in order, or later; what joins the last one lengthens it."""
         spans = self._spans.setdefault(channel, [])
-        if spans and start <= spans[-1][1]:
+        if spans and start < spans[-1][0]:  # an engine that fails tells of what lies behind
+            if end > start:
+                spans[:] = _joined([*spans, (start, end)])
+        elif spans and start <= spans[-1][1]:
             spans[-1] = (spans[-1][0], max(end, spans[-1][1]))
         elif end > start:
             spans.append((start, end))
@@ -35,6 +38,17 @@ class Unheard:
             return max(end - start, 0)
         spans = self._spans[channel]
         return sum(max(min(end, stop) - max(start, begin), 0) for begin, stop in spans)
+
+
+def _joined(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The same, in order and apart."""
+    joined: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((start, end))
+    return joined
 
 
 _MOST_SPANS: Final = 1024

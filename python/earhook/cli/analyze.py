@@ -92,6 +92,15 @@ PatienceOption = Annotated[
     float | None,
     typer.Option(min=0.0, metavar="SECONDS", help="Give up after so long unconnected."),
 ]
+StuckOption = Annotated[
+    float,
+    typer.Option(
+        min=1.0,
+        max=3600.0,
+        metavar="SECONDS",
+        help="Replace a process whose engine takes no audio for so long.",
+    ),
+]
 ToGatewayOption = Annotated[
     bool,
     typer.Option(
@@ -140,6 +149,7 @@ def analyze(  # noqa: PLR0913, PLR0917 - a command's options
     start: StartOption = "start",
     calls: CallsOption = None,
     patience: PatienceOption = None,
+    stuck_after: StuckOption = 30.0,
     token: TokenOption = None,
     cafile: CafileOption = None,
     certificate: CertificateOption = None,
@@ -192,6 +202,7 @@ class _Asked:
     start: Literal["start", "now"]
     calls: int | None
     patience: float | None
+    stuck_after: float
     token: str | None
     cafile: Path | None
     certificate: Path | None
@@ -219,6 +230,7 @@ def _work_offline(asked: _Asked) -> None:
 
 def _plan(asked: _Asked) -> AnalysisPlan:
     from earhook.analytics.engine import EngineOptions
+    from earhook.analytics.hearing import HearingSettings
     from earhook.analytics.plan import AnalysisPlan, Door
 
     if asked.address is None:
@@ -253,6 +265,8 @@ def _plan(asked: _Asked) -> AnalysisPlan:
         processes=asked.processes,
         to_gateway=asked.to_gateway,
         transcripts=asked.transcripts,
+        stuck_seconds=asked.stuck_after,
+        hearing=HearingSettings(step_seconds=2 * asked.stuck_after),
     )
 
 

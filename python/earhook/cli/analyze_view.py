@@ -76,7 +76,7 @@ def result_text(
     kind: str, details: Mapping[str, Any], head: tuple[str, str], *, evidence_column: int
 ) -> Text | None:
     """A result as people read it, `head` in front; None: it is not for people."""
-    if kind == "transcript" and details["final"]:
+    if kind == "transcript" and details["final"] and details["text"]:
         return Text.assemble(head, (_PEOPLE[details["channel"]], "bold"), details["text"])
     if kind == "sentiment" and abs(details["score"]) >= NEUTRAL:
         style = "green" if details["score"] > 0 else "red"

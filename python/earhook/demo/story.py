@@ -99,7 +99,8 @@ class Story:
             self.hearing[channel] = str(details.get("text", ""))
         elif kind == "transcript":
             self.hearing.pop(channel, None)
-            self._add("transcript", int(details["start"]), details)
+            if details["text"]:  # else it was a tone, and what was said of it is taken back
+                self._add("transcript", int(details["start"]), details)
         elif kind == "sentiment":
             self.mood.setdefault(channel, []).append(float(details["rolling"]))
         elif kind == "hit":

@@ -82,6 +82,8 @@ def _seconds(details: Details, rate: int) -> str:
 
 def _transcript(details: Details, _rate: int) -> Text:
     name, style = SIDES.get(str(details["channel"]), ("?", ""))
+    if details.get("final", True) and not details["text"]:
+        return Text.assemble((name.ljust(SIDE_COLUMNS), style), ("no words after all", "dim"))
     if details.get("final", True):
         said = (clean(details["text"], 2000), style)
         return Text.assemble((name.ljust(SIDE_COLUMNS), f"bold {style}"), said)

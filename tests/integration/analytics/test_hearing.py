@@ -98,7 +98,9 @@ class Story:
         self.position = 0
 
     def push(self, seconds: float) -> None:
-        samples = noise(seconds)
+        self.hear(noise(seconds))
+
+    def hear(self, samples: Any) -> None:
         self.hearing.put(Block(CALL, "external", self.position, samples))
         self.position += len(samples)
 
@@ -216,6 +218,47 @@ def test_an_engine_that_is_too_slow_gets_few_long_holes(run: Any, until: Any) ->
         assert len(recogniser.skipped) <= 20
         assert all(end - start >= 1.6 * RATE for start, end in recogniser.skipped)
         await told.hearing.close()
+
+    run(story())
+
+
+def test_a_recogniser_that_never_comes_back_is_replaced(run: Any, until: Any) -> None:
+    async def story() -> None:
+        engine = FakeEngine()
+        engine.gate.clear()
+        told = Story(engine, step_seconds=0.05)
+        told.push(0.2)
+        await until(lambda: told.missed)
+        assert [str(error) for error in told.failed] == ["it gave no answer for 0.05 s"]
+        assert told.missed == [(0, 1600)]
+        engine.gate.set()
+        told.hearing._deaf_until = 0.0
+        told.push(0.2)
+        await told.hearing.finish()
+        first, second = engine.opened
+        assert first.is_closed
+        assert [one.start for one in told.said] == [1600]
+        assert second.heard == [(1600, 3200)]
+
+    run(story())
+
+
+def test_a_recogniser_that_does_not_let_go_does_not_keep_the_end_waiting(
+    run: Any, until: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hearing_module, "CLOSE_SECONDS", 0.05)
+
+    async def never(_recogniser: FakeRecogniser) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(FakeRecogniser, "close", never)
+
+    async def story() -> None:
+        told = Story(FakeEngine())
+        told.push(0.2)
+        async with asyncio.timeout(5):
+            await told.hearing.finish()
+        assert told.said
 
     run(story())
 

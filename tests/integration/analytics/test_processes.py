@@ -219,6 +219,45 @@ def test_transcripts_of_a_transcription_connector_go_to_the_peer(
     run(story())
 
 
+def test_words_heard_in_a_tone_are_taken_back(
+    run: Any,
+    until: Any,
+    house: Any,  # noqa: F811
+) -> None:
+    async def story() -> None:
+        async with house() as gateway, VoskServer([GREETING]) as server:
+            async with at_work(until, gateway.address, server, transcripts="always") as work:
+                speaker = gateway.open()
+                speak(speaker, 1.4)
+                channels = ("external", "internal")
+                await until(
+                    lambda: (
+                        {one["details"]["channel"] for one in work.of("transcript")}
+                        == set(channels)
+                    )
+                )
+                span = {"start": RATE // 2, "end": 2 * RATE}
+                gateway.publish(speaker, "music", channel="external", **span)
+                speak(speaker, 1.0)
+                await until(lambda: all(work.finals(speaker.session, one) for one in channels))
+                await until(lambda: gateway.commands)
+                gateway.end(speaker)
+                await until(lambda: work.of("closed"))
+            external, internal = (work.finals(speaker.session, one) for one in channels)
+            assert [one["text"] for one in external] == [""]
+            assert [one["text"] for one in internal] == [GREETING.text]
+            assert work.of("closed")[0]["details"]["left_out"] == 1
+            # The gateway takes it, and the peer is told of words only.
+            told = [event.details for _, event in gateway.published if event.kind == "transcript"]
+            assert {one["channel"] for one in told if one["final"] and not one["text"]} == {
+                "external"
+            }
+            (command,) = [one for _, one in gateway.commands]
+            assert command.entities[0].data["channelId"] == 1
+
+    run(story())
+
+
 def test_a_rule_can_pause_the_recording(
     run: Any,
     until: Any,

@@ -17,6 +17,10 @@ __all__ = ["EngineSocket", "Sockets", "checked_url"]
 OPEN_SECONDS: Final = 5.0
 SEND_SECONDS: Final = 10.0
 """A service that takes nothing for so long is taken for dead."""
+SILENT_SECONDS: Final = 30.0
+"""One that gets audio and says nothing at all for so long is taken for dead as well."""
+PAUSE_SECONDS: Final = 5.0
+"""Without audio for so long, it need not say anything."""
 HEARTBEAT_SECONDS: Final = 20.0
 MESSAGE_BYTES: Final = 1 << 20
 HOPELESS: Final = frozenset({400, 401, 402, 403, 404})
@@ -75,9 +79,22 @@ class EngineSocket:
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._socket = socket
+        self._waiting_since: float | None = None
+        """When audio was sent first that nothing has come after."""
+        self._sent_at = 0.0
 
     async def send_audio(self, pcm: bytes) -> None:
-        """Send a binary message."""
+        """Send a binary message.
+
+        Raises:
+            EngineFailed: The connection broke, or the service has been mute for too long.
+        """
+        now = asyncio.get_running_loop().time()
+        if self._waiting_since is None or now - self._sent_at > PAUSE_SECONDS:
+            self._waiting_since = now
+        self._sent_at = now
+        if now - self._waiting_since > SILENT_SECONDS:
+            raise EngineFailed(f"the service has said nothing for {SILENT_SECONDS:g} s")
         await self._send(self._socket.send_bytes(pcm))
 
     async def send_text(self, text: str) -> None:
@@ -91,6 +108,7 @@ class EngineSocket:
             EngineFailed: The connection broke, or the service closed it for a reason.
         """
         async for message in self._socket:
+            self._waiting_since = None
             if message.type is aiohttp.WSMsgType.TEXT:
                 with contextlib.suppress(orjson.JSONDecodeError):
                     value = orjson.loads(message.data)

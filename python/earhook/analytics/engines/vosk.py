@@ -15,7 +15,7 @@ import orjson
 
 from earhook.analytics.engine import EngineOptions, Line, Samples
 from earhook.analytics.segment import Segment, Word
-from earhook.errors import ConfigurationError, ConfigurationFault
+from earhook.errors import ConfigurationError, ConfigurationFault, EngineFailed
 
 from .engine_socket import EngineSocket, Sockets, checked_url
 from .stretches import Stretches
@@ -141,6 +141,7 @@ class _Stretch:
         self._answered = start
         self._begin: int | None = None
         """Where the utterance that goes on began, as far as answers tell."""
+        self._is_over = False
 
     @property
     def settled(self) -> int:
@@ -157,6 +158,7 @@ class _Stretch:
         await self._socket.send_audio(samples.astype("<i2").tobytes())
 
     async def end(self) -> None:
+        self._is_over = True
         await self._socket.send_text(END)
 
     async def read(self) -> AsyncIterator[Segment]:
@@ -174,6 +176,8 @@ class _Stretch:
                 if self._interim:
                     end = self._answered
                     yield Segment(self._line.channel, self._begin, end, text, is_final=False)
+        if not self._is_over:
+            raise EngineFailed("the service closed the connection in mid call")
 
     async def close(self) -> None:
         await self._socket.close()

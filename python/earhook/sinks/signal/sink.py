@@ -16,6 +16,7 @@ from earhook.media.signal import Fact, Level, SignalFeed, summary_of
 from earhook.ops.logging import get_logger
 from earhook.sinks.base import CallEvent, LiveCall, SinkBooks, SinkSnapshot
 
+from .dead_air import DeadAir
 from .measurer import Measurer
 from .settings import SIGNAL_SINK, SignalSettings
 from .telling import FACT_KINDS, event_of, summary_as_json
@@ -44,7 +45,7 @@ class SignalTotals:
 class CallSignal:
     """What is known of one call: its figures while it is live and for as long as it is shown."""
 
-    __slots__ = ("_feed", "_final", "_rate", "is_dead_air", "number", "one_way")
+    __slots__ = ("_dead_air", "_feed", "_final", "_rate", "is_dead_air", "number", "one_way")
 
     def __init__(self, feed: SignalFeed, number: int, rate: int) -> None:
         self.number = number
@@ -55,6 +56,7 @@ class CallSignal:
         self._feed = feed
         self._rate = rate
         self._final: dict[str, Any] | None = None
+        self._dead_air = DeadAir()
 
     def levels(self) -> list[Level]:
         """How loud each channel is now, and whether somebody speaks; nothing of an ended call."""
@@ -65,7 +67,9 @@ class CallSignal:
         if self._final is not None:
             return self._final
         found = self._feed.summary(self.number)
-        return None if found is None else summary_as_json(summary_of(found), self._rate)
+        if found is None:
+            return None
+        return summary_as_json(self._dead_air.put_into(summary_of(found)), self._rate)
 
     def settle(self, final: dict[str, Any] | None) -> None:
         """The call has ended with these figures."""
@@ -90,6 +94,9 @@ class CallSignal:
         match event.kind:
             case "dead_air" | "dead_air_ended":
                 self.is_dead_air = event.kind == "dead_air"
+                found = self._feed.summary(self.number)
+                if found is not None:
+                    self._dead_air.note(event, summary_of(found).samples)
             case "one_way" | "one_way_ended":
                 self.one_way = event.details["silent"] if event.kind == "one_way" else None
 

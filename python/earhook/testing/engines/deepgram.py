@@ -26,7 +26,8 @@ class DeepgramServer(WebSocketServer):
             if message.type is WSMsgType.TEXT:
                 self.texts.append(message.data)
                 kind = orjson.loads(message.data)["type"]
-                if kind in ("Finalize", "CloseStream"):
+                is_mute = self.is_mute(place, line.heard_seconds)
+                if kind == "CloseStream" or (kind == "Finalize" and not is_mute):
                     await socket.send_str(line.final(from_finalize=kind == "Finalize"))
                 if kind == "CloseStream":
                     await socket.send_str('{"type":"Metadata","channels":1}')
@@ -35,9 +36,10 @@ class DeepgramServer(WebSocketServer):
                 continue
             self.audio_bytes[place] += len(message.data)
             line.heard_seconds = self.audio_bytes[place] / 2 / rate
-            if self.must_drop(place, line.heard_seconds):
-                self.cut(socket)
+            if await self.has_ended(socket, place, line.heard_seconds):
                 return
+            if self.is_mute(place, line.heard_seconds):
+                continue
             if line.left and line.heard_seconds >= line.left[0].end_seconds:
                 await socket.send_str(line.final())
             elif wants_interim:

@@ -32,9 +32,10 @@ class VoskServer(WebSocketServer):
                 continue
             self.audio_bytes[place] += len(message.data)
             seconds = self.audio_bytes[place] / 2 / rate
-            if self.must_drop(place, seconds):
-                self.cut(socket)
+            if await self.has_ended(socket, place, seconds):
                 return
+            if self.is_mute(place, seconds):
+                continue
             if left and seconds >= left[0].end_seconds:
                 await socket.send_str(_result(left.pop(0), seconds))
             else:

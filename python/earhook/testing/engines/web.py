@@ -20,7 +20,9 @@ class WebSocketServer(ABC):
     Args:
         scripts: Utterances, or several lists of them.
         refuse_status: Answer every connection with this HTTP status; may be changed.
-        drop_after_seconds: Cut the first connection when so much audio has come.
+        drop_after_seconds: Cut a faulty connection when so much audio has come.
+        close_after_seconds: Close it politely then.
+        mute_after_seconds: Go on hearing it from then on, and answer nothing.
     """
 
     def __init__(
@@ -28,9 +30,15 @@ class WebSocketServer(ABC):
         *scripts: Sequence[Spoken],
         refuse_status: int | None = None,
         drop_after_seconds: float | None = None,
+        close_after_seconds: float | None = None,
+        mute_after_seconds: float | None = None,
     ) -> None:
         self.refuse_status = refuse_status
         self.drop_after_seconds = drop_after_seconds
+        self.close_after_seconds = close_after_seconds
+        self.mute_after_seconds = mute_after_seconds
+        self.faulty_connections = 1
+        """So many, from the first one on, have what the three words above say."""
         self.connections = 0
         self.open_connections = 0
         self.requests: list[web.Request] = []
@@ -72,10 +80,19 @@ class WebSocketServer(ABC):
     async def speak(self, socket: web.WebSocketResponse, script: list[Spoken], place: int) -> None:
         """Serve one connection to its end; `place` is its number, from 0."""
 
-    def must_drop(self, place: int, seconds: float) -> bool:
-        """Whether the connection is to be cut now."""
-        after = self.drop_after_seconds
-        return place == 0 and after is not None and seconds >= after
+    async def has_ended(self, socket: web.WebSocketResponse, place: int, seconds: float) -> bool:
+        """Do with the connection what is to be done after so much audio; whether it is over."""
+        if place < self.faulty_connections and _is_due(self.drop_after_seconds, seconds):
+            self.cut(socket)
+            return True
+        if place < self.faulty_connections and _is_due(self.close_after_seconds, seconds):
+            await socket.close()
+            return True
+        return False
+
+    def is_mute(self, place: int, seconds: float) -> bool:
+        """Whether the connection gets no answer any more."""
+        return place < self.faulty_connections and _is_due(self.mute_after_seconds, seconds)
 
     async def _on_request(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(request)
@@ -98,3 +115,7 @@ class WebSocketServer(ABC):
         transport: Any = socket._req.transport if socket._req is not None else None  # noqa: SLF001
         if transport is not None:
             transport.abort()
+
+
+def _is_due(after_seconds: float | None, seconds: float) -> bool:
+    return after_seconds is not None and seconds >= after_seconds

@@ -19,10 +19,14 @@ class WyomingServer:
     Args:
         texts: What it says, connection by connection; then it says nothing.
         says_error: Answer with an `error` event instead; may be changed.
+        mute_connections: So many, from the first one on, are heard and never answered.
     """
 
-    def __init__(self, texts: Sequence[str], *, says_error: bool = False) -> None:
+    def __init__(
+        self, texts: Sequence[str], *, says_error: bool = False, mute_connections: int = 0
+    ) -> None:
         self.says_error = says_error
+        self.mute_connections = mute_connections
         self.connections = 0
         self.audio_seconds: list[float] = []
         """Of each utterance that was sent to its end."""
@@ -79,6 +83,9 @@ class WyomingServer:
             elif head["type"] == "audio-stop":
                 break
         self.audio_seconds.append(samples / rate)
+        if place < self.mute_connections:
+            await reader.read()  # until the other side has had enough
+            return
         text = self._texts[place] if place < len(self._texts) else ""
         kind, answer = (
             ("error", {"text": "no"}) if self.says_error else ("transcript", {"text": text})
