@@ -46,7 +46,10 @@ MESSAGES: dict[str, dict[str, list[Any]]] = {
         "no form": [{"type": "Results", "start": [], "channel": 1}],
     },
 }
-MAKERS: dict[str, Callable[[EngineOptions], Engine]] = {"vosk": vosk.make_engine, "deepgram": deepgram.make_engine}
+MAKERS: dict[str, Callable[[EngineOptions], Engine]] = {
+    "vosk": vosk.make_engine,
+    "deepgram": deepgram.make_engine,
+}
 
 
 @pytest.mark.parametrize("text", ENDLESS.values(), ids=ENDLESS)
