@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import logging
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 
 from earhook.app import Gateway
 from earhook.config.schema import Configuration
+from earhook.control import admin_connection
 from earhook.ops.logging import configure_logging
 from earhook.ops.settings import LogSettings
 
@@ -106,6 +109,55 @@ def test_who_holds_connections_keeps_nobody_else_out(run: Any) -> None:
             async with asyncio.timeout(5.0):
                 await ask()
             assert answers[-1].startswith(b"HTTP/1.1 200 ")
+
+    run(story())
+
+
+def test_who_takes_no_answer_gives_its_place_back(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admin_connection, "LOOK_SECONDS", 0.2)
+
+    async def hold(port: int, requests: bytes) -> socket.socket:
+        """A connection whose other end reads nothing."""
+        held = socket.socket()
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        held.bind(("127.0.7.1", 0))
+        held.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(held, ("127.0.0.1", port))
+        await loop.sock_sendall(held, requests)
+        return held
+
+    async def story() -> None:
+        async with gateway() as running:
+            port = running.admin_port
+            script = b"GET /static/vendor/uPlot.iife.min.js HTTP/1.1\r\nHost: localhost\r\n"
+            live = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+            many = (script + b"\r\n") * 100 + script + b"Connection: close\r\n\r\n"
+            held = [await hold(port, many) for _ in range(64)]
+            async with asyncio.timeout(10.0):
+                while not (await answer(port, live, "127.0.7.1")).startswith(b"HTTP/1.1 200 "):
+                    pass
+            for connection in held:
+                connection.close()
+
+    run(story())
+
+
+def test_who_says_more_than_anybody_has_to_say_is_cut(run: Any) -> None:
+    async def story() -> None:
+        async with gateway() as running:
+            port = running.admin_port
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20_000)
+            async with asyncio.timeout(5.0):
+                with contextlib.suppress(ConnectionError):
+                    while await reader.read(65_536):
+                        pass
+            writer.transport.abort()
+            live = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+            assert (await answer(port, live)).startswith(b"HTTP/1.1 200 ")
 
     run(story())
 

@@ -198,6 +198,35 @@ def test_a_page_that_says_too_much_is_sent_home(run: Any, tmp_path: Path) -> Non
     run(story())
 
 
+@pytest.mark.parametrize("kind", ["pings", "fragments"])
+def test_a_page_that_sends_frames_without_end_is_sent_home(
+    run: Any, tmp_path: Path, kind: str
+) -> None:
+    async def story() -> None:
+        async with house(tmp_path) as home, home.session.ws_connect("/api/v1/feed") as socket:
+            transport = socket._writer.transport
+            empty = bytes([0x89 if kind == "pings" else 0x00, 0x80, 0, 0, 0, 0])
+            if kind == "fragments":
+                transport.write(bytes([0x01, 0x80, 0, 0, 0, 0]))
+            transport.write(empty * (100 if kind == "pings" else 100_000))
+            assert await left(socket) == (4400 if kind == "pings" else 1006)
+
+    run(story())
+
+
+def test_pings_are_answered(run: Any, tmp_path: Path) -> None:
+    async def story() -> None:
+        async with house(tmp_path) as home:
+            async with home.session.ws_connect("/api/v1/feed", autoping=False) as socket:
+                await socket.ping(b"are you there")
+                async with asyncio.timeout(5):
+                    while (got := await socket.receive()).type is not aiohttp.WSMsgType.PONG:
+                        assert not socket.closed
+                assert got.data == b"are you there"
+
+    run(story())
+
+
 async def left(socket: aiohttp.ClientWebSocketResponse) -> int | None:
     async with asyncio.timeout(5):
         while not socket.closed:

@@ -248,6 +248,7 @@ class Hearing:
         """Tell, unless it was told: by another run, or by this one; or says nothing new."""
         if segment.end <= self._told:
             return
+        segment = segment.bounded()
         if segment.start < self._told:
             # All its readings come after the same final one, so all get the same start.
             segment = replace(segment, start=self._told)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from earhook.client import ChannelName
 
@@ -49,3 +51,34 @@ class Segment:
     def id(self) -> str:
         """Names the stretch within its call, the same on every run that hears it from its start."""
         return f"{self.channel}-{self.start}"
+
+    def bounded(self) -> Segment:
+        """The segment as far as anything is made of it: minutes of speech, and no more.
+
+        An engine sends what it likes; everything behind it takes time for each word.
+        """
+        characters = max(len(self.text), sum(len(word.text) + 1 for word in self.words))
+        language = self.language if _is_tag(self.language) else None
+        if characters <= MOST_CHARACTERS and language == self.language:
+            return self
+        text = self.text[:MOST_CHARACTERS]
+        return replace(self, text=text, words=tuple(_first(self.words)), language=language)
+
+
+def _first(words: Iterable[Word]) -> Iterator[Word]:
+    """As many as there may be characters."""
+    left = MOST_CHARACTERS
+    for word in words:
+        left -= len(word.text) + 1
+        if left < 0:
+            return
+        yield word
+
+
+def _is_tag(language: str | None) -> bool:
+    return language is None or (isinstance(language, str) and len(language) <= MOST_TAG_CHARACTERS)
+
+
+MOST_CHARACTERS: Final = 4000
+MOST_TAG_CHARACTERS: Final = 35
+"""RFC 5646 §4.4.1."""

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from earhook.errors import ConfigurationError
+from earhook.terminal.json_line import json_line
 
 from .analyze_view import moment, result_text
 from .faults import fault_text
@@ -63,7 +64,7 @@ def run_transcript(analyst: Analyst, path: Path, *, as_json: bool) -> None:
     for told in analyse_transcript(analyst, read_transcript(path)):
         if as_json:
             line = {"session": told.session, "rate": told.rate, **told.result.as_entry()}
-            typer.echo(orjson.dumps(line).decode())
+            typer.echo(json_line(line), nl=False)
         elif (text := _shown(told)) is not None:
             console.print(text)
 

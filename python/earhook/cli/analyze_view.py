@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, BinaryIO, Final
 
-import orjson
 from rich.console import Console
 from rich.text import Text
+
+from earhook.terminal.event_text import clean
+from earhook.terminal.json_line import json_line
 
 __all__ = ["JsonView", "TextView", "moment", "result_text"]
 
@@ -27,7 +29,7 @@ class JsonView:
         if line["type"] in ABOUT_US:
             self._errors.print(_about_us(line))
             return
-        self._output.write(orjson.dumps(line) + b"\n")
+        self._output.write(json_line(line))
         self._output.flush()
 
 
@@ -52,7 +54,7 @@ class TextView:
             details = line["details"]
             lost = details.get("dropped_seconds", 0.0)
             unheard = f", {lost:g} s unheard" if lost else ""
-            ended = f"closed {session} {details['reason']}{unheard}"
+            ended = f"closed {session} {clean(details['reason'])}{unheard}"
             self._errors.print(Text(ended, style="dim"))
         elif (text := self._shown(line)) is not None:
             self._output.print(text)
@@ -62,7 +64,8 @@ class TextView:
         seconds = moment(kind, line["position"], details) / self._rates.get(line["session"], 8000)
         head = (f"{line['session'][:8]} {seconds:8.1f} s  ", "dim")
         if kind == "analysis" and details["state"] == "failed":
-            return Text.assemble(head, (f"{details['engine']} failed: {details['why']}", "red"))
+            failure = clean(f"{details['engine']} failed: {details['why']}")
+            return Text.assemble(head, (failure, "red"))
         return result_text(kind, details, head, evidence_column=30)
 
 
@@ -77,16 +80,17 @@ def result_text(
 ) -> Text | None:
     """A result as people read it, `head` in front; None: it is not for people."""
     if kind == "transcript" and details["final"] and details["text"]:
-        return Text.assemble(head, (_PEOPLE[details["channel"]], "bold"), details["text"])
+        said = clean(details["text"], _MOST_CHARACTERS)
+        return Text.assemble(head, (_PEOPLE[details["channel"]], "bold"), said)
     if kind == "sentiment" and abs(details["score"]) >= NEUTRAL:
         style = "green" if details["score"] > 0 else "red"
         feeling = f"{details['score']:+.2f}, lately {details['rolling']:+.2f}"
         return Text.assemble(head, f"{'':<10}", (feeling, style))
     if kind == "hit":
         style = _STYLES.get(details["severity"], "")
-        text = Text.assemble(head, (f"{details['severity']:<10}{details['name']}", style))
+        text = Text.assemble(head, (f"{details['severity']:<10}{clean(details['name'])}", style))
         for one in details["evidence"]:
-            text.append(f"\n{'':>{evidence_column}}{one}", style="dim")
+            text.append(f"\n{'':>{evidence_column}}{clean(one)}", style="dim")
         return text
     return None
 
@@ -94,8 +98,9 @@ def result_text(
 def _about_us(line: dict[str, Any]) -> Text:
     if line["type"] == "ready":
         return Text(f"process {line['process']} listens, {line['calls']} calls", style="dim")
-    return Text(str(line["text"]), style="yellow")
+    return Text(clean(line["text"]), style="yellow")
 
 
 _PEOPLE: Final = {"internal": "agent     ", "external": "customer  "}
+_MOST_CHARACTERS: Final = 2000
 _STYLES: Final = {"critical": "bold red", "warning": "yellow", "info": "cyan"}

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-import orjson
 import typer
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from earhook.terminal.event_text import clean
+from earhook.terminal.json_line import json_line
 from earhook.testing.peer import CallPeer
 from earhook.testing.peer_record import PeerRecord
 
@@ -88,11 +89,11 @@ def print_summary(peer: CallPeer, console: Console) -> None:
     for name, value in _figures(peer):
         table.add_row(name, value)
     for objection in record.objections:
-        table.add_row("rule broken", Text(objection, "red"))
+        table.add_row("rule broken", Text(clean(objection), "red"))
     console.print()
     console.print(table, soft_wrap=False)
     style = "bold green" if went_well(record) else "bold red"
-    console.print(Text.assemble("\n", (_verdict(record), style)))
+    console.print(Text.assemble("\n", (clean(_verdict(record)), style)))
 
 
 def _figures(peer: CallPeer) -> list[tuple[str, str]]:
@@ -115,7 +116,7 @@ def _figures(peer: CallPeer) -> list[tuple[str, str]]:
     if record.playback_bytes:
         figures.append(("played", f"{record.playback_bytes / 8000:.1f} s from the server"))
     if record.output_variables:
-        figures.append(("variables", ", ".join(sorted(record.output_variables))))
+        figures.append(("variables", clean(", ".join(sorted(record.output_variables)))))
     return figures
 
 
@@ -157,4 +158,4 @@ def print_json(peer: CallPeer, url: str) -> None:
         "objections": record.objections,
         "ladder": [rung_json(rung) for rung in peer.ladder.rungs],
     }
-    typer.echo(orjson.dumps(report).decode())
+    typer.echo(json_line(report), nl=False)

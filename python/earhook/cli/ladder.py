@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from rich.text import Text
 
+from earhook.terminal.event_text import clean
 from earhook.testing.peer_record import Rung
 from earhook.testing.peer_setup import MediaChoice
 
@@ -49,9 +50,10 @@ class LadderPrinter:
         text = Text(f"{rung.seconds:9.3f}  ", style="dim")
         text.append(f"{rung.type if sent else '':>18} ", style)
         text.append(f"{arrow} ", "dim")
-        text.append(f"{'' if sent else rung.type:<11}", style)
+        text.append(f"{'' if sent else clean(rung.type, 32):<11}", style)
         text.append(f"{seq:>4}  ", "dim")
-        text.append(self._audio(rung) if rung.frames else rung.detail, "dim" if rung.frames else "")
+        detail = self._audio(rung) if rung.frames else clean(rung.detail)
+        text.append(detail, "dim" if rung.frames else "")
         text.rstrip()
         return text
 

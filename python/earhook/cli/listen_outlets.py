@@ -7,11 +7,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import BinaryIO, Final, Literal, Protocol, TypeAlias
 
-import orjson
-
 from earhook.client import Block, Call, CallClosed, CallEvent, ChannelName, Gap, Interleaver, Piece
 from earhook.ids import is_uuid
 from earhook.media.wav import WavFormat, build_header
+from earhook.terminal.json_line import json_line
 
 __all__ = ["Files", "Format", "JsonLines", "OneAtATime", "Outlet", "as_event", "write_line"]
 
@@ -297,5 +296,5 @@ def as_event(item: CallClosed) -> dict[str, object]:
 
 def write_line(file: BinaryIO, line: Mapping[str, object]) -> None:
     """Write a JSON object and the end of its line, at once."""
-    file.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+    file.write(json_line(line))
     file.flush()

@@ -71,11 +71,11 @@ def _run(address: AdminAddress, sort: Sort, *, as_json: bool) -> int:
 
 
 def _print_json(live: LiveList, sort: Sort) -> None:
-    import orjson
+    from earhook.terminal.json_line import json_line
 
     totals = {key: value for key, value in live.totals.items() if key != "type"}
     calls: list[dict[str, Any]] = [row.as_json() for row in live.sorted_by(sort)]
-    typer.echo(orjson.dumps({**totals, "calls": calls}).decode())
+    typer.echo(json_line({**totals, "calls": calls}), nl=False)
 
 
 def _print_once(live: LiveList, sort: Sort, url: str) -> None:

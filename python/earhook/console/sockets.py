@@ -9,7 +9,7 @@ from enum import IntEnum
 from typing import Final
 
 import orjson
-from aiohttp import web
+from aiohttp import WSMsgType, web
 
 from earhook.ops.logging import get_logger
 
@@ -17,7 +17,9 @@ __all__ = ["PROTOCOL", "STUCK_SECONDS", "Leave", "Seats", "Socket", "cut", "open
 
 PROTOCOL: Final = "earhook.console.v1"
 MAX_MESSAGE_BYTES: Final = 8192
+MAX_PINGS_A_SECOND: Final = 20
 STUCK_SECONDS: Final = 30.0
+_CONTROL: Final = (WSMsgType.PING, WSMsgType.PONG)
 
 
 logger = get_logger(__name__)
@@ -84,6 +86,8 @@ class Socket:
         self._socket = socket
         self.leave: Leave | None = None
         self._leaving = asyncio.Event()
+        self._second = 0.0
+        self._pings = 0
 
     @property
     def is_open(self) -> bool:
@@ -114,6 +118,10 @@ class Socket:
     async def read(self, take: Callable[[object], None]) -> None:
         """Give each JSON message to `take`, which raises `ValueError` where it is none of ours."""
         async for message in self._socket:
+            if message.type in _CONTROL:
+                if message.type is WSMsgType.PING and not await self._pong(bytes(message.data)):
+                    return self.send_home(Leave.MALFORMED)
+                continue
             if not isinstance(message.data, str):
                 return self.send_home(Leave.MALFORMED)
             try:
@@ -122,6 +130,17 @@ class Socket:
                 return self.send_home(Leave.MALFORMED)
         self.send_home(Leave.ENDED)
         return None
+
+    async def _pong(self, data: bytes) -> bool:
+        """Answer a ping; False: there are too many of them."""
+        now = asyncio.get_running_loop().time()
+        if now - self._second >= 1.0:
+            self._second, self._pings = now, 0
+        self._pings += 1
+        if self._pings > MAX_PINGS_A_SECOND:
+            return False
+        await self._send(self._socket.pong, data)
+        return True
 
     async def _send(self, send: Callable[..., object], message: object) -> None:
         if not self.is_open:
@@ -145,6 +164,7 @@ async def opened_socket(
         max_msg_size=MAX_MESSAGE_BYTES,
         compress=False,
         heartbeat=20.0,
+        autoping=False,
         timeout=2.0,
     )
     offered = request.headers.get("Sec-WebSocket-Protocol")

@@ -15,7 +15,7 @@ loopback is refused, so that no web page in a browser on this machine reads it u
 own. What a browser asks for on behalf of another origin's page is refused in any case.
 
 It takes no more than 256 connections, and 64 of an address: their file descriptors are those that
-calls need.
+calls need. Who takes no answer, or sends more than anybody has to say, gives its place up.
 
 Several worker processes have one admin port, and it answers for all of them. Where one of them
 does not answer within a second, `/api/v1/…` says `"unheard_workers": [slot, …]`.
@@ -37,11 +37,12 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from earhook.address import is_loopback
-from earhook.edge.caps import Place, Strangers
+from earhook.edge.caps import Strangers
 from earhook.edge.settings import ConnectionLimits
 from earhook.errors import ConfigurationError
-from earhook.ops.logging import get_limited_logger, get_logger
+from earhook.ops.logging import get_logger
 
+from .admin_connection import HEADERS, AdminConnection
 from .admin_guard import AdminGuard
 from .credentials import read_token
 from .settings import AdminSettings
@@ -49,7 +50,6 @@ from .settings import AdminSettings
 __all__ = ["AdminServer", "AdminView", "CallList", "Check", "Pages", "SinkList"]
 
 logger = get_logger(__name__)
-peer_logger = get_limited_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +195,7 @@ class AdminServer:
         assert server is not None  # set up just now
         host, port = self._settings.host, self._settings.port
         create_server = partial(
-            asyncio.get_running_loop().create_server, lambda: _Connection(server, places)
+            asyncio.get_running_loop().create_server, lambda: AdminConnection(server, places)
         )
         try:
             if sockets:
@@ -256,59 +256,6 @@ class AdminServer:
         return _json({"sinks": found.sinks, **_missing(found.unheard)})
 
 
-class _Connection(web.RequestHandler):
-    """One connection to the port.
-
-    What is no HTTP, aiohttp would answer with its own words and a line of the request, and log
-    the same: that line may hold the token.
-    """
-
-    __slots__ = ("_place", "_places")
-
-    def __init__(self, server: web.Server, places: Strangers) -> None:
-        super().__init__(
-            server,
-            loop=asyncio.get_running_loop(),
-            access_log=None,  # type: ignore[arg-type]  # as the runner itself passes it
-            keepalive_timeout=15.0,
-        )
-        self._places = places
-        self._place: Place | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin to read, if there is room."""
-        super().connection_made(transport)
-        name = transport.get_extra_info("peername")
-        place = self._places.enter(str(name[0]) if name else "")
-        if isinstance(place, Place):
-            self._place = place
-        else:
-            peer_logger.warning("admin.refused", reason=place.value)
-            transport.abort()  # type: ignore[attr-defined]  # it is one of a stream
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        """Give the place back."""
-        super().connection_lost(exc)
-        if self._place is not None:
-            self._place.leave()
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """Answer what is no HTTP, with fixed words."""
-        peer_logger.warning("admin.malformed", status=status, error=type(exc).__name__)
-        if request.writer.output_size > 0:
-            raise ConnectionError("an answer has begun already")
-        text = "internal error\n" if status >= 500 else "malformed request\n"
-        response = web.Response(status=status, text=text, headers=_HEADERS)
-        response.force_close()
-        return response
-
-
 def _number(request: web.Request, name: str, default: int, most: int) -> int:
     text = request.query.get(name, str(default))
     if not (text.isascii() and text.isdigit()) or len(text) > 7 or int(text) > most:
@@ -346,18 +293,10 @@ async def _plain_errors(request: web.Request, handler: _Answer) -> web.StreamRes
 
 async def _without_banner(_request: web.Request, response: web.StreamResponse) -> None:
     response.headers["Server"] = "earhook"
-    for name, value in _HEADERS.items():
+    for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
 
 
-_HEADERS: Final = {
-    "Server": "earhook",
-    "Cache-Control": "no-store",
-    "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-}
 _PLACES: Final = ConnectionLimits(unproven=256, unproven_per_address=64)
 
 _Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]

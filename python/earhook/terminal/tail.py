@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -11,7 +10,6 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-import orjson
 from rich.console import Console
 from rich.text import Text
 
@@ -21,6 +19,7 @@ from earhook.ids import is_uuid
 
 from .admin_port import AdminAddress, AdminPort, PortLost
 from .event_text import clean, event_text, time_text
+from .json_line import json_line
 
 __all__ = ["Event", "Wanted", "Write", "follow_port", "follow_stream", "line_writer"]
 
@@ -142,9 +141,7 @@ def line_writer(*, as_text: bool) -> Write:
 
 
 def _write_json(event: Event) -> None:
-    line = orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE).decode()
-    # What JSON lets through and some terminals act on.
-    sys.stdout.write(_STEERING.sub(_escaped, line))
+    sys.stdout.write(json_line(event).decode())
     sys.stdout.flush()
 
 
@@ -272,10 +269,3 @@ def _as_event(item: Item) -> Event | None:
         "time": round(time.time(), 3),
         "details": details,
     }
-
-
-def _escaped(found: re.Match[str]) -> str:
-    return f"\\u{ord(found[0]):04x}"
-
-
-_STEERING: Final = re.compile("[\x7f-\x9f]")

@@ -35,20 +35,39 @@ def _spoken(tokens: Sequence[Token]) -> Iterator[Place]:
     for index, token in enumerate(tokens):
         if token.value == "at" and (last := _domain_end(tokens, index + 1)):
             yield Place("email", tokens[_local_start(tokens, index)].begin, tokens[last].end)
-        elif token.value in _DOMAIN_LINKS and index > 0 and _is_open_local(tokens, index):
+        elif index > 0 and _is_open_local(tokens, index):
             yield Place("email", tokens[_local_start(tokens, index)].begin, tokens[-1].end)
 
 
 def _domain_end(tokens: Sequence[Token], index: int) -> int:
     """The last token of a domain that begins at `index`; 0: there is none."""
+    if index < len(tokens) and tokens[index].value in _AT_SIGNS:
+        index += 1
     last = 0
     if index < len(tokens) and tokens[index].value in _PROVIDERS:
         last = index
+    index = _name_end(tokens, index)
     while index + 2 < len(tokens) and tokens[index + 1].value in _DOTS:
         index += 2
-        if tokens[index].value.lower() in _TOP_LEVEL:
+        # Whoever says *dot* spells a name; a full stop may just end a sentence.
+        if tokens[index].value.lower() in _TOP_LEVEL or _is_spoken_level(tokens, index):
             last = index
     return last
+
+
+def _name_end(tokens: Sequence[Token], index: int) -> int:
+    """The last token of the name before a spoken *dot*: `blue sky`, `a c m e`; else `index`."""
+    at, loose = index, 0
+    while at + 1 < len(tokens) and loose <= _LOOSE_NAME_WORDS and tokens[at].value.isalnum():
+        if tokens[at + 1].value == "dot":
+            return at
+        at += 1
+        loose += tokens[at].role is Role.WORD
+    return index
+
+
+def _is_spoken_level(tokens: Sequence[Token], index: int) -> bool:
+    return tokens[index - 1].value == "dot" and tokens[index].value.isalpha()
 
 
 def _local_start(tokens: Sequence[Token], at: int) -> int:
@@ -68,9 +87,17 @@ def _local_start(tokens: Sequence[Token], at: int) -> int:
     return index
 
 
-def _is_open_local(tokens: Sequence[Token], link: int) -> bool:
-    """Whether *john underscore smith* ends the text: the rest of an address may follow."""
-    return len(tokens) - link == 2 and tokens[-1].role in (Role.WORD, Role.DIGITS, Role.LETTER)
+def _is_open_local(tokens: Sequence[Token], index: int) -> bool:
+    """Whether *john underscore smith* or *john dot smith at* ends the text.
+
+    The rest of an address may follow in the next segment.
+    """
+    left = len(tokens) - index
+    if tokens[index].value in _DOMAIN_LINKS:
+        return left == 2 and tokens[-1].role in (Role.WORD, Role.DIGITS, Role.LETTER)
+    if left > 1 or tokens[index].value != "at":
+        return False
+    return any(token.value in _SPELLED for token in tokens[_local_start(tokens, index) : index])
 
 
 def _coded(tokens: Sequence[Token]) -> Iterator[Place]:
@@ -107,6 +134,9 @@ _NATIONAL_INSURANCE: Final = re.compile(r"[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z]\d{
 _DOTS: Final = frozenset({"dot", ".", "point"})
 _LOCAL_LINKS: Final = frozenset({"dot", "underscore", "dash", "hyphen", "_", "-", ".", "period"})
 _DOMAIN_LINKS: Final = frozenset({"underscore", "_"})
+_SPELLED: Final = frozenset({"dot", "underscore", "_"})
+_AT_SIGNS: Final = frozenset({"sign", "symbol"})
+_LOOSE_NAME_WORDS: Final = 2
 _PROVIDERS: Final = frozenset(
     {"gmail", "yahoo", "hotmail", "outlook", "icloud", "aol", "protonmail", "comcast", "msn"}
 )

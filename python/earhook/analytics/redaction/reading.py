@@ -209,7 +209,7 @@ _TEEN_WORDS: Final = [
 _TEENS: Final = {word: str(number) for number, word in enumerate(_TEEN_WORDS, 10)}
 _TENS_WORDS: Final = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _TENS: Final = {word: str(digit) for digit, word in enumerate(_TENS_WORDS, 2)} | {"fourty": "4"}
-_TIMES: Final = {"double": 2, "triple": 3, "treble": 3}
+_TIMES: Final = {"double": 2, "triple": 3, "treble": 3, "quadruple": 4}
 _SOUND_ALIKE: Final = {"to": "2", "too": "2", "for": "4", "ate": "8", "won": "1", "tree": "3"}
 """What recognisers write for a digit; taken for one between two digits."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Final, Literal, NamedTuple, TypeAlias
@@ -14,7 +14,7 @@ from earhook.analytics.segment import Segment
 from earhook.analytics.words import spoken_words, words_of
 from earhook.client import ChannelName
 
-from .addresses import find_addresses
+from .addresses import Place, find_addresses
 from .contexts import CONTEXT_SECONDS, CONTEXTS, Context
 from .numbers import find_card, is_phone, is_us_social_security
 from .reading import Role, Token, read
@@ -178,11 +178,12 @@ class _Reading:
         """The text with marks in place of what is personal."""
         hidden: list[tuple[int, int, PersonalKind]] = []
         findings: list[Finding] = []
-        for place in find_addresses(self._segment.text, self._tokens):
+        places = find_addresses(self._segment.text, self._tokens)
+        self._tokens = _apart(self._tokens, places)
+        for place in places:
             hidden.append((place.begin, place.end, place.kind))
             start, end = self._position(place.begin), self._position(place.end)
             findings.append(Finding(place.kind, self._segment.channel, start, end, 0))
-            self._tokens = [_apart(token, place.begin, place.end) for token in self._tokens]
         runs = list(self._runs())
         self.groups = [run.group for run, _ in runs if run.own > 1]
         are_many = _are_many([*self._groups_before, *self.groups])
@@ -262,9 +263,16 @@ def _are_many(groups: Sequence[_Group]) -> bool:
     return digits >= _MANY_DIGITS and not all(group.is_year for group in groups)
 
 
-def _apart(token: Token, begin: int, end: int) -> Token:
+def _apart(tokens: Sequence[Token], places: Iterable[Place]) -> list[Token]:
     """What was recognised as a whole is no part of a longer number."""
-    return token._replace(role=Role.WORD) if begin <= token.begin < end else token
+    kept: list[Token] = []
+    waiting = deque(sorted(places, key=lambda place: place.begin))
+    until = 0
+    for token in tokens:
+        while waiting and waiting[0].begin <= token.begin:
+            until = max(until, waiting.popleft().end)
+        kept.append(token._replace(role=Role.WORD) if token.begin < until else token)
+    return kept
 
 
 def _is_written_social_security(tokens: Sequence[Token], text: str) -> bool:
