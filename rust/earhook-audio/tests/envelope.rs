@@ -16,6 +16,10 @@ fn analysis(channels: usize) -> CallAnalysis {
     CallAnalysis::new(RATE, channels, &Settings::default()).unwrap()
 }
 
+fn size(samples: u64) -> usize {
+    usize::try_from(samples).unwrap()
+}
+
 /// Twice the dBFS plus 255.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within 8 bits")]
 fn half_decibels(value: f64) -> u8 {
@@ -75,7 +79,7 @@ fn told(pieces: &[Piece], lanes: &[Vec<i16>; 2], cuts: &[usize]) -> (CallAnalysi
 fn put_together(told: &[Stretch]) -> Vec<Option<[Loud; 2]>> {
     let mut found = Vec::new();
     for Stretch { step, span, points } in told {
-        let [start, end, step] = [span.start, span.end, *step].map(|samples| samples as usize);
+        let [start, end, step] = [span.start, span.end, *step].map(size);
         assert!(points.is_empty() || start / 10 <= found.len(), "a hole before {start}");
         found.truncate(start.div_ceil(10));
         found.extend(
@@ -156,19 +160,23 @@ fn whoever_follows_a_long_call_closely_has_fine_points() {
     let (mut analysis, mut facts) = (analysis(1), Vec::new());
     analysis.push_gap(0, (9 * MOST * STEP) as u64, &mut facts);
     let mut known = analysis.envelope(0).span.end;
+    let mut heard = Vec::new();
     for turn in 0..3 * FINE {
+        let start = known;
         if turn % 100 == 99 {
-            analysis.push_gap(known, (FINE * STEP - 700) as u64, &mut facts);
+            analysis.push_gap(start, (FINE * STEP - 700) as u64, &mut facts);
         } else {
-            analysis.push_audio(known, &[&[500; 1_440]], &mut facts);
+            analysis.push_audio(start, &[&[500; 1_440]], &mut facts);
+            heard.push(start..analysis.end());
         }
         let news = analysis.envelope(known);
-        assert_eq!(news.step, STEP as u64);
-        assert_eq!(news.span.start, known / news.step * news.step);
-        assert_eq!(
-            news.points.iter().flatten().count() > 0,
-            turn % 100 != 99 || known % news.step > 0
-        );
+        assert_eq!((news.step, news.span.start), (STEP as u64, known / 800 * 800));
+        for (place, point) in (0..).zip(&news.points) {
+            let start = news.span.start + place * news.step;
+            let end = news.span.end.min(start + news.step);
+            let is_heard = heard.iter().any(|heard| heard.start < end && start < heard.end);
+            assert_eq!(point.is_some(), is_heard);
+        }
         known = news.span.end;
     }
     let late = known - ((FINE + 1) * STEP) as u64;
@@ -210,7 +218,7 @@ proptest! {
         // What was told while the call was short is finer, and says the same.
         let found = put_together(&parts);
         prop_assert_eq!(found.len(), samples.div_ceil(10));
-        for (point, finer) in all.points.iter().zip(found.chunks(all.step as usize / 10)) {
+        for (point, finer) in all.points.iter().zip(found.chunks(size(all.step) / 10)) {
             prop_assert_eq!(loudest(&[*point]), loudest(finer));
         }
         if all.step == STEP as u64 {
@@ -226,7 +234,7 @@ proptest! {
         let heard: Vec<bool> =
             pieces.iter().flat_map(|piece| vec![!piece.is_gap; piece.samples]).collect();
         let points = analysis.envelope(0).points;
-        let step = analysis.envelope(0).step as usize;
+        let step = size(analysis.envelope(0).step);
         prop_assert_eq!(points.len(), samples.div_ceil(step));
         for (point, heard) in points.iter().zip(heard.chunks(step)) {
             prop_assert_eq!(point.is_some(), heard.contains(&true));
