@@ -411,6 +411,7 @@ class Feed:
 _FactTuple: TypeAlias = tuple[int, str, int | None, int, int | None, str | None, int | None]
 _LaneTuple: TypeAlias = tuple[int, int, int, int, int, int, int, int, int, float, float, float]
 _SummaryTuple: TypeAlias = tuple[int, int, int, int, int | None, list[_LaneTuple]]
+_StretchTuple: TypeAlias = tuple[int, int, int, bytes]
 
 @final
 class SignalFeed:
@@ -467,11 +468,14 @@ class SignalFeed:
             samples that were clipped.
         """
 
-    def finish(self, call: int, /) -> tuple[list[_FactTuple], _SummaryTuple | None, Books]:
+    def finish(
+        self, call: int, /
+    ) -> tuple[list[_FactTuple], _SummaryTuple | None, _StretchTuple | None, Books]:
         """Measure the rest of a call, and let go of it.
 
         Returns:
-            What was found and not taken yet, `summary`, and the reader's last books.
+            What was found and not taken yet, `summary`, `envelope` of all of it, and the reader's
+            last books.
 
         Raises:
             KeyError: The number is not attached.
@@ -491,6 +495,20 @@ class SignalFeed:
     def levels(self, call: int, /) -> list[tuple[int, float, float, bool]]:
         """Per channel: number, root mean square and peak of the last 100 ms in dBFS, and whether
         somebody speaks.
+        """
+
+    def envelope(self, call: int, since: int, /) -> _StretchTuple | None:
+        """How loud a call has been, in all points that end behind the position `since`.
+
+        A call keeps 8 KiB of it at most: 768 points of all of it, and those of its last 25 s, which
+        are finer in a long call and given where `since` is not before them.
+
+        Returns:
+            Samples that a point stands for: 0.1 s, or that times a power of two; the position of
+            the first point; the end of the last one, which may not be whole yet; and the points.
+            Each is five bytes: peak and root mean square of channel 0, those of channel 1, each as
+            twice the dBFS plus 255 (0: digital silence), and 1 if there is no audio. None if the
+            call is not attached, or a defect has cost it its analysis.
         """
 
     def books(self, call: int, /) -> Books:

@@ -11,7 +11,7 @@ import pytest
 from earhook.media.format import MediaFormat
 from earhook.media.gaps import GapReason
 from earhook.media.pipeline import Budget, Pipeline, open_pipeline
-from earhook.media.signal import Fact, SignalFeed, Summary, summary_of
+from earhook.media.signal import POINT_BYTES, Fact, SignalFeed, Stretch, Summary, summary_of
 
 RATE = 8000
 MEDIA = MediaFormat("L16", (1, 0))
@@ -59,8 +59,10 @@ def everything(
     """All facts of a call but its number, and its figures; its books balance."""
     pipeline.end()
     taken = [fact for fact in feed.take(1 << 20) if fact[0] == number]
-    facts, summary, books = feed.finish(number)
+    facts, summary, envelope, books = feed.finish(number)
     assert summary is not None
+    assert envelope is not None
+    assert Stretch._make(envelope).end == pipeline.position
     assert books.received == books.forwarded + sum(books.dropped.values())
     assert books.buffered == 0
     return [fact[1:] for fact in [*taken, *facts]], summary_of(summary)
@@ -114,10 +116,55 @@ def test_an_overrun_is_a_gap_and_balances(feed: SignalFeed) -> None:
     for _ in range(5):
         pipeline.push(speech(RATE, seed=2).tobytes())
     pipeline.end()
-    _, summary, books = feed.finish(1)
+    _, summary, _, books = feed.finish(1)
     assert summary is not None
     assert summary_of(summary).samples == RATE
     assert (books.received, books.dropped["overrun"]) == (5 * RATE, 4 * RATE)
+
+
+def test_how_loud_a_call_was_from_its_beginning_to_its_end(feed: SignalFeed) -> None:
+    pipeline = call()
+    feed.attach(1, pipeline, channels=MEDIA.channels, rate=RATE)
+    # Channel 0 is the second one of this call.
+    pipeline.push(np.full((RATE, 2), (-328, 3277), "<i2").tobytes())
+    pipeline.gap(RATE // 10, GapReason.PAUSED)
+    pipeline.push(bytes(4 * 170))
+    assert feed.envelope(1, 0) == (RATE // 10, 0, 0, b"")
+    feed.measure()
+    loud, gap, silent = bytes((215, 215, 175, 175, 0)), bytes((0, 0, 0, 0, 1)), bytes(5)
+    # Ten samples are no block yet.
+    end = pipeline.position - 10
+    assert feed.envelope(1, 0) == (800, 0, end, 10 * loud + gap + silent)
+    assert feed.envelope(1, RATE) == (800, RATE, end, gap + silent)
+    assert feed.envelope(1, end) == (800, end, end, b"")
+    pipeline.end()
+    _, _, envelope, _ = feed.finish(1)
+    assert envelope == (800, 0, end + 10, 10 * loud + gap + silent)
+
+
+def test_an_envelope_does_not_grow_with_the_call(feed: SignalFeed) -> None:
+    media = MediaFormat("L16", (1,))
+    pipeline = call(media)
+    feed.attach(1, pipeline, channels=media.channels, rate=RATE)
+    pipeline.push(np.full(RATE, 3277, "<i2").tobytes())
+    pipeline.gap(8 * 3600 * RATE, GapReason.PAUSED)
+    feed.measure()
+    found = feed.envelope(1, 0)
+    assert found is not None
+    stretch = Stretch._make(found)
+    assert len(stretch.levels) <= 768 * POINT_BYTES
+    assert stretch.levels[:5] == bytes((0, 0, 215, 215, 0))
+    assert stretch.end == pipeline.position
+    assert stretch.step_samples * 384 <= stretch.end
+    # Whoever has all of it goes on finely.
+    pipeline.push(np.full(RATE, -328, "<i2").tobytes())
+    feed.measure()
+    assert feed.envelope(1, stretch.end) == (
+        800,
+        stretch.end,
+        pipeline.position,
+        10 * bytes((0, 0, 175, 175, 0)),
+    )
 
 
 def test_calls_that_are_not_there(feed: SignalFeed) -> None:
@@ -131,6 +178,7 @@ def test_calls_that_are_not_there(feed: SignalFeed) -> None:
         with pytest.raises(KeyError):
             ask(2)
     assert (feed.summary(2), feed.levels(2), feed.take(9), feed.pending) == (None, [], [], False)
+    assert feed.envelope(2, 0) is None
 
 
 def test_a_thread_that_measures_and_a_loop_that_asks(feed: SignalFeed) -> None:

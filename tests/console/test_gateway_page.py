@@ -23,13 +23,16 @@ SECRET = b"0123456789abcdef0123456789abcdef"
 
 
 @asynccontextmanager
-async def gateway_with(directory: Path, **admin: Any) -> AsyncIterator[tuple[Gateway, str]]:
+async def gateway_with(
+    directory: Path, *, is_measuring: bool = True, **admin: Any
+) -> AsyncIterator[tuple[Gateway, str]]:
     """A gateway and the URL of its page."""
     configuration = Configuration.model_validate(
         {
             "media": {"host": "127.0.0.1", "port": 0},
             "admin": {"port": 0, **admin},
             "console": {"recordings": True, "listen": True},
+            "signal": {"enabled": is_measuring},
             "keys": [{"api_key": "k", "secrets": [base64.b64encode(SECRET).decode()]}],
             "sinks": [
                 {"kind": "recording", "directory": directory / "recordings"},
@@ -41,12 +44,12 @@ async def gateway_with(directory: Path, **admin: Any) -> AsyncIterator[tuple[Gat
         yield gateway, f"http://127.0.0.1:{gateway.admin_port}/"
 
 
-async def place(gateway: Gateway, samples: int | None = None) -> CallPeer:
+async def place(gateway: Gateway, samples: int | None = None, pace: Pace | None = None) -> CallPeer:
     """One call with speech in it; left out how long, it goes on."""
     plan = CallPlan(
         source=Source(speech().codes),
         credential=PeerCredential("k", SECRET),
-        pace=Pace(limit_samples=samples),
+        pace=pace or Pace(limit_samples=samples),
     )
     peer = await CallPeer.connect(f"ws://127.0.0.1:{gateway.media_port}/audiohook", plan)
     await peer.opened()
@@ -173,6 +176,27 @@ def test_a_recording_is_listed_drawn_and_played(run: Any, until: Any, tmp_path: 
     run(story())
 
 
+@pytest.mark.parametrize("is_measured", [True, False])
+def test_a_page_that_is_opened_late_shows_how_loud_the_call_was_before(
+    run: Any, until: Any, tmp_path: Path, *, is_measured: bool
+) -> None:
+    async def story() -> None:
+        async with gateway_with(tmp_path, is_measuring=is_measured) as (gateway, url):
+            peer = await place(gateway, pace=Pace(speed=10.0, limit_samples=160_000, at_end="hang"))
+            # Ten times as much as the ring holds.
+            await until(lambda: peer.record.samples_sent == 160_000)
+            async with looking_at(f"{url}#/calls/{peer.setup.session_id}") as look:
+                await look.page.get_by_role("button", name="all", exact=True).click()
+                canvas = look.page.locator(".timeline canvas")
+                width = await canvas.evaluate(SAYING)
+                for place_of, is_known in ((0.2, is_measured), (0.97, True)):
+                    await canvas.hover(position={"x": width * place_of, "y": 40})
+                    await look.page.wait_for_function(SAID, arg=is_known)
+            peer.abort()
+
+    run(story())
+
+
 def test_a_token_is_asked_for_once_and_a_live_call_can_be_heard(run: Any, tmp_path: Path) -> None:
     async def story() -> None:
         token = "0123456789abcdef-token"
@@ -212,3 +236,19 @@ COLOURED = """canvas => {
   return blue;
 }"""
 """How many pixels of the timeline have the customer's colour."""
+SAYING = """canvas => {
+  const say = CanvasRenderingContext2D.prototype.fillText;
+  CanvasRenderingContext2D.prototype.fillText = function (text, ...place) {
+    if (/^[0-9]+:[0-9]{2}[.][0-9]/.test(text)) window.said = text;
+    return say.call(this, text, ...place);
+  };
+  return canvas.clientWidth;
+}"""
+"""From now on it keeps what it says of the moment under the pointer; gives its width."""
+SAID = """isKnown => {
+  const { said } = window;
+  if (said === undefined || said.includes("Customer") !== isKnown) return false;
+  delete window.said;
+  return true;
+}"""
+"""Whether it has said how loud that was, or that nobody knows."""

@@ -16,11 +16,13 @@ from hypothesis import strategies as st
 from earhook.ids import ConversationId, CorrelationId, KeyName, OrganizationId, SessionId
 from earhook.media.format import MediaFormat
 from earhook.media.pipeline import Budget, open_pipeline
+from earhook.media.signal import Level, Stretch
 from earhook.sinks.base import CallEvent, CallFacts, CallOutcome, LiveCall, SinkBooks
 from earhook.sinks.board import Board
 from earhook.sinks.board import board as board_file
 from earhook.sinks.board.board import Known
-from earhook.sinks.board.envelope import MAX_POINTS, Envelope
+from earhook.sinks.board.entry import Entry
+from earhook.sinks.board.envelope import MAX_POINTS, Envelope, levels_as_json, records
 from earhook.sinks.board.history import MAX_FACTS, MAX_FACTS_BYTES, History
 from earhook.sinks.board.masking import masked_details, masked_name, masked_number
 from earhook.sinks.board.state import CallState, Flag, flag_words
@@ -292,22 +294,131 @@ def test_an_envelope_is_the_same_however_audio_is_cut(
         cut = 4 * chance.randint(0, samples)
         pieces.add(audio[:cut])
         pieces.add(audio[cut:])
-    assert whole.levels() == pieces.levels()
-    assert whole.position == pieces.position == sum(samples for _, samples in spans)
+    assert whole.since(0) == pieces.since(0)
+    assert whole.position == whole.since(0).end == sum(samples for _, samples in spans)
 
 
 def test_an_envelope_of_a_long_call_is_coarser_and_not_longer() -> None:
     envelope = Envelope(8000)
     envelope.add(struct.pack("<hh", 32767, -3277) * 800)
     envelope.add_gap(8000 * 3600 * 8)
-    count = len(envelope.levels()["external"]["peak"])
-    assert MAX_POINTS // 2 <= count < MAX_POINTS
-    records = [*struct.iter_unpack("<IIQBBBBI", envelope.records(7, 0))]
-    assert [record[2] for record in records] == [n * envelope.step_samples for n in range(count)]
-    assert records[0][3:7] == (255, 255, 215, 215)
-    assert {record[7] for record in records[1:]} == {1}
-    ends = itertools.accumulate(record[1] for record in records)
-    assert [*ends][-1] == envelope.complete_position
+    drawn = records_of(envelope.since(0))
+    assert MAX_POINTS // 2 <= len(drawn) <= MAX_POINTS
+    step = envelope.step_samples
+    assert [record[2] for record in drawn] == [n * step for n in range(len(drawn))]
+    assert drawn[0][3:7] == (255, 255, 215, 215)
+    assert {record[7] for record in drawn[1:]} == {1}
+    ends = itertools.accumulate(record[1] for record in drawn)
+    assert [*ends][-1] == envelope.position
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 4000)), max_size=30))
+def test_whoever_follows_an_envelope_has_all_of_it(spans: list[tuple[bool, int]]) -> None:
+    envelope, page, known = Envelope(8000), bytearray(), 0
+    for is_gap, samples in spans:
+        if is_gap:
+            envelope.add_gap(samples)
+        else:
+            envelope.add(bytes((0, 8, 0, 1)) * samples)
+        news = envelope.since(known)
+        for position, count, levels in news.points():
+            assert position <= len(page) < position + count
+            page[position:] = bytes([levels[0]]) * count
+        known = news.end
+    whole = [bytes([levels[0]]) * count for _, count, levels in envelope.since(0).points()]
+    assert bytes(page) == b"".join(whole)
+    assert envelope.since(known).levels == b""
+
+
+def test_a_stretch_as_the_feed_and_the_api_have_it() -> None:
+    stretch = Stretch(800, 1600, 2700, bytes((9, 8, 7, 6, 0)) + bytes((0, 0, 0, 0, 1)))
+    assert records_of(stretch) == [(7, 800, 1600, 9, 8, 7, 6, 0), (7, 300, 2400, 0, 0, 0, 0, 1)]
+    assert levels_as_json(stretch) == {
+        "step": 800,
+        "position": 1600,
+        "end": 2700,
+        "external": {"peak": [9, None], "rms": [8, None]},
+        "internal": {"peak": [7, None], "rms": [6, None]},
+    }
+
+
+def records_of(stretch: Stretch) -> list[tuple[int, ...]]:
+    return [*struct.iter_unpack("<IIQBBBBI", records(stretch, 7))]
+
+
+class Heard:
+    """What a call sounds like, until a defect comes."""
+
+    is_dead_air, one_way = False, None
+
+    def __init__(self, stretch: Stretch | None) -> None:
+        self.stretch = stretch
+
+    def levels(self) -> list[Level]:
+        return []
+
+    def summary(self) -> None:
+        return None
+
+    def envelope(self, since: int) -> Stretch | None:
+        return None if self.stretch is None else self.stretch.since(since)
+
+    def as_json(self) -> dict[str, Any]:
+        return {}
+
+
+PAST = Stretch(800, 0, 4000, bytes((9, 8, 7, 6, 0)) * 5)
+
+
+def opened(signal: Heard | None) -> tuple[Board, LiveCall, Entry]:
+    board, call = Board(ManualClock()), live_call()
+    call.signal = signal
+    board.attach(call)
+    entry = board.find(call.facts.session_id)
+    assert entry is not None
+    call.pipeline.push(bytes(2 * 4000))
+    board.audience.watch(entry)
+    return board, call, entry
+
+
+def end(board: Board, call: LiveCall) -> None:
+    call.outcome = OUTCOME
+    call.pipeline.end()
+    board.ended(call)
+    board.forget(call)
+
+
+def test_a_call_that_is_measured_is_shown_from_its_beginning_and_read_by_nobody_else() -> None:
+    board, call, entry = opened(Heard(PAST))
+    assert entry.envelope is None
+    assert entry.envelope_since(0) == PAST
+    assert entry.envelope_since(3999) == PAST._replace(position=3200, levels=PAST.levels[:5])
+    assert entry.envelope_since(4000) == PAST._replace(position=4000, levels=b"")
+    end(board, call)
+    assert entry.envelope_since(0) == PAST
+    assert board.in_full(entry)["envelope"] == levels_as_json(PAST)
+
+
+def test_a_call_that_nobody_measures_is_drawn_from_the_first_look_on() -> None:
+    board, call, entry = opened(None)
+    drawn = entry.envelope_since(0)
+    assert drawn is not None
+    # The ring holds 0.1 s.
+    assert [bytes(levels[4:]) for _, _, levels in drawn.points()] == [b"\1"] * 4 + [b"\0"]
+    end(board, call)
+    assert entry.envelope_since(0) == drawn
+
+
+def test_a_call_that_is_measured_no_more_is_drawn_from_then_on() -> None:
+    signal = Heard(PAST)
+    board, call, entry = opened(signal)
+    signal.stretch = None
+    call.pipeline.push(bytes(2 * 400))
+    assert entry.envelope_since(4000) is None
+    board.audience.watch(entry)
+    drawn = entry.envelope_since(4000)
+    assert drawn is not None
+    assert (drawn.position, drawn.end) == (4000, 4400)
 
 
 @pytest.mark.parametrize(

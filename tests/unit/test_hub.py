@@ -133,6 +133,9 @@ class Heard:
         totals = {"talk_over_seconds": 0.5, "dead_air_seconds": 6.0, "one_way": "internal"}
         return {"channels": {"external": lane}, **totals}
 
+    def envelope(self, _since: int) -> None:
+        return None
+
     def as_json(self) -> dict[str, Any]:
         return {}
 

@@ -8,6 +8,7 @@ from earhook.sinks.board import Board
 from earhook.sinks.board.audience import meters
 from earhook.sinks.board.board import Known
 from earhook.sinks.board.entry import Entry
+from earhook.sinks.board.envelope import records
 from earhook.sinks.board.state import NUMBER_BITS
 from earhook.sinks.board.stream import Choice
 
@@ -117,7 +118,5 @@ class HouseSource:
 
 
 def _drawn(entry: Entry, number: int, since: int) -> tuple[int, bytes]:
-    envelope = entry.envelope
-    if envelope is None:
-        return 0, b""
-    return envelope.complete_position, envelope.records(number, since)
+    stretch = entry.envelope_since(since)
+    return (0, b"") if stretch is None else (stretch.end, records(stretch, number))

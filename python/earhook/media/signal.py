@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from collections.abc import Iterator
+from typing import Final, NamedTuple, TypeAlias
 
 from earhook._core import SignalFeed
 
-__all__ = ["Fact", "LaneSummary", "Level", "SignalFeed", "Summary", "summary_of"]
+__all__ = [
+    "POINT_BYTES",
+    "Fact",
+    "LaneSummary",
+    "Level",
+    "SignalFeed",
+    "Stretch",
+    "Summary",
+    "summary_of",
+]
+
+POINT_BYTES: Final = 5
 
 
 class Fact(NamedTuple):
@@ -39,6 +51,38 @@ class Level(NamedTuple):
     rms_dbfs: float
     peak_dbfs: float
     speaking: bool
+
+
+class Stretch(NamedTuple):
+    """How loud a call was from a position on, as `SignalFeed.envelope` gives it.
+
+    Attributes:
+        step_samples: What a point stands for.
+        position: Of the first point.
+        end: Of the last point, which may stand for fewer samples.
+        levels: `POINT_BYTES` a point: peak and root mean square of external, those of internal,
+            each as twice the dBFS plus 255 (0 is digital silence), and 1 if there is no audio.
+    """
+
+    step_samples: int
+    position: int
+    end: int
+    levels: bytes
+
+    def since(self, position: int) -> Stretch:
+        """The points that end behind a position."""
+        if position >= self.end:
+            return self._replace(position=self.end, levels=b"")
+        passed = max(0, position - self.position) // self.step_samples
+        start = self.position + passed * self.step_samples
+        return self._replace(position=start, levels=self.levels[passed * POINT_BYTES :])
+
+    def points(self) -> Iterator[tuple[int, int, bytes]]:
+        """Position, samples and levels of each."""
+        for index in range(len(self.levels) // POINT_BYTES):
+            start = self.position + index * self.step_samples
+            levels = self.levels[index * POINT_BYTES : (index + 1) * POINT_BYTES]
+            yield start, min(self.step_samples, self.end - start), levels
 
 
 class LaneSummary(NamedTuple):

@@ -26,7 +26,7 @@ from earhook.ids import ConversationId, CorrelationId, KeyName, OrganizationId, 
 from earhook.media.feed import Books
 from earhook.media.format import Channel, MediaFormat
 from earhook.media.pipeline import Pipeline
-from earhook.media.signal import Level
+from earhook.media.signal import Level, Stretch
 
 __all__ = [
     "CallEvent",
@@ -207,6 +207,13 @@ class SignalView(Protocol):
 
     def summary(self) -> Mapping[str, Any] | None:
         """The call in figures so far, as in its `signal` event."""
+        ...
+
+    def envelope(self, since: int) -> Stretch | None:
+        """How loud it has been from its beginning on, in all points that end behind a position.
+
+        None: nobody knows any more.
+        """
         ...
 
     def as_json(self) -> dict[str, Any]:

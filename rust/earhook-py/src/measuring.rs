@@ -5,7 +5,7 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use earhook_audio::analysis::{CallAnalysis, Fact, LaneLevel, Settings, Summary};
+use earhook_audio::analysis::{CallAnalysis, Fact, LaneLevel, Settings, Stretch, Summary};
 use earhook_ring::{Books, Feed, Item, Outlet, Ring};
 
 use crate::error::Refusal;
@@ -42,6 +42,8 @@ pub(crate) struct Finished {
     pub(crate) channels: Channels,
     /// None if a defect has cost the call its analysis.
     pub(crate) summary: Option<Summary>,
+    /// Of all of it; as `summary`.
+    pub(crate) envelope: Option<Stretch>,
     pub(crate) books: Books,
 }
 
@@ -111,11 +113,12 @@ impl Measuring {
         let mut desk = self.shortly();
         while desk.step_of(&self.feed, call)? {}
         let books = self.feed.detach(call)?;
-        let (channels, summary) = desk.end(call);
+        let (channels, ended) = desk.end(call);
+        let (summary, envelope) = ended.unzip();
         let (found, others) =
             std::mem::take(&mut desk.found).into_iter().partition(|found| found.call == call);
         desk.found = others;
-        Ok(Finished { found, channels, summary, books })
+        Ok(Finished { found, channels, summary, envelope, books })
     }
 
     /// A call in figures so far; nothing of one that is not attached or has lost its analysis.
@@ -134,6 +137,13 @@ impl Measuring {
             Some(measured.channels.iter().copied().zip(levels).collect())
         });
         levels.unwrap_or_default()
+    }
+
+    /// How loud a call has been, up to now; as `summary`.
+    pub(crate) fn envelope(&self, call: u32, since: u64) -> Option<(Channels, Stretch)> {
+        let desk = self.shortly();
+        let measured = desk.calls.get(&call)?;
+        Some((measured.channels.clone(), measured.analysis.as_ref()?.envelope(since)))
     }
 
     pub(crate) fn books(&self, call: u32) -> Result<Books, Refusal> {
@@ -189,13 +199,14 @@ impl Desk {
         }
     }
 
-    fn end(&mut self, call: u32) -> (Channels, Option<Summary>) {
+    fn end(&mut self, call: u32) -> (Channels, Option<(Summary, Stretch)>) {
         let Some(Measured { channels, analysis }) = self.calls.remove(&call) else {
             return (Channels::new(), None);
         };
         let facts = &mut self.facts;
         let ended = analysis.and_then(|mut analysis| {
-            catch_unwind(AssertUnwindSafe(|| analysis.finish(facts))).ok()
+            let whole = || (analysis.finish(facts), analysis.envelope(0));
+            catch_unwind(AssertUnwindSafe(whole)).ok()
         });
         note(&mut self.found, call, &channels, facts);
         (channels, ended)

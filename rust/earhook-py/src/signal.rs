@@ -1,7 +1,8 @@
 //! `SignalFeed`: the readers of the signal sink, measured instead of handed out.
 
-use earhook_audio::analysis::{Fact, LaneSummary, Settings, Summary};
+use earhook_audio::analysis::{Fact, LaneSummary, Loud, Settings, Stretch, Summary};
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 
 use crate::books::Books;
 use crate::detach::{detached, guarded};
@@ -19,6 +20,9 @@ type FactTuple = (u32, &'static str, Option<u8>, u64, Option<u64>, Option<String
 type LaneTuple = (u8, u64, u64, u64, u64, u64, u64, u64, u64, f64, f64, f64);
 /// Samples in all, talk-over, dead air, longest dead air; silent channel; lanes.
 type SummaryTuple = (u64, u64, u64, u64, Option<u8>, Vec<LaneTuple>);
+/// Samples of a point, start, end, points.
+type StretchTuple<'py> = (u64, u64, u64, Bound<'py, PyBytes>);
+type FinishTuple<'py> = (Vec<FactTuple>, Option<SummaryTuple>, Option<StretchTuple<'py>>, Books);
 
 /// The readers of one sink, and an analysis of each.
 #[pyclass(frozen, module = "earhook._core")]
@@ -85,13 +89,14 @@ impl SignalFeed {
     }
 
     #[pyo3(signature = (call, /))]
-    fn finish(&self, call: u32) -> Result<(Vec<FactTuple>, Option<SummaryTuple>, Books), Refusal> {
+    fn finish<'py>(&self, py: Python<'py>, call: u32) -> Result<FinishTuple<'py>, Refusal> {
         guarded("finishing a call", || {
             let finished = self.measuring.finish(call)?;
             let summary =
                 finished.summary.map(|summary| summary_tuple(&finished.channels, &summary));
+            let envelope = finished.envelope.map(|all| stretch_tuple(py, &finished.channels, &all));
             let facts = finished.found.into_iter().map(fact_tuple).collect();
-            Ok((facts, summary, finished.books.into()))
+            Ok((facts, summary, envelope, finished.books.into()))
         })
     }
 
@@ -110,6 +115,19 @@ impl SignalFeed {
             Ok(levels
                 .map(|(channel, one)| (channel, one.rms_dbfs, one.peak_dbfs, one.speaking))
                 .collect())
+        })
+    }
+
+    #[pyo3(signature = (call, since, /))]
+    fn envelope<'py>(
+        &self,
+        py: Python<'py>,
+        call: u32,
+        since: u64,
+    ) -> Result<Option<StretchTuple<'py>>, Refusal> {
+        guarded("drawing a call", || {
+            let found = self.measuring.envelope(call, since);
+            Ok(found.map(|(channels, stretch)| stretch_tuple(py, &channels, &stretch)))
         })
     }
 
@@ -134,6 +152,25 @@ fn fact_tuple(found: Found) -> FactTuple {
         }
     };
     (call, fact.name(), lane.and_then(channel), fact.start(), fact.end(), word, samples)
+}
+
+fn stretch_tuple<'py>(py: Python<'py>, channels: &[u8], stretch: &Stretch) -> StretchTuple<'py> {
+    let lane_of = |channel| channels.iter().position(|have| *have == channel);
+    let lanes = [lane_of(0), lane_of(1)];
+    let of = |point: &[Loud], lane: Option<usize>| {
+        lane.and_then(|lane| point.get(lane).copied()).unwrap_or_default()
+    };
+    let points: Vec<u8> = stretch
+        .points
+        .iter()
+        .flat_map(|point| {
+            let [external, internal] =
+                lanes.map(|lane| of(point.as_ref().map_or(&[], |p| p), lane));
+            let gap = u8::from(point.is_none());
+            [external.peak, external.rms, internal.peak, internal.rms, gap]
+        })
+        .collect();
+    (stretch.step, stretch.span.start, stretch.span.end, PyBytes::new(py, &points))
 }
 
 fn summary_tuple(channels: &[u8], summary: &Summary) -> SummaryTuple {

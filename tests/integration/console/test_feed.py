@@ -11,6 +11,7 @@ import pytest
 
 from earhook.console import events
 from earhook.sinks.base import CallEvent
+from earhook.testing import Pace
 
 from .conftest import Shown, house
 
@@ -44,6 +45,57 @@ def test_a_page_is_shown_a_call_from_its_beginning_to_its_end(run: Any, tmp_path
             found = await home.json(f"/api/v1/calls/{session}")
             assert found["state"] == "ended"
             assert found["outcome"]["samples_in"] == peer.record.samples_sent
+
+    run(story())
+
+
+@pytest.mark.parametrize("is_measured", [True, False])
+def test_a_call_that_is_looked_at_late_is_shown_from_its_beginning_if_it_is_measured(
+    run: Any, until: Any, tmp_path: Path, *, is_measured: bool
+) -> None:
+    sections = {"ring": {"seconds": 2.0}, "signal": {"enabled": is_measured}}
+
+    async def story() -> None:
+        async with house(tmp_path, **sections) as home:
+            peer = await home.call(pace=Pace(speed=10.0, limit_samples=80_000, at_end="hang"))
+            await until(lambda: peer.record.samples_sent == 80_000)
+            async with home.session.ws_connect("/api/v1/feed") as socket:
+                shown = Shown()
+                await socket.send_json({"open": peer.setup.session_id})
+
+                def ends() -> list[int]:
+                    return [record[2] + record[1] for record in shown.envelope]
+
+                await read_until(socket, shown, lambda: 80_000 in ends())
+            assert shown.envelope[0][2] == 0
+            assert all(
+                record[2] == end for record, end in zip(shown.envelope[1:], ends(), strict=False)
+            )
+            # Of the first second, whatever a busy machine lost later.
+            assert {record[7] for record in shown.envelope[:10]} == {int(not is_measured)}
+            call = await home.json(f"/api/v1/calls/{peer.setup.session_id}")
+            first = call["envelope"]["external"]["rms"][0]
+            assert (first is None) != is_measured
+            peer.close()
+            await peer.finished()
+
+    run(story())
+
+
+def test_the_envelope_of_an_ended_call_is_there_for_who_comes_late(
+    run: Any, until: Any, tmp_path: Path
+) -> None:
+    async def story() -> None:
+        async with house(tmp_path) as home:
+            peer = await home.call(pace=Pace(speed=10.0, limit_samples=17_000))
+            await peer.finished()
+            await until(lambda: not home.gateway.hub.snapshot().live)
+            call = await home.json(f"/api/v1/calls/{peer.setup.session_id}")
+            envelope = call["envelope"]
+            assert (envelope["step"], envelope["position"], envelope["end"]) == (800, 0, 17_000)
+            for word in ("external", "internal"):
+                assert len(envelope[word]["peak"]) == 22
+                assert all(level > 200 for level in envelope[word]["peak"])
 
     run(story())
 

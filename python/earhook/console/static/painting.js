@@ -185,7 +185,7 @@ export class Painting {
     }
   }
 
-  /** Who spoke: a line along the middle, and a shade, for levels are measured only while one looks. */
+  /** Who spoke: a line along the middle, and a shade, for there may be no levels. */
   drawTalk() {
     const { context, scene: { story } } = this;
     for (const { kind, channel, start, end } of story.spans) {

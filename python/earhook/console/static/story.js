@@ -146,13 +146,14 @@ export class Envelope {
   }
 
   /** All of an answer of /api/v1/calls/<session>; null is what nobody measured. */
-  putAll({ step, position, external, internal }) {
+  putAll({ step, position, end = Infinity, external, internal }) {
     const number = Math.max(external?.rms?.length ?? 0, internal?.rms?.length ?? 0);
     for (let place = 0; place < number; place += 1) {
       if ([external, internal].every((channel) => (channel?.rms?.[place] ?? null) === null)) continue;
       const level = (channel) => ({ peak: channel?.peak?.[place] ?? 0, rms: channel?.rms?.[place] ?? 0 });
+      const start = position + place * step;
       this.put({
-        position: position + place * step, samples: step, flags: 0,
+        position: start, samples: Math.min(step, end - start), flags: 0,
         external: level(external), internal: level(internal),
       });
     }

@@ -1,4 +1,4 @@
-"""What is heard of calls only because somebody looks at them: meters, and envelopes."""
+"""What is heard of calls only because somebody looks at them: meters, and some envelopes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from .envelope import Envelope, dbfs_byte, meter_byte
 from .state import Flag
 
 if TYPE_CHECKING:
+    from earhook.sinks.base import LiveCall
+
     from .entry import Entry
 
 __all__ = ["Audience", "meters"]
@@ -24,7 +26,7 @@ _METER: Final = struct.Struct("<IBBBB")
 
 
 class Audience:
-    """Reads the audio of the calls whose pages are open, as a sink would, to draw it.
+    """Reads the audio of calls whose pages are open and that nobody measures, to draw it.
 
     Nothing is read of any other call. What is not fetched in time is a gap in the drawing.
     """
@@ -36,13 +38,7 @@ class Audience:
     def watch(self, entry: Entry) -> None:
         """Somebody looks at a call; saying it again is how more of it is drawn."""
         if entry.call is not None and entry.envelope is None and not entry.state.is_ended:
-            if len(self._watched) >= MAX_WATCHED:
-                oldest = next(iter(self._watched.values()))
-                self.leave(oldest)
-                oldest.envelope = None  # who looks again begins again
-            entry.envelope = Envelope(entry.facts.media.rate)
-            self._feed.attach(entry.number, entry.call.pipeline)
-            self._watched[entry.number] = entry
+            self._begin(entry, entry.call)
         self._drain()
 
     def leave(self, entry: Entry) -> None:
@@ -52,6 +48,17 @@ class Audience:
             del self._watched[entry.number]
             self._feed.detach(entry.number)
 
+    def _begin(self, entry: Entry, call: LiveCall) -> None:
+        if _is_measured(call):
+            return
+        if len(self._watched) >= MAX_WATCHED:
+            oldest = next(iter(self._watched.values()))
+            self.leave(oldest)
+            oldest.envelope = None  # who looks again begins again
+        entry.envelope = Envelope(entry.facts.media.rate)
+        self._feed.attach(entry.number, call.pipeline)
+        self._watched[entry.number] = entry
+
     def _drain(self) -> None:
         for _ in range(MOST_DRAINS):
             blocks = self._feed.drain_blocks(DRAIN_BYTES)
@@ -59,12 +66,18 @@ class Audience:
                 return
             for number, _, gap_samples, _, audio in blocks:
                 entry = self._watched.get(number)
-                if entry is None or entry.envelope is None:
+                envelope = None if entry is None else entry.envelope
+                if not isinstance(envelope, Envelope):
                     continue
                 if gap_samples:
-                    entry.envelope.add_gap(gap_samples)
+                    envelope.add_gap(gap_samples)
                 else:
-                    entry.envelope.add(audio)
+                    envelope.add(audio)
+
+
+def _is_measured(call: LiveCall) -> bool:
+    """Whether its envelope is known without us."""
+    return call.signal is not None and call.signal.envelope(call.pipeline.position) is not None
 
 
 def meters(entries: Iterable[Entry], tag: int) -> bytes:

@@ -8,10 +8,11 @@ from typing import Any
 import orjson
 
 from earhook.media.gaps import gaps_of
+from earhook.media.signal import Stretch
 from earhook.protocol.gaps import GapReason
 from earhook.sinks.base import CallOutcome, LiveCall, ProtocolEntry, SinkBooks
 
-from .envelope import Envelope
+from .envelope import Envelope, levels_as_json
 from .history import History
 from .masking import masked_number, masked_participant
 from .state import CallState, flag_words
@@ -31,7 +32,8 @@ class Entry:
         listeners: How many hear it live.
         lost_coming_in: Samples that no sink could have had.
         prefix: A JSON object of who it is.
-        envelope: Once somebody has looked at the call.
+        envelope: Once somebody has looked at a call that nobody measures, and of any that was
+            measured once it is let go of.
     """
 
     __slots__ = (
@@ -59,7 +61,7 @@ class Entry:
         self.settled: Mapping[str, SinkBooks] = call.settled
         self.state = CallState(call.facts.media.rate)
         self.history = History()
-        self.envelope: Envelope | None = None
+        self.envelope: Envelope | Stretch | None = None
         self.added_revision = self.revision = 0
         self.listeners = 0
         self.lost_coming_in = 0
@@ -82,7 +84,15 @@ class Entry:
         """Drop the call and what it holds; what it was in the end stays."""
         if self.call is not None:
             self._frozen = _last(self.call)
+            self.envelope = self._measured_since(0) or self.envelope
             self.call = None
+
+    def envelope_since(self, position: int) -> Stretch | None:
+        """How loud it was, in all points that end behind a position; None: nobody knows."""
+        found = self._measured_since(position)
+        if found is None and self.envelope is not None:
+            return self.envelope.since(position)
+        return found
 
     def in_full(self, books: Mapping[str, SinkBooks]) -> dict[str, Any]:
         """Everything, for the page of this one call.
@@ -90,7 +100,7 @@ class Entry:
         Args:
             books: Of the sinks that have not settled it.
         """
-        state, envelope = self.state, self.envelope
+        state, envelope = self.state, self.envelope_since(0)
         events, missed = self.history.since(0)
         return {
             **self.row(0),
@@ -103,13 +113,15 @@ class Entry:
                 **{name: {**kept.as_json(), "settled": False} for name, kept in books.items()},
                 **{n: {**kept.as_json(), "settled": True} for n, kept in self.settled.items()},
             },
-            "envelope": None
-            if envelope is None
-            else {"step": envelope.step_samples, "position": 0, **envelope.levels()},
+            "envelope": None if envelope is None else levels_as_json(envelope),
             "summary": state.summary,
             "events": [orjson.Fragment(event) for event in events],
             "missed": missed,
         }
+
+    def _measured_since(self, position: int) -> Stretch | None:
+        signal = None if self.call is None else self.call.signal
+        return None if signal is None else signal.envelope(position)
 
 
 def _last(call: LiveCall) -> dict[str, Any]:

@@ -1,15 +1,24 @@
-"""How loud a call was, from its beginning: a point for each tenth of a second, then for more."""
+"""How loud a call was, for whoever shows it, and drawn here where nobody measures it."""
 
 from __future__ import annotations
 
 import math
 import struct
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from earhook.media.levels import measure_levels
+from earhook.media.signal import POINT_BYTES, Stretch
 
-__all__ = ["Envelope", "Point", "dbfs_byte", "level_byte", "meter_byte"]
+__all__ = [
+    "Envelope",
+    "Point",
+    "dbfs_byte",
+    "level_byte",
+    "levels_as_json",
+    "meter_byte",
+    "records",
+]
 
 MAX_POINTS: Final = 2048
 POINT_SECONDS: Final = 0.1
@@ -37,7 +46,8 @@ class Point(NamedTuple):
 class Envelope:
     """Takes stereo PCM (external, internal) and gaps, in their order, however they are cut.
 
-    It holds at most `MAX_POINTS` points: when it is full, two become one.
+    A point stands for a tenth of a second. It holds at most `MAX_POINTS`: when it is full, two
+    become one.
 
     Attributes:
         step_samples: What a point stands for.
@@ -49,7 +59,7 @@ class Envelope:
         self.position = 0
         self._points: list[Point] = []
         # Theirs, worked out once: a page asks for all of them again and again.
-        self._levels: list[_Levels | None] = []
+        self._levels = bytearray()
         self._open = Point()
 
     def add(self, audio: bytes) -> None:
@@ -70,45 +80,62 @@ class Envelope:
             self._advance(part)
             samples -= part
 
-    def records(self, number: int, since: int) -> bytes:
-        """Records of the feed for all whole points that end behind a position."""
-        step, found = self.step_samples, bytearray()
-        for index in range(max(0, since // step), len(self._points)):
-            found += _record(number, step, index * step, self._levels[index])
-        return bytes(found)
+    def since(self, position: int) -> Stretch:
+        """The points that end behind a position; the last one may not be whole yet."""
+        levels = bytes(self._levels)
+        if self.position > self._complete_position:
+            levels += _levels(self._open)
+        return Stretch(self.step_samples, 0, self.position, levels).since(position)
 
     @property
-    def complete_position(self) -> int:
+    def _complete_position(self) -> int:
         """Up to where points are whole."""
         return len(self._points) * self.step_samples
 
-    def levels(self) -> dict[str, dict[str, list[int | None]]]:
-        """All whole points as lists, `peak` and `rms` by channel; None where there is no audio."""
-        rows = [levels or (None,) * 4 for levels in self._levels]
-        columns = [[row[index] for row in rows] for index in range(4)]
-        return {
-            "external": {"peak": columns[0], "rms": columns[1]},
-            "internal": {"peak": columns[2], "rms": columns[3]},
-        }
-
     @property
     def _samples_to_fill(self) -> int:
-        return self.complete_position + self.step_samples - self.position
+        return self._complete_position + self.step_samples - self.position
 
     def _advance(self, samples: int) -> None:
         self.position += samples
-        if self.position < self.complete_position + self.step_samples:
+        if self.position < self._complete_position + self.step_samples:
             return
         self._points.append(self._open)
-        self._levels.append(_levels(self._open))
+        self._levels += _levels(self._open)
         self._open = Point()
         if len(self._points) == MAX_POINTS:
             pairs: Sequence[Point] = self._points
             self._points = [
                 one.joined(two) for one, two in zip(pairs[::2], pairs[1::2], strict=True)
             ]
-            self._levels = [_levels(point) for point in self._points]
+            self._levels = bytearray(b"".join(map(_levels, self._points)))
             self.step_samples *= 2
+
+
+def records(stretch: Stretch, number: int) -> bytes:
+    """As the feed has it."""
+    return b"".join(
+        _RECORD.pack(number, samples, position, *levels)
+        for position, samples, levels in stretch.points()
+    )
+
+
+def levels_as_json(stretch: Stretch) -> dict[str, Any]:
+    """As the API has it: lists of levels by channel; None where there is no audio."""
+    levels = stretch.levels
+    gaps = levels[POINT_BYTES - 1 :: POINT_BYTES]
+
+    def column(place: int) -> list[int | None]:
+        found = levels[place::POINT_BYTES]
+        return [None if is_gap else level for level, is_gap in zip(found, gaps, strict=True)]
+
+    return {
+        "step": stretch.step_samples,
+        "position": stretch.position,
+        "end": stretch.end,
+        "external": {"peak": column(0), "rms": column(1)},
+        "internal": {"peak": column(2), "rms": column(3)},
+    }
 
 
 def level_byte(amplitude: float) -> int:
@@ -128,21 +155,14 @@ def dbfs_byte(dbfs: float) -> int:
     return max(0, min(127, round(127 + dbfs))) if dbfs > -127 else 0
 
 
-def _levels(point: Point) -> _Levels | None:
-    """As the feed has them; None where there is no audio."""
+def _levels(point: Point) -> bytes:
+    """As a `Stretch` has them."""
     if not point.heard:
-        return None
+        return _GAP
     left, right = (level_byte(math.sqrt(energy / point.heard)) for energy in point.energies)
-    return level_byte(point.peaks[0]), left, level_byte(point.peaks[1]), right
+    return bytes((level_byte(point.peaks[0]), left, level_byte(point.peaks[1]), right, 0))
 
 
-def _record(number: int, step: int, position: int, levels: _Levels | None) -> bytes:
-    if levels is None:
-        return _RECORD.pack(number, step, position, 0, 0, 0, 0, _IS_GAP)
-    return _RECORD.pack(number, step, position, *levels, 0)
-
-
-_Levels = tuple[int, int, int, int]
 _FULL_SCALE: Final = 32768.0
 _GROUP_BYTES: Final = 4
-_IS_GAP: Final = 1
+_GAP: Final = bytes((0, 0, 0, 0, 1))

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from earhook.errors import CoreFault
 from earhook.media.format import Channel
-from earhook.media.signal import Fact, Level, SignalFeed, summary_of
+from earhook.media.signal import Fact, Level, SignalFeed, Stretch, summary_of
 from earhook.ops.logging import get_logger
 from earhook.sinks.base import CallEvent, LiveCall, SinkBooks, SinkSnapshot
 
@@ -45,7 +45,16 @@ class SignalTotals:
 class CallSignal:
     """What is known of one call: its figures while it is live and for as long as it is shown."""
 
-    __slots__ = ("_dead_air", "_feed", "_final", "_rate", "is_dead_air", "number", "one_way")
+    __slots__ = (
+        "_dead_air",
+        "_envelope",
+        "_feed",
+        "_final",
+        "_rate",
+        "is_dead_air",
+        "number",
+        "one_way",
+    )
 
     def __init__(self, feed: SignalFeed, number: int, rate: int) -> None:
         self.number = number
@@ -57,6 +66,7 @@ class CallSignal:
         self._rate = rate
         self._final: dict[str, Any] | None = None
         self._dead_air = DeadAir()
+        self._envelope: Stretch | None = None
 
     def levels(self) -> list[Level]:
         """How loud each channel is now, and whether somebody speaks; nothing of an ended call."""
@@ -71,9 +81,16 @@ class CallSignal:
             return None
         return summary_as_json(self._dead_air.put_into(summary_of(found)), self._rate)
 
-    def settle(self, final: dict[str, Any] | None) -> None:
-        """The call has ended with these figures."""
-        self._final = final
+    def envelope(self, since: int) -> Stretch | None:
+        """How loud it has been, in all points that end behind a position; None after a defect."""
+        if self._envelope is not None:
+            return self._envelope.since(since)
+        found = self._feed.envelope(self.number, since)
+        return None if found is None else Stretch._make(found)
+
+    def settle(self, final: dict[str, Any] | None, envelope: Stretch | None) -> None:
+        """The call has ended with these figures, and was so loud."""
+        self._final, self._envelope = final, envelope
         self.is_dead_air, self.one_way = False, None
 
     def as_json(self) -> dict[str, Any]:
@@ -241,7 +258,7 @@ class SignalSink:
         del self._calls[signal.number]
         books = SinkBooks()
         try:
-            facts, found, last = self._feed.finish(signal.number)
+            facts, found, drawn, last = self._feed.finish(signal.number)
         except CoreFault:
             logger.exception("signal.defect")
             return books
@@ -249,11 +266,11 @@ class SignalSink:
             self._say(call, signal, Fact._make(fact))
         if found is not None:
             figures = summary_as_json(summary_of(found), call.facts.media.rate)
-            signal.settle(figures)
+            signal.settle(figures, None if drawn is None else Stretch._make(drawn))
             self._add_up(figures)
             self._publish(call, CallEvent("signal", call.pipeline.position, figures))
         else:
-            signal.settle(None)
+            signal.settle(None, None)
         books.merge(last)
         self._settled.merge(books)
         return books

@@ -4,6 +4,7 @@ use super::fact::{Fact, Span};
 use super::settings::Settings;
 use super::summary::Summary;
 use super::talk::in_samples;
+use crate::meter::Level;
 
 /// What one lane did in one block.
 #[derive(Clone, Copy, Default)]
@@ -18,6 +19,7 @@ pub(super) struct Heard {
     pub(super) is_played: bool,
     /// The line carries nothing, not even noise.
     pub(super) is_empty: bool,
+    pub(super) level: Level,
 }
 
 /// Watches two lanes, block by block.

@@ -111,12 +111,13 @@ impl Lane {
             is_undecided: self.talk.is_undecided(),
             is_played,
             is_empty: level.peak < EMPTY_PEAK,
+            level,
         }
     }
 
     /// The stream breaks off: takes the piece of a block before it, and ends what goes on.
     pub(super) fn interrupt(&mut self, start: u64, piece: &[i16], out: &mut Vec<Fact>) -> Heard {
-        self.loudness.take(self.place, start, piece, out);
+        let level = self.loudness.take(self.place, start, piece, out);
         self.loudness.end_clipping(self.place, out);
         let (key, tone) = (self.keypad.end(), self.progress.end());
         self.tell_tones(key, tone, out);
@@ -126,7 +127,7 @@ impl Lane {
         self.window = Window::new();
         let ended = self.talk.end();
         self.tell(ended, out);
-        Heard { ended, ..Heard::default() }
+        Heard { ended, level, ..Heard::default() }
     }
 
     pub(super) fn summary(&self) -> LaneSummary {

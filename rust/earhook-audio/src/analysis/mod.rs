@@ -22,6 +22,7 @@
 
 mod call;
 mod conversation;
+mod envelope;
 mod fact;
 mod floor;
 mod keypad;
@@ -38,6 +39,7 @@ mod voice;
 mod window;
 
 pub use call::{CallAnalysis, ShapeError, RATES};
+pub use envelope::{Loud, Stretch};
 pub use fact::{Fact, Span, ToneKind};
 pub use loudness::{dbfs, SILENCE_DBFS};
 pub use settings::Settings;
