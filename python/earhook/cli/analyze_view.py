@@ -14,7 +14,7 @@ from earhook.terminal.json_line import json_line
 __all__ = ["JsonView", "TextView", "moment", "result_text"]
 
 NEUTRAL: Final = 0.05
-ABOUT_US: Final = frozenset({"ready", "trouble"})
+ABOUT_US: Final = frozenset({"ready", "trouble", "ending"})
 
 
 class JsonView:
@@ -98,7 +98,7 @@ def result_text(
 def _about_us(line: dict[str, Any]) -> Text:
     if line["type"] == "ready":
         return Text(f"process {line['process']} listens, {line['calls']} calls", style="dim")
-    return Text(clean(line["text"]), style="yellow")
+    return Text(clean(line["text"]), style="dim" if line["type"] == "ending" else "yellow")
 
 
 _PEOPLE: Final = {"internal": "agent     ", "external": "customer  "}
