@@ -62,8 +62,8 @@ class Analyze:
         self._processes: dict[int, Process] = {}
         self._listening: set[int] = set()
         """Processes that have had a connection."""
-        self._waits_for = ""
-        """What was told last of a connection that there is not."""
+        self._waits_for: set[str] = set()
+        """What has been told of a connection that there is not."""
         self._stopping = asyncio.Event()
         self._fault: Exception | None = None
 
@@ -197,11 +197,11 @@ class Analyze:
             return
         if kind == "waiting":
             # Every process says so, and each time that it has tried.
-            if line["text"] != self._waits_for:
-                self._waits_for = line["text"]
+            if line["text"] not in self._waits_for:
+                self._waits_for.add(line["text"])
                 self._take({"type": "trouble", "text": line["text"]})
             return
-        self._waits_for = ""
+        self._waits_for.clear()
         if kind == "ready":
             self._listening.add(number)
             for lost in ledger.missing(line["sessions"]):
