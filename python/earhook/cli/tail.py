@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from earhook.errors import OperatorError
+from earhook.errors import ConfigurationError, OperatorError
 
 from .admin_port import AdminOption, TokenFileOption, TokenOption, admin_address
 from .dialling import read_secret_text
@@ -35,7 +35,12 @@ def tail(  # noqa: PLR0913, PLR0917 - a command's options
     ] = None,
     types: Annotated[
         list[str] | None,
-        typer.Option("--type", "-t", metavar="TYPE", help="Only this type; repeatable."),
+        typer.Option(
+            "--type",
+            "-t",
+            metavar="TYPE",
+            help="Only this type, such as hit or dead_air; repeatable.",
+        ),
     ] = None,
     history: Annotated[
         bool, typer.Option("--history", help="Begin with what is kept of these calls.")
@@ -70,8 +75,11 @@ def tail(  # noqa: PLR0913, PLR0917 - a command's options
 
     Through the admin port digits are masked, and a gateway that restarts is waited for.
     """
+    from earhook.terminal.event_types import faults_of_types
     from earhook.terminal.tail import Wanted, follow_port, follow_stream, line_writer
 
+    if faults := list(faults_of_types(types or ())):
+        raise ConfigurationError(faults)
     wanted = Wanted(tuple(calls or ()), frozenset(types or ()), history=history)
     write = line_writer(as_text=as_text)
     if stream is not None:
