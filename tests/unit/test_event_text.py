@@ -49,6 +49,16 @@ LINES = [
     ("closed", {"reason": "lost", "dropped": {"late": 3}}, "3 samples were dropped"),
     (
         "analysis",
+        {"engine": "e", "state": "behind", "dropped_seconds": 0.0, "behind_seconds": 3.5},
+        "recognition by e is 3.5 s behind",
+    ),
+    (
+        "analysis",
+        {"engine": "e", "state": "caught_up", "dropped_seconds": 0.0, "behind_seconds": None},
+        "recognition by e caught up",
+    ),
+    (
+        "analysis",
         {"engine": "e", "state": "ended", "dropped_seconds": 2.5},
         "2.5 s of audio were not",
     ),

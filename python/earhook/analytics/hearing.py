@@ -112,6 +112,11 @@ class Hearing:
             return self._heard
         return min(max(self._recogniser.settled, self._told), self._heard)
 
+    @property
+    def waiting_samples(self) -> int:
+        """Audio that the engine has yet to take."""
+        return self._waiting_samples
+
     def put(self, item: Block | Gap) -> None:
         """Take audio or a gap. Returns at once; if too much waits, the oldest audio is dropped."""
         if isinstance(item, Gap):

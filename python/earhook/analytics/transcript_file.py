@@ -114,6 +114,9 @@ def analyse_transcript(analyst: Analyst, entries: Iterable[_Entry]) -> Iterator[
         results = analysis.advance(entry.start)
         if entry.segment is not None:
             results += analysis.hear(entry.segment)
+        elif entry.kind == "unheard" and entry.details.get("channel") in _CHANNELS:
+            channel = _CHANNELS[entry.details["channel"]]
+            results += analysis.miss(channel, entry.start, entry.end)
         else:
             results += analysis.note(entry.kind, entry.end, entry.details)
         ends[session] = max(ends.get(session, 0), entry.end)
