@@ -28,6 +28,8 @@ BEHIND_AGAIN_SECONDS: Final = 10.0
 CAUGHT_UP_SECONDS: Final = 1.0
 LEAST_HOLE_SECONDS: Final = 0.5
 """Shorter ones are counted, and not told one by one."""
+HOLE_MARGIN_SECONDS: Final = 2.0
+"""Words before a hole may be on their way still when it is settled that none follow."""
 PAUSED: Final = "paused"
 
 
@@ -134,8 +136,9 @@ class CallHearing:
         if settled >= self._advanced + ADVANCE_SECONDS * self.call.rate:
             self._advanced = settled
             self._tell(self._analysis.advance(settled))
+            margin = round(HOLE_MARGIN_SECONDS * self.call.rate)
             for channel, hearing in self._hearings.items():
-                self._tell_holes(channel, hearing.settled)
+                self._tell_holes(channel, hearing.settled - margin)
         self._tell_behind()
 
     def note(self, event: CallEvent) -> None:

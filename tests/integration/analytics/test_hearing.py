@@ -202,7 +202,10 @@ class Turnstile(asyncio.Event):
         return True
 
 
-def test_an_engine_that_is_too_slow_gets_few_long_holes(run: Any, until: Any) -> None:
+@pytest.mark.parametrize("times_slower", [2, 8])
+def test_an_engine_that_is_too_slow_gets_few_long_holes(
+    run: Any, until: Any, times_slower: int
+) -> None:
     """Each of them ends an utterance; half of the words would be worth nothing one by one."""
 
     async def story() -> None:
@@ -212,17 +215,24 @@ def test_an_engine_that_is_too_slow_gets_few_long_holes(run: Any, until: Any) ->
         told.push(0.2)
         await until(lambda: engine.opened)
         (recogniser,) = engine.opened
-        for turn in range(200):  # half as fast as people speak
-            told.push(0.2)
-            told.push(0.2)
+        for turn in range(200):
+            for _ in range(times_slower):
+                told.push(0.2)
             turnstile.admit()
             await until(lambda turn=turn: len(recogniser.heard) > turn)
         assert told.hearing.dropped_samples > 30 * RATE
-        assert len(recogniser.skipped) <= 20
+        assert len(recogniser.skipped) <= 40
         assert all(end - start >= 1.6 * RATE for start, end in recogniser.skipped)
+        ends = [start for start, _ in recogniser.skipped]
+        phrases = [end - start for start, end in zip([0, *_ends(recogniser)], ends, strict=False)]
+        assert min(phrases[1:]) >= 1.0 * RATE
         await told.hearing.close()
 
     run(story())
+
+
+def _ends(recogniser: FakeRecogniser) -> list[int]:
+    return [end for _, end in recogniser.skipped]
 
 
 def test_a_recogniser_that_never_comes_back_is_replaced(run: Any, until: Any) -> None:
