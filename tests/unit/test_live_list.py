@@ -200,7 +200,7 @@ def test_what_has_ended_comes_last_in_every_order() -> None:
     live.take(calls(1, 2))
     live.take(records(2, state(1, 0b100, 200, lost=9, lag=9, hits=9, external=-90), state(2)))
     for sort in ("attention", "time", "lost", "lag", "sentiment", "hits"):
-        assert [live.number_of(row) for row in live.sorted_by(sort)] == [2, 1]  # type: ignore[arg-type]
+        assert [live.number_of(row) for row in live.sorted_by(sort)] == [2, 1]
 
 
 def test_the_pane_of_a_call_is_in_the_order_of_its_time() -> None:
