@@ -24,7 +24,7 @@ ADVANCE_SECONDS: Final = 0.5
 """How often it is looked what has not been said in time."""
 BEHIND_SECONDS: Final = 3.0
 """Audio that waits for an engine, from which on it is said to be behind; and how often again."""
-BEHIND_AGAIN_SECONDS: Final = 10.0
+BEHIND_AGAIN_SECONDS: Final = 30.0
 CAUGHT_UP_SECONDS: Final = 1.0
 LEAST_HOLE_SECONDS: Final = 0.5
 """Shorter ones are counted, and not told one by one."""
