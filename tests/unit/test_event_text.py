@@ -48,11 +48,6 @@ LINES = [
     ),
     ("closed", {"reason": "lost", "dropped": {"late": 3}}, "3 samples were dropped"),
     (
-        "left_paused",
-        {"consumer": "earhook analyze 1/1"},
-        "left paused: earhook analyze 1/1, who asked for the pause, is gone",
-    ),
-    (
         "analysis",
         {"engine": "e", "state": "behind", "dropped_seconds": 0.0, "behind_seconds": 3.5},
         "recognition by e is 3.5 s behind",

@@ -213,11 +213,6 @@ def _paused(details: Details, _rate: int) -> Text:
     return Text(f"paused by the {clean(details.get('by', 'peer'), 20)}", "bold yellow")
 
 
-def _left_paused(details: Details, _rate: int) -> Text:
-    who = clean(details.get("consumer") or "the consumer", 60)
-    return Text(f"left paused: {who}, who asked for the pause, is gone", "bold red")
-
-
 def _resumed(details: Details, rate: int) -> Text:
     text = Text("resumed", "bold green")
     if details.get("samples"):
@@ -265,7 +260,6 @@ _WRITERS: Final[dict[str, Callable[[Details, int], Text]]] = {
     "music": _music,
     "clipping": _clipping,
     "paused": _paused,
-    "left_paused": _left_paused,
     "resumed": _resumed,
     "signal": _signal,
     "missed": _missed,

@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 import pytest
 
-from earhook.client import Call, CallEvent, CallOpened, CommandRefused, Stream, connect
+from earhook.client import Call, CallOpened, CommandRefused, Stream, connect
 from earhook.media.stream import FrameKind
 from earhook.protocol.commands import BargeIn, Disconnect, Finish, Pause, Play, RelayEvent, Resume
 from earhook.protocol.messages import DisconnectReason, Entity
@@ -152,50 +152,5 @@ def test_commands_by_session_and_malformed_ones(run: Any, house: Any, raw_consum
                 seen = len(consumer.frames)
             assert results == {number: ok for number, (_, _, ok) in enumerate(asked)}
             assert [command for _, command in gateway.commands] == [Pause(), Play(b"odd")]
-
-    run(scenario())
-
-
-def test_a_pause_whose_consumer_is_gone_is_told_to_the_others(
-    run: Any, house: Any, until: Any
-) -> None:
-    async def scenario() -> None:
-        async with house() as gateway, connect(gateway.address, events=True) as other:
-            speakers = [gateway.open() for _ in range(3)]
-            async with connect(gateway.address, events=True, name="pauser") as stream:
-                for _ in speakers:
-                    await stream.pause(await first_call(stream))
-                kept, resumed, ended = stream.calls
-                await stream.resume(resumed)
-                gateway.end(speakers[2])
-                await until(lambda: ended not in stream.calls)
-            await until(lambda: len(gateway.published) == 1)
-            ((session, event),) = gateway.published
-            assert session == kept.session_id == speakers[0].session
-            assert (event.kind, event.details) == ("left_paused", {"consumer": "pauser"})
-            async for item in other:
-                if isinstance(item, CallEvent):
-                    assert item.kind == "left_paused"
-                    break
-
-    run(scenario())
-
-
-def test_a_pause_that_somebody_else_has_ended_is_left_by_nobody(
-    run: Any, house: Any, until: Any
-) -> None:
-    async def scenario() -> None:
-        async with house() as gateway, connect(gateway.address, events=True) as other:
-            speaker = gateway.open()
-            call = await first_call(other)
-            async with connect(gateway.address, events=True) as stream:
-                await stream.pause(await first_call(stream))
-                gateway.publish(speaker, "resumed")
-            result = {"engine": "scripted", "state": "started", "dropped_seconds": 0.0}
-            # The consumer has left by then: what others say comes behind what its leaving says.
-            await until(lambda: gateway.subscribers() == 1)
-            entry = {"type": "analysis", "position": 0, "details": result}
-            await other.results(call, [entry])
-            assert [event.kind for _, event in gateway.published] == ["analysis"]
 
     run(scenario())

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from earhook.errors import CommandRefused
 from earhook.media.stream import CONNECTION, FrameKind
-from earhook.protocol.commands import Command, Pause, Resume
+from earhook.protocol.commands import Command
 from earhook.sinks.base import CallEvent, LiveCall
 
 from .commands import Order, read_command, read_order, result_body
@@ -16,7 +16,7 @@ from .messages import json_frame, read_object
 from .outbox import Enrolment, Outbox
 from .results import RESULTS, read_results
 
-__all__ = ["RESUMED", "OrderDoors", "Orders", "judge"]
+__all__ = ["OrderDoors", "Orders", "judge"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +66,6 @@ class Orders:
     def __init__(self, outbox: Outbox, *, allows_commands: bool) -> None:
         self._outbox = outbox
         self._allows_commands = allows_commands
-        self._paused: dict[str, LiveCall] = {}
-        """By session: what this consumer has paused and has not resumed."""
-
-    @property
-    def paused_calls(self) -> tuple[LiveCall, ...]:
-        """Calls that stay paused, for all that we know, unless somebody resumes them."""
-        return tuple(call for call in self._paused.values() if call.outcome is None)
-
-    def note(self, call: LiveCall, kind: str) -> None:
-        """Learn what happens in a call: whoever resumed it, its pause is over."""
-        if kind == RESUMED:
-            self._paused.pop(call.facts.session_id, None)
 
     def acknowledge(self, number: int, _channel: int, position: int) -> bool:
         """Note how far the consumer has got; says whether that is further than before."""
@@ -107,12 +95,7 @@ class Orders:
             raise CommandRefused(_NOT_OPEN)
         self._require_leave()
         facts = enrolment.call.facts
-        command = read_command(order, facts.media.codec)
-        doors.command(facts.session_id, command)
-        if isinstance(command, Pause):
-            self._paused[facts.session_id] = enrolment.call
-        elif isinstance(command, Resume):
-            self._paused.pop(facts.session_id, None)
+        doors.command(facts.session_id, read_command(order, facts.media.codec))
 
     def _publish(self, call: LiveCall, order: Order, doors: OrderDoors) -> None:
         self._require_leave()
@@ -142,5 +125,4 @@ class Orders:
         return call
 
 
-RESUMED: Final = "resumed"
 _NOT_OPEN = "no such call is open on this connection"

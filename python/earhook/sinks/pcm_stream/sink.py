@@ -165,11 +165,6 @@ class PcmStreamSink:
             told = {key: row[key] for key in ("consumer", "received", "forwarded", "dropped")}
             logger.info("subscriber.gone", address=subscriber.address, **told)
         self._reception.gone(subscriber)
-        for call in subscriber.paused_calls:
-            session = call.facts.session_id
-            logger.warning("subscriber.left_paused", session=session, consumer=subscriber.consumer)
-            told = {"consumer": subscriber.consumer}
-            self._publish(call, CallEvent("left_paused", call.pipeline.position, told))
 
     def command(self, session_id: str, command: Command) -> None:
         """Pass a consumer's command to the hub (`Desk`)."""

@@ -12,7 +12,7 @@ from earhook.sinks.base import CallEvent, LiveCall, SinkBooks
 
 from .connection import WRITE_BYTES, ConsumerConnection, ConsumerTerms
 from .messages import CloseCode
-from .orders import RESUMED, OrderDoors, Orders
+from .orders import OrderDoors, Orders
 from .outbox import Enrolment, Outbox
 from .subscription import Subscription
 
@@ -83,14 +83,8 @@ class Subscriber(ConsumerConnection):
         """Send a frame once the calls enrolled so far have been opened."""
         self._outbox.say_in_line(frame)
 
-    @property
-    def paused_calls(self) -> tuple[LiveCall, ...]:
-        """Calls that it has paused, and that nobody has resumed."""
-        return self._orders.paused_calls
-
     def publish(self, enrolment: Enrolment, event: CallEvent, body: bytes) -> None:
         """Tell what happened in a call that the consumer reads."""
-        self._orders.note(enrolment.call, event.kind)
         self._outbox.say_at(enrolment, event.position, body)
         self._check_backlog()
 
@@ -101,7 +95,6 @@ class Subscriber(ConsumerConnection):
 
     def forget(self, call: LiveCall) -> None:
         """Nothing more can be said of an ended call."""
-        self._orders.note(call, RESUMED)  # there is nothing to be resumed any more
         self._outbox.forget(call)
 
     def finish(self) -> None:
