@@ -30,8 +30,8 @@ pub struct Stretch {
 /// Sums up a call from the levels of its blocks: coarsely from its beginning on, and finely of late.
 ///
 /// A point stands for a tenth of a second, and so do the last `RECENT_POINTS` for ever. Of all the
-/// call there are `MAX_POINTS` at most: then two become one. It takes [`Envelope::MAX_BYTES`] of the
-/// longest call, 8 KiB and some words, and less of a short one.
+/// call there are `MAX_POINTS` at most: then two become one. It takes [`Envelope::BYTES`] of every
+/// call, 8 KiB and some words, all at once: what grew bit by bit would leave holes as large.
 pub(super) struct Envelope {
     position: u64,
     fine_step: u64,
@@ -63,16 +63,14 @@ struct Open {
 
 const MAX_POINTS: usize = 768;
 const RECENT_POINTS: usize = 256;
-/// By so many the memory for points grows.
-const GROWTH: usize = 128;
 const POINTS_PER_SECOND: u32 = 10;
 const WHOLE: u16 = u16::MAX;
 /// The square of the largest sample.
 const FULL_POWER: f64 = 32_768.0 * 32_768.0;
 
 impl Envelope {
-    /// What it takes at most.
-    pub(super) const MAX_BYTES: usize =
+    /// What it takes.
+    pub(super) const BYTES: usize =
         size_of::<Self>() + (MAX_POINTS + RECENT_POINTS) * size_of::<Point>();
 
     pub(super) fn new(rate: u32) -> Self {
@@ -81,9 +79,9 @@ impl Envelope {
             position: 0,
             fine_step: step,
             open: Open::default(),
-            recent: VecDeque::new(),
+            recent: VecDeque::with_capacity(RECENT_POINTS),
             step,
-            points: Vec::new(),
+            points: Vec::with_capacity(MAX_POINTS),
             begun: Open::default(),
         }
     }
@@ -189,9 +187,6 @@ impl Envelope {
         if position < self.coarse_end() {
             return;
         }
-        if self.points.len() == self.points.capacity() {
-            self.points.reserve_exact(GROWTH);
-        }
         self.points.push(std::mem::take(&mut self.begun).closed(self.step));
         if self.points.len() == MAX_POINTS {
             for place in 0..MAX_POINTS / 2 {
@@ -267,4 +262,4 @@ fn loaded(power: u16) -> f64 {
     f64::from(f32::from_bits(u32::from(power) << 16))
 }
 
-const _: () = assert!(Envelope::MAX_BYTES < 9 << 10);
+const _: () = assert!(Envelope::BYTES < 9 << 10);
