@@ -35,8 +35,9 @@ pub struct Stretch {
 pub(super) struct Envelope {
     position: u64,
     fine_step: u64,
-    /// The point that is not whole.
+    /// The point that is not whole, and where it begins.
     open: Open,
+    open_start: u64,
     recent: VecDeque<Point>,
     step: u64,
     points: Vec<Point>,
@@ -79,6 +80,7 @@ impl Envelope {
             position: 0,
             fine_step: step,
             open: Open::default(),
+            open_start: 0,
             recent: VecDeque::with_capacity(RECENT_POINTS),
             step,
             points: Vec::with_capacity(MAX_POINTS),
@@ -110,25 +112,25 @@ impl Envelope {
         // A coarse point at a time: there may be an eternity.
         while self.position < end {
             let to = end.min(self.coarse_end());
-            let whole = to / self.fine_step - self.position / self.fine_step;
+            let whole = (to - self.open_start) / self.fine_step;
             for _ in 0..whole.min(RECENT_POINTS as u64) {
                 self.note(Point::default());
             }
+            self.open_start += whole * self.fine_step;
             self.reach_coarsely(to);
         }
     }
 
     /// All points that end behind a position: fine ones, if there still are so many.
     pub(super) fn since(&self, position: u64) -> Stretch {
-        let fine_start =
-            self.open_start().saturating_sub(self.recent.len() as u64 * self.fine_step);
+        let fine_start = self.open_start.saturating_sub(self.recent.len() as u64 * self.fine_step);
         let has_more = self.position > position;
         if position >= fine_start && self.step > self.fine_step {
             let first = (position - fine_start) / self.fine_step;
             let start = fine_start + first * self.fine_step;
             let whole = self.recent.iter().skip(usize::try_from(first).unwrap_or(usize::MAX));
-            let open = (has_more && self.position > self.open_start())
-                .then(|| self.open.closed(self.position - self.open_start()));
+            let open = (has_more && self.position > self.open_start)
+                .then(|| self.open.closed(self.position - self.open_start));
             return self.stretch(self.fine_step, start, whole.copied().chain(open));
         }
         let first = usize::try_from(position / self.step).unwrap_or(usize::MAX);
@@ -148,12 +150,8 @@ impl Envelope {
         Stretch { step, span: Span { start, end: self.position }, points }
     }
 
-    const fn open_start(&self) -> u64 {
-        self.position - self.position % self.fine_step
-    }
-
     const fn open_end(&self) -> u64 {
-        self.open_start().saturating_add(self.fine_step)
+        self.open_start.saturating_add(self.fine_step)
     }
 
     const fn coarse_start(&self) -> u64 {
@@ -168,6 +166,7 @@ impl Envelope {
     fn reach(&mut self, position: u64) {
         if position == self.open_end() {
             let open = std::mem::take(&mut self.open);
+            self.open_start = position;
             self.note(open.closed(self.fine_step));
             self.begun.add(&open);
         }
