@@ -33,6 +33,7 @@ KEYS: Final = (
 FLAG_STYLES: Final = {
     "dropping": "bold white on red",
     "one_way": "bold red",
+    "pause_left": "bold red",
     "dead_air": "yellow",
     "paused": "yellow",
     "talk_over": "yellow",
