@@ -95,6 +95,7 @@ def measure(seconds: float) -> dict[str, Any]:
         "tones": list(tones()),
         "tunes": [tune(path.stem, material.read(path)) for path in material.tunes()],
         "talk_off": talk_off(said),
+        "talk_off_machine": talk_off(material.machine_voices()),
     }
 
 
@@ -167,7 +168,7 @@ def tune(name: str, sound: Samples) -> dict[str, Any]:
 
 
 def talk_off(said: Samples) -> dict[str, Any]:
-    """Keys, tones and music in all prompts, one after the other, at three levels."""
+    """Keys, tones and music in speech, at three levels."""
     counts = dict.fromkeys(("dtmf", "tone", "music"), 0)
     for gain in (0.25, 1.0, 3.0):
         for fact in facts(material.telephone(said * gain)):

@@ -17,6 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.provenance import ROOT
+from earhook.demo import speech as speech_of_the_demo
+from earhook.demo.complaint import complaint
+from earhook.media.g711 import decode_g711
+from earhook.testing.sources import Source
 
 PACKAGES = ("asterisk-core-sounds-en-wav", "asterisk-moh-opsound-wav")
 PLACE = ROOT / "target" / "signal-material"
@@ -80,6 +84,16 @@ def read(path: Path) -> Samples:
     with wave.open(str(path)) as file:
         assert (file.getframerate(), file.getnchannels()) == (RATE, 1)
         return np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(float)
+
+
+def machine_voices() -> Samples:
+    """What synthetic voices say in the demo, without the customer who presses keys."""
+
+    def lane(source: Source, channel: int) -> Samples:
+        return np.frombuffer(decode_g711(source.codes, "PCMU"), "<i2").astype(float)[channel::2]
+
+    talk, angry = speech_of_the_demo(), complaint()
+    return np.concatenate([lane(talk, 0), lane(talk, 1), lane(angry, 1)])
 
 
 def speech(paths: Sequence[Path], seconds: float, seed: int) -> tuple[Samples, Truth]:

@@ -45,6 +45,10 @@ KEYS = """\
 TALK_OFF = """\
 In {hours} hours of speech (all prompts at three levels): {dtmf} keys, {tone} tones, {music} music.
 """
+TALK_OFF_MACHINE = """\
+In {hours} hours of synthetic voices, which have one loudness: {dtmf} keys, {tone} tones, {music}
+music.
+"""
 
 TONES = """\
 ## Tones of networks
@@ -82,6 +86,7 @@ def sections(report: dict[str, Any]) -> Iterator[str]:
     keys = [[row["name"], str(row["right"]), str(row["wrong"])] for row in report["keys"]]
     yield table(["keys", "heard", "heard that were not pressed"], keys)
     yield TALK_OFF.format(**report["talk_off"])
+    yield TALK_OFF_MACHINE.format(**report["talk_off_machine"])
     yield TONES
     tones = [
         [

@@ -500,7 +500,7 @@ class SignalFeed:
     def envelope(self, call: int, since: int, /) -> _StretchTuple | None:
         """How loud a call has been, in all points that end behind the position `since`.
 
-        A call keeps 8 KiB of it at most: 768 points of all of it, and those of its last 25 s, which
+        A call keeps 8 KiB of it: 768 points of all of it, and those of its last 25 s, which
         are finer in a long call and given where `since` is not before them.
 
         Returns:

@@ -28,6 +28,7 @@ LINES = [
     ("dtmf", {"digit": "4"}, "pressed 4  told by the peer"),
     ("tone", {"channel": "internal", "kind": "busy", **SPAN}, "agent    busy tone 2.0 s"),
     ("paused", {"by": "gateway"}, "paused by the gateway"),
+    ("pause_left", {}, "still paused, and the consumer that paused it is gone"),
     ("resumed", {"start": 0, "samples": 16_000}, "resumed  2.0 s were not heard"),
     ("transcript", {"channel": "internal", "text": "hello", "final": True}, "agent    hello"),
     ("transcript", {"channel": "external", "text": "hel", "final": False}, "customer hel …"),

@@ -145,8 +145,12 @@ def _compile(text: str, phrase: int) -> _Node:
     for item in _items(text):
         end = _append(nodes, end, item)
     end.is_end = True
+    places = 0
     for node in nodes:
         node.reach = _closure(node)
+        places += len(node.reach)
+        if places > _MOST_PLACES:
+            raise PhraseError("can be said in too many ways; leave out some `...` or `?`")
     if any(node.is_end for node in nodes[0].reach):
         raise PhraseError("every word of it may be missing")
     if any(not word for node in nodes[0].reach for word, _, _ in node.steps):
@@ -243,6 +247,8 @@ def _choice(text: str) -> list[tuple[str, bool]]:
 
 _GAP_WORDS: Final = 4
 _MOST_GAP_WORDS: Final = 20
+_MOST_PLACES: Final = 500
+"""What a word may cost at each place of a phrase, together; a phrase of rules has twenty."""
 _ITEM: Final = re.compile(
     r"(?P<gap>\.\.\.(?P<length>\d+)?)(?:\s+|$)"
     r"|\[(?P<choices>[^\[\]]*)\](?P<optional>\?)?(?:\s+|$)"

@@ -54,6 +54,7 @@ REASONS: Final = (
     _flag("dropping", "dropping audio", "bold white on red"),
     _worst_hit("critical", "critical hit", _GRAVE),
     _flag("one_way", "one-way audio", _GRAVE),
+    _flag("pause_left", "paused by nobody who is there", _GRAVE),
     _worst_hit("warning", "rule hit", _BAD),
     _flag("dead_air", "dead air", _BAD),
     _flag("suspect", "wrong format?", _BAD),

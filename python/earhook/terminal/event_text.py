@@ -213,6 +213,10 @@ def _paused(details: Details, _rate: int) -> Text:
     return Text(f"paused by the {clean(details.get('by', 'peer'), 20)}", "bold yellow")
 
 
+def _pause_left(_details: Details, _rate: int) -> Text:
+    return Text("still paused, and the consumer that paused it is gone", "bold red")
+
+
 def _resumed(details: Details, rate: int) -> Text:
     text = Text("resumed", "bold green")
     if details.get("samples"):
@@ -261,6 +265,7 @@ _WRITERS: Final[dict[str, Callable[[Details, int], Text]]] = {
     "clipping": _clipping,
     "paused": _paused,
     "resumed": _resumed,
+    "pause_left": _pause_left,
     "signal": _signal,
     "missed": _missed,
 }

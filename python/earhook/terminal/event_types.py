@@ -15,7 +15,7 @@ EVENT_TYPES: Final = (
     "transcript", "sentiment", "hit", "analysis",
     "speech", "talk_over", "interruption", "dead_air", "dead_air_ended", "one_way",
     "one_way_ended", "dtmf", "tone", "music", "clipping", "signal", "format_suspect",
-    "paused", "resumed", "discarded", "clock_jumped", "language",
+    "paused", "resumed", "pause_left", "discarded", "clock_jumped", "language",
     "playback_started", "playback_completed",
 )  # fmt: skip
 

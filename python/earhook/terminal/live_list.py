@@ -24,6 +24,7 @@ FLAGS: Final = (
     "clipping",
     "listened",
     "transcribed",
+    "pause_left",
 )
 """By bit."""
 SEVERITIES: Final = ("", "info", "warning", "critical")

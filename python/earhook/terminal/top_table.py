@@ -17,7 +17,7 @@ __all__ = ["calls_table", "left_out"]
 METER_CELLS: Final = 8
 QUIETEST_DBFS: Final = -60
 ATTENTION_CELLS: Final = 14
-"""For the longest word of what is the matter; what is left of the line goes there as well."""
+"""For nearly all that may be the matter; what is left of the line goes there as well."""
 BETWEEN_CELLS: Final = 2
 GRAVE: Final = 80
 LEAVES_FIRST: Final = (

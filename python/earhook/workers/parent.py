@@ -12,7 +12,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,6 +34,7 @@ from .shared import Tables, private_files, relayed_paths, serve_message
 from .sockets import SlotSockets, close_slot, listen_for_slots
 from .spawn import Process, spawn_module
 from .takeover import Estate, SittingWorker, execute_again
+from .tasks import Tasks
 
 __all__ = ["Parent"]
 
@@ -86,7 +87,7 @@ class Parent:
         self._sockets: list[SlotSockets] = []
         self._tables: Tables | None = None
         self._directory: Path | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks("workers.defect")
         self._changed = asyncio.Event()
         self._faults: list[ConfigurationFault] = []
         self._is_renewing = False
@@ -102,7 +103,7 @@ class Parent:
         try:
             await (self._open() if self._estate is None else self._go_on(self._estate))
             self._crew.start(self._now())
-            self._begin(self._start_relay())
+            self._tasks.begin(self._start_relay())
             await self._conduct()
         finally:
             await self._close()
@@ -133,7 +134,7 @@ class Parent:
             _LOG.warning("rolling.ignored", remedy="one at a time: send SIGUSR2 again later")
             return
         self._is_renewing = True
-        self._begin(self._renew())
+        self._tasks.begin(self._renew())
 
     # From the start to the end.
 
@@ -202,9 +203,7 @@ class Parent:
         for link in self._links.values():
             link.process.send(signal.SIGKILL)
             link.channel.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.end()
         for sockets in self._sockets:
             close_slot(sockets)
         await self._stop_relay()
@@ -239,7 +238,7 @@ class Parent:
             case Do.SPAWN:
                 self._spawn(generation)
             case Do.ASSIGN:
-                self._begin(self._assign(generation))
+                self._tasks.begin(self._assign(generation))
             case Do.STEP_ASIDE | Do.STOP | Do.END if link is not None:
                 body = {"interrupted": self._is_interrupted}
                 with contextlib.suppress(ChannelError):
@@ -457,16 +456,6 @@ class Parent:
         _LOG.info("rolling.taken_over", version=__version__, workers=self._slots)
 
     # Small things.
-
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._note_done)
-
-    def _note_done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _LOG.error("workers.defect", exc_info=error)
 
     def _now(self) -> float:
         return self._clock.monotonic_seconds()

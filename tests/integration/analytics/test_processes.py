@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import uuid
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,9 @@ def test_processes_divide_the_calls_and_hand_back_what_they_find(
         async with house(ring_seconds=10.0) as gateway, VoskServer([GREETING]) as server:
             async with analysis(gateway.address, server, calls=6, processes=2) as work:
                 await until(lambda: len(work.of("ready")) == 2, 30)
-                speakers = [gateway.open() for _ in range(6)]
+                # A share goes by the session id; random ones could all be of one process.
+                ids = [str(uuid.UUID(int=number, version=4)) for number in range(6)]
+                speakers = [gateway.open(session_id=one) for one in ids]
                 for speaker in speakers:
                     speak(speaker, 2.0)
                 sessions = [speaker.session for speaker in speakers]

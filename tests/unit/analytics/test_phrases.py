@@ -66,6 +66,12 @@ def test_a_phrase_that_says_nothing_is_refused(phrase: str) -> None:
         PhraseBook([(phrase, 0)])
 
 
+@pytest.mark.parametrize("phrase", ["the " + "...20 " * 30 + "end", "the " + "a? " * 45 + "end"])
+def test_a_phrase_that_can_be_said_in_too_many_ways_is_refused(phrase: str) -> None:
+    with pytest.raises(PhraseError, match="too many ways"):
+        PhraseBook([(phrase, 0)])
+
+
 @st.composite
 def items(draw: st.DrawFn) -> tuple[str, list[list[str]]]:
     """An item of a phrase, and all rows of words that it stands for."""

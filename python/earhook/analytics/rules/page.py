@@ -184,7 +184,7 @@ _TAIL: Final = """\
 | `please?` | a word that may be missing |
 | `[call\\|line\\|phone call]` | one of them; each may be several words |
 | `[on the\\|a]?` | one of them, or none |
-| `...` | up to four words of any kind; `...8`: up to eight. Not at the beginning or end |
+| `...` | up to four words of any kind; `...8`: up to eight. Not at the beginning or end, and few in a row |
 
 *um*, *uh* and the like are passed over. A phrase may reach from one segment into the next of the same speaker, but not over ten seconds of silence. It ends with the
 first word that completes it.

@@ -8,6 +8,7 @@ const REASONS = [
   { flag: FLAG.dropping, words: "dropping audio", grade: "critical" },
   { test: (call) => call.worstHit === 3, words: "critical hit", grade: "critical" },
   { flag: FLAG.oneWay, words: "one-way audio", grade: "critical" },
+  { flag: FLAG.pauseLeft, words: "paused by nobody who is there", grade: "critical" },
   { test: (call) => call.worstHit === 2, words: "rule hit", grade: "warning" },
   { flag: FLAG.deadAir, words: "dead air", grade: "warning" },
   { flag: FLAG.suspect, words: "wrong format?", grade: "warning" },

@@ -11,6 +11,7 @@ export const FLAG = {
   clipping: 1 << 7,
   listened: 1 << 8,
   transcribed: 1 << 9,
+  pauseLeft: 1 << 10,
 };
 export const HIT = ["none", "info", "warning", "critical"];
 export const ENVELOPE_GAP = 1;

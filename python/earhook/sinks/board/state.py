@@ -36,6 +36,7 @@ class Flag:
     CLIPPING: Final = 128
     LISTENED: Final = 256
     TRANSCRIBED: Final = 512
+    PAUSE_LEFT: Final = 1024
 
 
 def flag_words(flags: int) -> list[str]:
@@ -251,6 +252,7 @@ _SEVERITY_WEIGHTS: Final = (0, 5, 40, 80)
 _WEIGHTS: Final = {
     Flag.DROPPING: 120,
     Flag.ONE_WAY: 70,
+    Flag.PAUSE_LEFT: 70,
     Flag.DEAD_AIR: 40,
     Flag.SUSPECT: 40,
     Flag.TALK_OVER: 15,
@@ -258,7 +260,8 @@ _WEIGHTS: Final = {
 }
 _EVENTS: Final[dict[str, _Take]] = {
     "paused": _raising(Flag.PAUSED),
-    "resumed": _lowering(Flag.PAUSED),
+    "resumed": _lowering(Flag.PAUSED | Flag.PAUSE_LEFT),
+    "pause_left": _raising(Flag.PAUSE_LEFT),
     "dead_air": _raising(Flag.DEAD_AIR),
     "dead_air_ended": _lowering(Flag.DEAD_AIR),
     "one_way": _raising(Flag.ONE_WAY),

@@ -82,6 +82,11 @@ class ConsumerConnection(asyncio.Protocol):
         return self._dialogue.is_streaming and not self._is_over
 
     @property
+    def is_blocked(self) -> bool:
+        """Whether the consumer has not taken most of what was written."""
+        return not self._may_write
+
+    @property
     def consumer(self) -> str:
         """What the consumer calls itself; safe to print, not to be trusted."""
         return self._dialogue.consumer

@@ -10,7 +10,7 @@ from earhook.address import Address
 from earhook.errors import ConfigurationError
 from earhook.media.feed import Books
 from earhook.ops.logging import get_state_logger
-from earhook.protocol.commands import Command
+from earhook.protocol.commands import Command, Pause, Resume
 from earhook.sinks.base import CallEvent, LiveCall, SinkBooks, SinkSnapshot
 
 from .connection import ConsumerTerms
@@ -19,6 +19,7 @@ from .endpoint import endpoint_of
 from .ledger import Ledger
 from .messages import event_body, subscribed_frame
 from .outbox import Enrolment
+from .pauses import LEFT_SECONDS, PauseWatch
 from .reception import Reception
 from .settings import PcmStreamSettings
 from .subscriber import Subscriber
@@ -54,6 +55,7 @@ class PcmStreamSink:
         self._reception: Reception[Subscriber] = Reception(settings.max_subscribers)
         self._endpoint = endpoint_of(settings, self._make_subscriber)
         self._terms: ConsumerTerms | None = None
+        self._pauses = PauseWatch(self._tell_left)
 
     @property
     def name(self) -> str:
@@ -86,6 +88,7 @@ class PcmStreamSink:
 
     def publish(self, call: LiveCall, event: CallEvent) -> None:
         """Tell everybody who reads the call, but for whoever says so itself."""
+        self._pauses.note(call, event)
         readers = self._ledger.readers(call)
         if not readers:
             return
@@ -97,6 +100,7 @@ class PcmStreamSink:
     def ended(self, call: LiveCall) -> None:
         """Its readers drain what is left; the call is settled when the last has done so."""
         self._ledger.end(call)
+        self._pauses.forget(call)
 
     def forget(self, call: LiveCall) -> None:
         """Whoever has not read the call to its end by now gets a gap instead of the rest."""
@@ -110,6 +114,7 @@ class PcmStreamSink:
         """Let consumers have what is there, tell them, and close; then cut who is left."""
         await self._endpoint.stop()
         await self._reception.stop(deadline_seconds)
+        self._pauses.stop()
 
     def snapshot(self) -> SinkSnapshot:
         """Healthy whenever it runs: an absent consumer must not make the gateway unready."""
@@ -165,10 +170,15 @@ class PcmStreamSink:
             told = {key: row[key] for key in ("consumer", "received", "forwarded", "dropped")}
             logger.info("subscriber.gone", address=subscriber.address, **told)
         self._reception.gone(subscriber)
+        self._pauses.gone(subscriber)
 
-    def command(self, session_id: str, command: Command) -> None:
+    def command(self, subscriber: Subscriber, session_id: str, command: Command) -> None:
         """Pass a consumer's command to the hub (`Desk`)."""
         self._command(session_id, command)
+        if isinstance(command, Pause):
+            self._pauses.asked(session_id, subscriber)
+        elif isinstance(command, Resume):
+            self._pauses.taken_back(session_id)
 
     def tell(self, subscriber: Subscriber, call: LiveCall, event: CallEvent) -> None:
         """Pass what a consumer has found out to all sinks, this one too (`Desk`)."""
@@ -182,6 +192,12 @@ class PcmStreamSink:
     def count(self, what: str) -> None:
         """Count something for metrics (`Desk`)."""
         self._reception.counters[what] += 1
+
+    def _tell_left(self, call: LiveCall) -> None:
+        """The consumer that has paused a call is gone."""
+        logger.warning("call.pause_left", session=call.facts.session_id, seconds=LEFT_SECONDS)
+        self.count("pauses_left")
+        self._publish(call, CallEvent("pause_left", call.pipeline.position, {}))
 
     def _enrol(
         self,

@@ -45,7 +45,7 @@ class Desk(Protocol):
         """It reads a call no more; None if it never began to."""
         ...
 
-    def command(self, session_id: str, command: Command) -> None:
+    def command(self, subscriber: Subscriber, session_id: str, command: Command) -> None:
         """It wants something of a call; raises `CommandRefused`."""
         ...
 
@@ -146,11 +146,14 @@ class Subscriber(ConsumerConnection):
         return self._orders.acknowledge(number, channel, position)
 
     def _command(self, number: int, body: bytes) -> None:
-        doors = OrderDoors(self._desk.command, self._tell, self._desk.count)
+        doors = OrderDoors(self._submit, self._tell, self._desk.count)
         self._orders.carry_out(number, body, doors)
 
     def _on_heard(self) -> None:
         self._check_backlog()
+
+    def _submit(self, session_id: str, command: Command) -> None:
+        self._desk.command(self, session_id, command)
 
     def _tell(self, call: LiveCall, event: CallEvent) -> None:
         self._inbound.cost += RESULT_COST

@@ -11,7 +11,7 @@ import contextlib
 import secrets
 import signal
 import socket
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +23,7 @@ from earhook.sinks.pcm_stream.listening import Listening, listen_on
 from earhook.workers.carried import packed
 from earhook.workers.channel import Channel, socket_pair
 from earhook.workers.spawn import Process, spawn_module
+from earhook.workers.tasks import Tasks
 
 from .terms import relayed_sinks
 
@@ -72,7 +73,7 @@ class RelayKeeper:
         self._listening: dict[str, Listening] = {}
         self._workers: dict[int, dict[str, str]] = {}
         self._relays: list[_Relay] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks("relay.defect")
         self._pause_seconds = FIRST_PAUSE_SECONDS
         self._is_stopping = False
 
@@ -136,9 +137,9 @@ class RelayKeeper:
             await self._start_one()
         except (OSError, ChannelError) as error:
             self._say_failed(error)
-            self._begin(self._start_another())
-        self._begin(self._listen_for_life())
-        self._begin(self._have_one_stand_by())
+            self._tasks.begin(self._start_another())
+        self._tasks.begin(self._listen_for_life())
+        self._tasks.begin(self._have_one_stand_by())
 
     def worker_serves(self, generation: int, paths: Mapping[str, Path]) -> None:
         """A worker serves.
@@ -163,9 +164,7 @@ class RelayKeeper:
             seconds: What it gets to pass on what it has, before it tells consumers to go.
         """
         self._is_stopping = True
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.end()
         self._close_sockets()
         await asyncio.gather(*(self._dismiss(relay, seconds) for relay in list(self._relays)))
 
@@ -211,7 +210,7 @@ class RelayKeeper:
             known.serves = relay["serves"]
             if not known.serves:
                 known.is_dismissed = True  # at once: it is of another program and not to serve
-                self._begin(self._dismiss(known, 0.0))
+                self._tasks.begin(self._dismiss(known, 0.0))
 
     async def _start_one(self) -> None:
         """Have a relay serve; as soon as it does, those that did before are told to go.
@@ -235,7 +234,7 @@ class RelayKeeper:
         logger.info("relay.serving", pid=relay.process.pid, addresses=self.addresses)
         for earlier in self._relays:
             if earlier is not relay and earlier.serves and not earlier.is_dismissed:
-                self._begin(self._dismiss(earlier, 0.0))
+                self._tasks.begin(self._dismiss(earlier, 0.0))
 
     def _serving(self) -> _Relay | None:
         serving = (one for one in reversed(self._relays) if one.serves and not one.is_dismissed)
@@ -309,7 +308,7 @@ class RelayKeeper:
             exit=how,
             remedy="none: consumers come again, and have what the rings still hold",
         )
-        self._begin(self._start_another())
+        self._tasks.begin(self._start_another())
 
     async def _start_another(self) -> None:
         """Start relays until one serves."""
@@ -322,7 +321,7 @@ class RelayKeeper:
             except (OSError, ChannelError, ConfigurationError) as error:
                 self._say_failed(error)
             else:
-                self._begin(self._forgive())
+                self._tasks.begin(self._forgive())
                 return
 
     async def _forgive(self) -> None:
@@ -376,16 +375,6 @@ class RelayKeeper:
         for listening in self._listening.values():
             listening.close()
         self._listening.clear()
-
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._note_done)
-
-    def _note_done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("relay.defect", exc_info=error)
 
 
 _RELAY_MODULE: Final = "earhook.workers.relay"

@@ -125,7 +125,7 @@ impl CallAnalysis {
     ///
     /// A point stands for 0.1 s, in a long call for that times a power of two: of the whole call
     /// there are never more than 768. Of the last 25 s there are points of 0.1 s in a long call,
-    /// too, for whoever knows what came before. All of it takes 8 KiB at most. Whoever asks again
+    /// too, for whoever knows what came before. All of it takes 8 KiB. Whoever asks again
     /// from where the last answer ended misses nothing, and has the rest of a point that was not
     /// whole.
     #[must_use]

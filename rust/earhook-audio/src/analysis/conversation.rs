@@ -1,5 +1,7 @@
 //! What the two sides of a call do to each other, from their talk alone.
 
+use std::ops::RangeInclusive;
+
 use super::fact::{Fact, Span};
 use super::settings::Settings;
 use super::summary::Summary;
@@ -50,8 +52,8 @@ struct Thresholds {
     dead_air: u64,
     talk_over: u64,
     interruption: u64,
-    /// Who yields after a longer time than this has not been interrupted but has finished.
-    yielding: u64,
+    /// Who yields after a time outside of these has not been interrupted but has finished.
+    yielding: RangeInclusive<u64>,
     one_way: u64,
 }
 
@@ -71,7 +73,9 @@ struct Empty {
     is_told: bool,
 }
 
-/// Longest talk-over that one side gives way to.
+/// Shortest and longest talk-over that one side gives way to. Less is how turns change: the next
+/// speaker begins before the last word is over.
+const LEAST_YIELDING_SECONDS: f64 = 0.5;
 const YIELDING_SECONDS: f64 = 3.0;
 /// The part of a one-way stretch in which the other side has to speak.
 const ONE_WAY_TALK: u64 = 5;
@@ -84,7 +88,7 @@ impl Conversation {
                 dead_air: samples(settings.dead_air_seconds),
                 talk_over: samples(settings.talk_over_seconds),
                 interruption: samples(settings.interruption_seconds),
-                yielding: samples(YIELDING_SECONDS),
+                yielding: samples(LEAST_YIELDING_SECONDS)..=samples(YIELDING_SECONDS),
                 one_way: samples(settings.one_way_seconds),
             },
             unsettled: [None; 2],
@@ -153,7 +157,7 @@ impl Conversation {
         let had_spoken = second.start.saturating_sub(first.start);
         if by == other
             && had_spoken >= self.thresholds.interruption
-            && span.samples() <= self.thresholds.yielding
+            && self.thresholds.yielding.contains(&span.samples())
         {
             let until = first.end + self.thresholds.interruption;
             self.silenced[lane] = Some(Silenced { overlap: span, until });

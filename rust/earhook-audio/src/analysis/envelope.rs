@@ -30,13 +30,14 @@ pub struct Stretch {
 /// Sums up a call from the levels of its blocks: coarsely from its beginning on, and finely of late.
 ///
 /// A point stands for a tenth of a second, and so do the last `RECENT_POINTS` for ever. Of all the
-/// call there are `MAX_POINTS` at most: then two become one. It takes [`Envelope::MAX_BYTES`] of the
-/// longest call, 8 KiB and some words, and less of a short one.
+/// call there are `MAX_POINTS` at most: then two become one. It takes [`Envelope::BYTES`] of every
+/// call, 8 KiB and some words, all at once: what grew bit by bit would leave holes as large.
 pub(super) struct Envelope {
     position: u64,
     fine_step: u64,
-    /// The point that is not whole.
+    /// The point that is not whole, and where it begins.
     open: Open,
+    open_start: u64,
     recent: VecDeque<Point>,
     step: u64,
     points: Vec<Point>,
@@ -63,16 +64,14 @@ struct Open {
 
 const MAX_POINTS: usize = 768;
 const RECENT_POINTS: usize = 256;
-/// By so many the memory for points grows.
-const GROWTH: usize = 128;
 const POINTS_PER_SECOND: u32 = 10;
 const WHOLE: u16 = u16::MAX;
 /// The square of the largest sample.
 const FULL_POWER: f64 = 32_768.0 * 32_768.0;
 
 impl Envelope {
-    /// What it takes at most.
-    pub(super) const MAX_BYTES: usize =
+    /// What it takes.
+    pub(super) const BYTES: usize =
         size_of::<Self>() + (MAX_POINTS + RECENT_POINTS) * size_of::<Point>();
 
     pub(super) fn new(rate: u32) -> Self {
@@ -81,9 +80,10 @@ impl Envelope {
             position: 0,
             fine_step: step,
             open: Open::default(),
-            recent: VecDeque::new(),
+            open_start: 0,
+            recent: VecDeque::with_capacity(RECENT_POINTS),
             step,
-            points: Vec::new(),
+            points: Vec::with_capacity(MAX_POINTS),
             begun: Open::default(),
         }
     }
@@ -112,25 +112,25 @@ impl Envelope {
         // A coarse point at a time: there may be an eternity.
         while self.position < end {
             let to = end.min(self.coarse_end());
-            let whole = to / self.fine_step - self.position / self.fine_step;
+            let whole = (to - self.open_start) / self.fine_step;
             for _ in 0..whole.min(RECENT_POINTS as u64) {
                 self.note(Point::default());
             }
+            self.open_start += whole * self.fine_step;
             self.reach_coarsely(to);
         }
     }
 
     /// All points that end behind a position: fine ones, if there still are so many.
     pub(super) fn since(&self, position: u64) -> Stretch {
-        let fine_start =
-            self.open_start().saturating_sub(self.recent.len() as u64 * self.fine_step);
+        let fine_start = self.open_start.saturating_sub(self.recent.len() as u64 * self.fine_step);
         let has_more = self.position > position;
         if position >= fine_start && self.step > self.fine_step {
             let first = (position - fine_start) / self.fine_step;
             let start = fine_start + first * self.fine_step;
             let whole = self.recent.iter().skip(usize::try_from(first).unwrap_or(usize::MAX));
-            let open = (has_more && self.position > self.open_start())
-                .then(|| self.open.closed(self.position - self.open_start()));
+            let open = (has_more && self.position > self.open_start)
+                .then(|| self.open.closed(self.position - self.open_start));
             return self.stretch(self.fine_step, start, whole.copied().chain(open));
         }
         let first = usize::try_from(position / self.step).unwrap_or(usize::MAX);
@@ -150,12 +150,8 @@ impl Envelope {
         Stretch { step, span: Span { start, end: self.position }, points }
     }
 
-    const fn open_start(&self) -> u64 {
-        self.position - self.position % self.fine_step
-    }
-
     const fn open_end(&self) -> u64 {
-        self.open_start().saturating_add(self.fine_step)
+        self.open_start.saturating_add(self.fine_step)
     }
 
     const fn coarse_start(&self) -> u64 {
@@ -170,6 +166,7 @@ impl Envelope {
     fn reach(&mut self, position: u64) {
         if position == self.open_end() {
             let open = std::mem::take(&mut self.open);
+            self.open_start = position;
             self.note(open.closed(self.fine_step));
             self.begun.add(&open);
         }
@@ -188,9 +185,6 @@ impl Envelope {
         self.position = position;
         if position < self.coarse_end() {
             return;
-        }
-        if self.points.len() == self.points.capacity() {
-            self.points.reserve_exact(GROWTH);
         }
         self.points.push(std::mem::take(&mut self.begun).closed(self.step));
         if self.points.len() == MAX_POINTS {
@@ -267,4 +261,4 @@ fn loaded(power: u16) -> f64 {
     f64::from(f32::from_bits(u32::from(power) << 16))
 }
 
-const _: () = assert!(Envelope::MAX_BYTES < 9 << 10);
+const _: () = assert!(Envelope::BYTES < 9 << 10);

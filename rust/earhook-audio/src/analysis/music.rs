@@ -1,8 +1,9 @@
 //! Music on hold.
 //!
 //! Speech comes in syllables: over some seconds, half of its blocks or more have less than half
-//! the mean power, whatever the speaker does. Most music is steadier. Noise is steadier still, but
-//! does not rise above itself. Music that goes up and down as speech does is taken for a voice.
+//! the mean power, whatever the speaker does. A machine that speaks may be steadier, but it stops
+//! between words as people do. Most music is steadier and does not stop. Noise is steadier still,
+//! but does not rise above itself. Music that goes up and down as speech does is taken for a voice.
 
 use super::fact::Span;
 use super::floor::{MINIMUM_BIAS, SMOOTHING};
@@ -37,6 +38,9 @@ const QUIET: f32 = 2_000.0;
 /// The part of blocks with less than half the mean power: less begins music, and more ends it.
 const BEGIN: f32 = 0.36;
 const END: f32 = 0.45;
+/// The part of blocks with nearly nothing, 15 dB below the mean: more is words with pauses.
+const HOLLOW: f32 = 0.06;
+const HOLLOW_POWER: f32 = 1.0 / 30.0;
 /// How far above the noise it begins, and ends.
 const BEGIN_NOISE: f32 = 1.7;
 const END_NOISE: f32 = 1.15;
@@ -86,13 +90,15 @@ impl Music {
 
     fn look(&mut self, block: Span) -> Option<Span> {
         let mean = self.powers.iter().sum::<f32>() / BLOCKS as f32;
-        let weak = self.powers.iter().filter(|&&power| power < mean / 2.0).count();
-        let weak = weak as f32 / BLOCKS as f32;
+        let weak = self.part_below(mean / 2.0);
         if self.playing.is_some() {
             let goes_on = weak < END && mean > QUIET && mean > END_NOISE * self.noise();
             return if goes_on { None } else { self.end(block.end) };
         }
-        let is_music = weak < BEGIN && mean > QUIET && mean > BEGIN_NOISE * self.noise();
+        let is_music = weak < BEGIN
+            && mean > QUIET
+            && self.part_below(HOLLOW_POWER * mean) < HOLLOW
+            && mean > BEGIN_NOISE * self.noise();
         self.streak = if is_music { self.streak + 1 } else { 0 };
         if self.streak >= ENOUGH {
             let looked_at = BLOCKS + (ENOUGH as usize - 1) * LOOK_BLOCKS;
@@ -100,6 +106,11 @@ impl Music {
             self.playing = Some(Playing { since, mean, pause_start: block.end, pause: 0 });
         }
         None
+    }
+
+    fn part_below(&self, power: f32) -> f32 {
+        let below = self.powers.iter().filter(|&&one| one < power).count();
+        below as f32 / BLOCKS as f32
     }
 
     /// The least smoothed power: what sounds all the time.

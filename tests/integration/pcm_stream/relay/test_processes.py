@@ -170,8 +170,7 @@ def test_the_next_program_takes_the_relay_over(run: Any, until: Any, tmp_path: P
                 listener = Listener(stream)
                 sessions = [session_of("east", number) for number in range(2)]
                 await until(lambda: all(listener.heard(one) > 1600 for one in sessions))
-                for task in first._tasks:
-                    task.cancel()
+                await first._tasks.end()
                 old = first.pid
                 estate = hand_over(first)
                 async with keeping(RelayKeeper(configuration(tmp_path), estate)) as second:

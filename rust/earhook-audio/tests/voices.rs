@@ -1,8 +1,10 @@
-//! The analysis of a human voice, clean and in noise. `just bench-signal` has the figures of more.
+//! The analysis of a human voice, clean and in noise, and of a machine's. `just bench-signal` has the
+//! figures of more.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "this is a test")]
 
 use earhook_audio::analysis::{CallAnalysis, Fact, Settings};
+use earhook_audio::{Codec, Decoder};
 
 const RATE: u32 = 8_000;
 const BLOCK: usize = 160;
@@ -86,4 +88,31 @@ fn a_voice_is_no_key_no_tone_and_no_music() {
     analysis.push_audio(0, &[&prompts()], &mut facts);
     analysis.finish(&mut facts);
     assert!(facts.iter().all(|fact| matches!(fact, Fact::Speech { .. })), "{facts:?}");
+}
+
+/// Its words are of one loudness, so only its pauses tell it from a tune.
+#[test]
+fn a_machine_that_speaks_is_no_music_and_interrupts_nobody() {
+    let lanes = conversation();
+    // Music is looked for once a second, from wherever the call began.
+    for cut in (0..8_000).step_by(1_600) {
+        let mut analysis = CallAnalysis::new(RATE, 2, &Settings::default()).unwrap();
+        let mut facts = Vec::new();
+        analysis.push_audio(0, &[&lanes[0][cut..], &lanes[1][cut..]], &mut facts);
+        analysis.finish(&mut facts);
+        let is_expected = |fact: &Fact| {
+            matches!(fact, Fact::Speech { .. } | Fact::TalkOver { .. } | Fact::DeadAir { .. })
+        };
+        assert!(facts.iter().all(is_expected), "{cut}: {facts:?}");
+    }
+}
+
+/// Two synthetic voices that take turns, some of which touch.
+fn conversation() -> [Vec<i16>; 2] {
+    let file = include_bytes!("../../../python/earhook/demo/speech.wav");
+    let codes = &file[58..];
+    let mut lanes = [vec![0; codes.len() / 2], vec![0; codes.len() / 2]];
+    let [first, second] = &mut lanes;
+    Decoder::new(Codec::Pcmu, 2).unwrap().decode_planar(codes, &mut [first, second]).unwrap();
+    lanes
 }
