@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from earhook.terminal.event_text import _WRITERS, event_text, sentiment_text, time_text
+from earhook.terminal.event_types import EVENT_TYPES, faults_of_types
 
 SPAN = {"start": 8000, "end": 24_000}
 LINES = [
@@ -44,6 +48,16 @@ LINES = [
         "call closed  completed after 2.0 s",
     ),
     ("closed", {"reason": "lost", "dropped": {"late": 3}}, "3 samples were dropped"),
+    (
+        "analysis",
+        {"engine": "e", "state": "behind", "dropped_seconds": 0.0, "behind_seconds": 3.5},
+        "recognition by e is 3.5 s behind",
+    ),
+    (
+        "analysis",
+        {"engine": "e", "state": "caught_up", "dropped_seconds": 0.0, "behind_seconds": None},
+        "recognition by e caught up",
+    ),
     (
         "analysis",
         {"engine": "e", "state": "ended", "dropped_seconds": 2.5},
@@ -86,3 +100,21 @@ def test_a_sentiment_is_always_as_wide(score: float) -> None:
 def test_time_is_minutes_and_seconds() -> None:
     assert [time_text(position) for position in (0, 8000 * 67 + 2400)] == ["0:00.0", "1:07.3"]
     assert time_text(16_000, 16_000) == "0:01.0"
+
+
+def test_types_that_can_be_asked_for_are_those_of_the_page() -> None:
+    page = (Path(__file__).parents[2] / "docs/reference/pcm-stream.md").read_text()
+    table = page.partition("\n| type | details |\n|---|---|\n")[2].partition("\n\n")[0]
+    rows = [row.split("|") for row in table.splitlines()]
+    told = {kind for _, types, *_ in rows for kind in re.findall("`([a-z_]+)`", types)}
+    told |= set(re.findall("`([a-z_]+_ended)`", table))
+    assert len(told) > 20
+    assert set(EVENT_TYPES) == told | {"opened", "closed", "missed"}
+
+
+def test_a_type_that_there_is_not_is_refused_with_those_that_there_are() -> None:
+    (fault,) = faults_of_types(("hit", "dead-air"))
+    assert fault.what == "no event is called 'dead-air'"
+    assert fault.remedy.startswith("did you mean dead_air? There are opened, ")
+    (fault,) = faults_of_types(("nosuch",))
+    assert fault.remedy.startswith("There are opened, ")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import struct
+from importlib.resources import files
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from earhook.terminal.attention import NEEDS_A_LOOK, REASONS, UNHAPPY
 from earhook.terminal.live_list import FLAGS, LiveList, Row
 from earhook.terminal.top_view import View, picture, still_picture
 
@@ -143,3 +146,81 @@ def test_any_size_of_terminal_has_a_picture(bits: int, width: int, height: int, 
         console.print(still_picture(view, live, width, 20))
     shown = capture.get().replace("\n", "")
     assert shown.isprintable()
+
+
+def shown(live: LiveList, width: int, **view: object) -> list[str]:
+    from rich.console import Console
+
+    console = Console(width=width, height=40, color_system=None)
+    with console.capture() as capture:
+        console.print(picture(View("http://127.0.0.1:1", **view), live, width, 40))  # type: ignore[arg-type]
+    return [line.rstrip() for line in capture.get().splitlines()]
+
+
+def one_call(flags: int = 0, attention: int = 0, **own: int) -> LiveList:
+    live = LiveList()
+    live.take(calls(1))
+    live.take(records(2, state(1, flags, attention, **own)))
+    return live
+
+
+def test_every_width_has_whole_columns_and_says_which_it_lacks() -> None:
+    names = {"!", "session", "time", "customer", "agent", "talk", "mood", "hits", "lost", "lag",
+             "caller", "key", "conversation", "attention"}  # fmt: skip
+    live = one_call(flags=0b10, attention=120, lost=400)
+    for width in range(30, 200):
+        lines = shown(live, width)
+        assert max(len(line) for line in lines) <= width
+        there = set(lines[3].split())
+        assert {"session", "attention"} <= there <= names
+        lacking = " ".join(line for line in lines if "too narrow for" in line)
+        assert bool(names - there) == bool(lacking)
+        if width >= 120:
+            assert all(name in lacking for name in names - there)
+        assert any("dropping audio" in line for line in lines)
+
+
+def test_the_columns_that_matter_are_there_at_the_usual_widths() -> None:
+    live = one_call(lost=400, lag=2000)
+    assert {"customer", "mood", "hits", "lost"} <= set(shown(live, 80)[3].split())
+    assert {"talk", "lag"} <= set(shown(live, 100)[3].split())
+
+
+def test_keys_that_are_named_are_named_whole_and_all_of_them_in_eighty_columns() -> None:
+    footer = shown(one_call(), 80)[-1]
+    assert footer == (
+        "by attention  q quit  ↑↓ choose  enter open  esc close  space hold  atlgsh sort"
+    )
+    assert shown(one_call(), 120)[-1].endswith("atlgsh sort attention/time/lost/lag/sentiment/hits")
+    assert shown(one_call(), 40)[-1] == "by attention  q quit  ↑↓ choose"
+
+
+def test_what_has_ended_comes_last_in_every_order() -> None:
+    live = LiveList()
+    live.take(calls(1, 2))
+    live.take(records(2, state(1, 0b100, 200, lost=9, lag=9, hits=9, external=-90), state(2)))
+    for sort in ("attention", "time", "lost", "lag", "sentiment", "hits"):
+        assert [live.number_of(row) for row in live.sorted_by(sort)] == [2, 1]
+
+
+def test_the_pane_of_a_call_is_in_the_order_of_its_time() -> None:
+    live = one_call()
+    live.open("call-1")
+    told = [
+        {"type": "tone", "position": position, "details": {"at": position}}
+        for position in (8000, 24_000, 16_000)
+    ]
+    live.take({"type": "events", "session": "call-1", "events": told})
+    times = [line.split()[0] for line in shown(live, 80) if "at=" in line]
+    assert times == ["0:01.0", "0:02.0", "0:03.0"]
+
+
+def test_what_is_the_matter_is_said_in_the_words_of_the_console() -> None:
+    script = files("earhook.console").joinpath("static/attention.js").read_text()
+    table = script.partition("REASONS = [")[2].partition("];")[0]
+    assert [reason.words for reason in REASONS] == re.findall(r'words: "([^"]+)"', table)
+    assert f"call.attention >= {NEEDS_A_LOOK} " in script
+    assert f"sentiment < {UNHAPPY:g}," in table
+    heading = shown(one_call(0, NEEDS_A_LOOK), 100)[0]
+    assert ", 1 needs a look" in heading
+    assert "need" not in shown(one_call(0b100, 200), 100)[0]

@@ -30,7 +30,12 @@ GOOD: dict[str, dict[str, Any]] = {
         "evidence": ["good morning", 3, 0.5],
         "action": "pause",
     },
-    "analysis": {"engine": "scripted", "state": "started", "dropped_seconds": 0.0},
+    "analysis": {
+        "engine": "scripted",
+        "state": "behind",
+        "dropped_seconds": 0.0,
+        "behind_seconds": 3.5,
+    },
 }
 
 
@@ -55,6 +60,7 @@ def test_a_good_entry_becomes_a_personal_event(kind: str) -> None:
         ("transcript", "language"),
         ("hit", "channel"),
         ("hit", "action"),
+        ("analysis", "behind_seconds"),
     ],
 )
 def test_what_may_be_null_may_be_left_out(kind: str, name: str) -> None:
@@ -67,6 +73,7 @@ WRONG: tuple[object, ...] = ({}, [[]], "\n", 1, True, 2.5, -2, 2**53 + 1, ["x", 
 FITS: dict[str, tuple[object, ...]] = {
     "final": (True,),
     "dropped_seconds": (1, 2.5),
+    "behind_seconds": (1, 2.5),
     "confidence": (1,),
     "score": (1,),
     "rolling": (1,),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from earhook.client import Block, Call, CallEvent, ChannelName, Gap
 from earhook.errors import EngineFailed
@@ -13,6 +13,7 @@ from earhook.errors import EngineFailed
 from .analysis import Analyst, CallFacts
 from .engine import Engine, Line
 from .hearing import Hearing, HearingOwner, HearingSettings
+from .holes import Holes
 from .pulse import Pulse
 from .result import RESULT_KINDS, Result
 from .segment import Segment
@@ -21,6 +22,15 @@ __all__ = ["Before", "CallHearing", "Outlet", "Workshop"]
 
 ADVANCE_SECONDS: Final = 0.5
 """How often it is looked what has not been said in time."""
+BEHIND_SECONDS: Final = 3.0
+"""Audio that waits for an engine, from which on it is said to be behind; and how often again."""
+BEHIND_AGAIN_SECONDS: Final = 30.0
+CAUGHT_UP_SECONDS: Final = 1.0
+LEAST_HOLE_SECONDS: Final = 0.5
+"""Shorter ones are counted, and not told one by one."""
+HOLE_MARGIN_SECONDS: Final = 2.0
+"""Words before a hole may be on their way still when it is settled that none follow."""
+PAUSED: Final = "paused"
 
 
 class Outlet(Protocol):
@@ -28,6 +38,10 @@ class Outlet(Protocol):
 
     def tell(self, call: Call, result: Result, segment: Segment | None) -> None:
         """Pass on a result; `segment` is what a transcript was made of."""
+        ...
+
+    def write(self, kind: str, call: Call, position: int, details: Mapping[str, Any]) -> None:
+        """Pass on what is for people here, and no result."""
         ...
 
 
@@ -75,6 +89,9 @@ class CallHearing:
         self._advanced = position
         self._end = position
         self._has_failed = False
+        self._holes = Holes()
+        self._behind_since: int | None = None
+        """Where it was told last that an engine is behind; None: it is not."""
         session, before = call.session_id.lower(), workshop.before
         heard = before.heard.get(session, {})
         owner = HearingOwner(self._said, self._missed, self._failed, workshop.pulse)
@@ -107,14 +124,22 @@ class CallHearing:
         """Hear audio, or that there is none."""
         self._hearings[item.channel].put(item)
         if isinstance(item, Gap):
-            self._end = max(self._end, item.position + item.samples)
-            self._missed(item.channel, item.position, item.position + item.samples)
+            end = item.position + item.samples
+            self._end = max(self._end, end)
+            if item.reason == PAUSED:  # nobody was to hear it; the call says so by itself
+                self._tell(self._analysis.miss(item.channel, item.position, end))
+            else:
+                self._missed(item.channel, item.position, end)
         else:
             self._end = max(self._end, item.position + len(item.samples))
         settled = min(one.settled for one in self._hearings.values())
         if settled >= self._advanced + ADVANCE_SECONDS * self.call.rate:
             self._advanced = settled
             self._tell(self._analysis.advance(settled))
+            margin = round(HOLE_MARGIN_SECONDS * self.call.rate)
+            for channel, hearing in self._hearings.items():
+                self._tell_holes(channel, hearing.settled - margin)
+        self._tell_behind()
 
     def note(self, event: CallEvent) -> None:
         """Learn what else happens in the call."""
@@ -125,6 +150,8 @@ class CallHearing:
     async def finish(self) -> None:
         """The call is over: hear the last words, and say what can be said only now."""
         await asyncio.gather(*(one.finish() for one in self._hearings.values()))
+        for channel in self._hearings:
+            self._tell_holes(channel)
         self._tell(self._analysis.finish(self._end))
         self._tell_state("ended")
 
@@ -133,9 +160,12 @@ class CallHearing:
         await asyncio.gather(*(one.close() for one in self._hearings.values()))
 
     def _said(self, segment: Segment) -> None:
+        if segment.is_final:
+            self._tell_holes(segment.channel, segment.start)
         self._tell(self._analysis.hear(segment), segment)
 
     def _missed(self, channel: ChannelName, start: int, end: int) -> None:
+        self._holes.add(channel, start, end)
         self._tell(self._analysis.miss(channel, start, end))
 
     def _failed(self, channel: ChannelName, error: EngineFailed) -> None:
@@ -144,6 +174,26 @@ class CallHearing:
         if not self._has_failed:
             self._has_failed = True
             self._tell_state("failed", why=str(error))
+
+    def _tell_holes(self, channel: ChannelName, position: int | None = None) -> None:
+        """Between the words where they are."""
+        for start, end in self._holes.take(channel, position):
+            seconds = (end - start) / self.call.rate
+            if seconds >= LEAST_HOLE_SECONDS:
+                details = {"channel": channel, "start": start, "end": end}
+                self._outlet.write("unheard", self.call, end, details)
+
+    def _tell_behind(self) -> None:
+        rate = self.call.rate
+        behind = max(one.waiting_samples for one in self._hearings.values()) / rate
+        since = self._behind_since
+        if behind >= BEHIND_SECONDS:
+            if since is None or self._end - since >= BEHIND_AGAIN_SECONDS * rate:
+                self._behind_since = self._end
+                self._tell_state("behind", behind_seconds=round(behind, 1))
+        elif since is not None and behind < CAUGHT_UP_SECONDS:
+            self._behind_since = None
+            self._tell_state("caught_up")
 
     def _tell_state(self, state: str, **more: object) -> None:
         dropped = self.dropped_seconds if state != "started" else 0.0

@@ -23,6 +23,8 @@ __all__ = ["Hearing", "HearingOwner", "HearingSettings"]
 
 FIRST_PAUSE_SECONDS: Final = 0.5
 LONGEST_PAUSE_SECONDS: Final = 15.0
+NEXT_WORDS_SHARE: Final = 0.3
+"""Of what may wait: so much of what is heard next stays, enough for a phrase."""
 CLOSE_SECONDS: Final = 2.0
 """For an engine to let go; then it is left to itself."""
 
@@ -32,8 +34,8 @@ class HearingSettings:
     """What a slow or broken engine may cost.
 
     Attributes:
-        backlog_seconds: Audio of a channel that waits for its engine; beyond it, the older half is
-            dropped.
+        backlog_seconds: Audio of a channel that waits for its engine; beyond it, half of it is
+            dropped, but not what is heard next.
         finish_seconds: How long an engine may take for its last words at the end of a call.
         step_seconds: How long it may take for one piece of audio, while it goes on with those of
             other lines; then another recogniser is opened.
@@ -112,8 +114,13 @@ class Hearing:
             return self._heard
         return min(max(self._recogniser.settled, self._told), self._heard)
 
+    @property
+    def waiting_samples(self) -> int:
+        """Audio that the engine has yet to take."""
+        return self._waiting_samples
+
     def put(self, item: Block | Gap) -> None:
-        """Take audio or a gap. Returns at once; if too much waits, the oldest audio is dropped."""
+        """Take audio or a gap. Returns at once; if too much waits, a part of it is dropped."""
         if isinstance(item, Gap):
             self._waiting.append((item.position, item.samples))
         elif item.position + len(item.samples) > self._start:
@@ -149,20 +156,36 @@ class Hearing:
     def _shed(self) -> None:
         """Keep what waits within its bound.
 
-        Half of it goes at once: a hole ends what is being said, so few long ones are better than
-        many short ones, which would leave nothing but single words.
+        A hole ends what is being said. So half of it goes at once, and not what the engine hears
+        next: few long holes with whole phrases between them are better than many short ones, which
+        would leave nothing but single words.
         """
         most = self._settings.backlog_seconds * self._line.rate
         if self._waiting_samples <= most:
             return
+        at = self._behind_next_words(round(NEXT_WORDS_SHARE * most))
         while self._waiting_samples > most / 2:
-            at = next(at for at, (_, what) in enumerate(self._waiting) if not isinstance(what, int))
+            while isinstance(self._waiting[at][1], int):
+                at += 1
             position, samples = self._waiting[at]
             assert not isinstance(samples, int)
             self._waiting_samples -= len(samples)
             self._waiting[at] = (position, len(samples))
             self._drop(position, len(samples))
             self._merge(at)
+
+    def _behind_next_words(self, most: int) -> int:
+        """The place behind what is heard next without a hole, as much of it as is to be kept."""
+        kept = 0
+        for at, (_, what) in enumerate(self._waiting):
+            if isinstance(what, int):
+                if kept:
+                    return at
+            elif kept + len(what) > most:
+                return at
+            else:
+                kept += len(what)
+        return len(self._waiting)
 
     def _merge(self, at: int) -> None:
         """Two gaps in a row are one: what waits does not grow with what is dropped."""

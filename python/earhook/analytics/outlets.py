@@ -23,7 +23,7 @@ MOST_AT_ONCE: Final = 25
 TRANSCRIPTION: Final = "transcription"
 SEGMENT_IDS: Final = uuid.UUID("5d1f4f2e-6f0b-5c83-9f0f-3a1f2f6f3c57")
 """The name space of the ids that the peer sees: the same segment, the same id, on every run."""
-EVENT_MEMBERS: Final = ("engine", "state", "dropped_seconds")
+EVENT_MEMBERS: Final = ("engine", "state", "dropped_seconds", "behind_seconds")
 """Of `analysis` in the PCM stream; lines say more."""
 
 
@@ -253,7 +253,9 @@ def transcript_entity(call: Call, segment: Segment, text: str) -> dict[str, Any]
 def _as_entry(result: Result) -> dict[str, Any]:
     entry = result.as_entry()
     if result.kind == "analysis":
-        entry["details"] = {name: result.details[name] for name in EVENT_MEMBERS}
+        entry["details"] = {
+            name: result.details[name] for name in EVENT_MEMBERS if name in result.details
+        }
     return entry
 
 

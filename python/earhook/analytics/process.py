@@ -1,7 +1,7 @@
 """One process of `earhook analyze`: told what to do on standard input, tells on standard output.
 
 Its input is one line, an `Order`; the end of its input is its end. Its output is JSON lines, those
-of `Outlets` and a few about itself: `ready`, `trouble`, `fault`.
+of `Outlets` and a few about itself: `waiting`, `ready`, `trouble`, `fault`.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ async def _listen(order: Order, lines: _Lines, stopped: asyncio.Task[bytes]) -> 
     wishes = plan.door.wishes(order.number, plan.processes)
     if order.heard:  # we come after a process that died: what the ring still has is ours
         wishes["start"] = "start"
-    wishes["on_trouble"] = lambda error: lines.write({"type": "trouble", "text": _reason(error)})
+    wishes["on_trouble"] = lambda error: lines.write(_waiting(plan.door.address, error))
     stream = connect(plan.door.address, **wishes)
     outlets = Outlets(
         stream, lines.write_line, to_gateway=plan.to_gateway, transcripts=plan.transcripts
@@ -156,6 +156,11 @@ class _Drained(asyncio.BaseProtocol):
 
     def connection_lost(self, _error: Exception | None) -> None:
         self.closed.set()
+
+
+def _waiting(address: str, error: Exception) -> dict[str, str]:
+    text = f"waiting for a pcm-stream sink at {address}: {_reason(error)}; trying again"
+    return {"type": "waiting", "text": text}
 
 
 def _unsent(outlets: Outlets) -> dict[str, str]:

@@ -60,6 +60,10 @@ class Analyze:
         self._calls_left = calls
         self._ledgers = [_Ledger() for _ in range(plan.processes)]
         self._processes: dict[int, Process] = {}
+        self._listening: set[int] = set()
+        """Processes that have had a connection."""
+        self._waits_for: set[str] = set()
+        """What has been told of a connection that there is not."""
         self._stopping = asyncio.Event()
         self._fault: Exception | None = None
 
@@ -75,8 +79,11 @@ class Analyze:
             nonlocal interrupted
             if interrupted:
                 self._kill()
+                return
             interrupted = True
             self.stop()
+            if any(self._ledgers[number].heard for number in self._listening):
+                self._take({"type": "ending", "text": _HEARING_OUT})
 
         with _signals(on_signal):
             await asyncio.gather(*(self._keep(number) for number in range(self._plan.processes)))
@@ -87,8 +94,10 @@ class Analyze:
     def stop(self) -> None:
         """Let all processes hear out what they have, for some seconds, and end."""
         self._stopping.set()
-        for process in self._processes.values():
-            if process.stdin is not None:
+        for number, process in self._processes.items():
+            if number not in self._listening:  # it makes its engine, or dials: it has heard nothing
+                process.kill()
+            elif process.stdin is not None:
                 process.stdin.close()
 
     def _kill(self) -> None:
@@ -152,6 +161,7 @@ class Analyze:
         finally:
             await reading
             del self._processes[number]
+            self._listening.discard(number)
 
     async def _await_end(self, process: Process, pulse: Pulse, ledger: _Ledger) -> int:
         loop = asyncio.get_running_loop()
@@ -185,7 +195,15 @@ class Analyze:
             self._fault = _fault(line)
             self.stop()
             return
+        if kind == "waiting":
+            # Every process says so, and each time that it has tried.
+            if line["text"] not in self._waits_for:
+                self._waits_for.add(line["text"])
+                self._take({"type": "trouble", "text": line["text"]})
+            return
+        self._waits_for.clear()
         if kind == "ready":
+            self._listening.add(number)
             for lost in ledger.missing(line["sessions"]):
                 self._tell(
                     ledger, {"type": "closed", "session": lost, "details": {"reason": "lost"}}
@@ -259,6 +277,11 @@ def _signals(action: Callable[[], None]) -> Iterator[None]:
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
+
+
+_HEARING_OUT: Final = (
+    f"what was said so far is heard out, in {STOP_SECONDS:g} s at most; Ctrl-C again ends at once"
+)
 
 
 def _fault(line: dict[str, Any]) -> Exception:

@@ -36,8 +36,21 @@ class Told(NamedTuple):
     """A result, and the call it is of; `rate` makes seconds of its positions."""
 
     session: str
+    conversation: str | None
     rate: int
     result: Result
+
+    def as_json(self) -> dict[str, Any]:
+        """As the line of a live call, and the `rate`, which no line before it has told."""
+        return {
+            "type": self.result.kind,
+            "session": self.session,
+            "conversation": self.conversation,
+            "position": self.result.position,
+            "seconds": round(self.result.position / self.rate, 3),
+            "rate": self.rate,
+            "details": dict(self.result.details),
+        }
 
 
 class _Entry(NamedTuple):
@@ -50,6 +63,7 @@ class _Entry(NamedTuple):
     segment: Segment | None
     kind: str
     details: Mapping[str, Any]
+    conversation: str | None = None
 
 
 Seconds = Annotated[float, Field(ge=0, le=1e6)]
@@ -65,6 +79,7 @@ class _Turn(BaseModel):
     end_seconds: Seconds
     text: str
     session: str = ""
+    conversation: str | None = None
 
 
 class _Event(BaseModel):
@@ -74,6 +89,7 @@ class _Event(BaseModel):
     position: int = Field(ge=0)
     details: dict[str, Any] = {}
     session: str = ""
+    conversation: str | None = None
     rate: int | None = Field(default=None, gt=0)
 
 
@@ -84,22 +100,30 @@ def analyse_transcript(analyst: Analyst, entries: Iterable[_Entry]) -> Iterator[
     for entry in entries:
         if entry.segment is not None and entry.segment.language:
             languages.setdefault(entry.session, entry.segment.language)
+    conversations = {
+        entry.session: entry.conversation for entry in entries if entry.conversation is not None
+    }
     calls: dict[str, tuple[Analysis, int]] = {}
     ends: dict[str, int] = {}
     for entry in entries:
-        if entry.session not in calls:
-            facts = CallFacts(rate=entry.rate, language=languages.get(entry.session))
-            calls[entry.session] = (analyst.open(facts), entry.rate)
-        analysis, rate = calls[entry.session]
+        session = entry.session
+        if session not in calls:
+            facts = CallFacts(rate=entry.rate, language=languages.get(session))
+            calls[session] = (analyst.open(facts), entry.rate)
+        analysis, rate = calls[session]
         results = analysis.advance(entry.start)
         if entry.segment is not None:
             results += analysis.hear(entry.segment)
+        elif entry.kind == "unheard" and entry.details.get("channel") in _CHANNELS:
+            channel = _CHANNELS[entry.details["channel"]]
+            results += analysis.miss(channel, entry.start, entry.end)
         else:
             results += analysis.note(entry.kind, entry.end, entry.details)
-        ends[entry.session] = max(ends.get(entry.session, 0), entry.end)
-        yield from (Told(entry.session, rate, result) for result in results)
+        ends[session] = max(ends.get(session, 0), entry.end)
+        yield from (Told(session, conversations.get(session), rate, one) for one in results)
     for session, (analysis, rate) in calls.items():
-        yield from (Told(session, rate, one) for one in analysis.finish(ends[session]))
+        results = analysis.finish(ends[session])
+        yield from (Told(session, conversations.get(session), rate, one) for one in results)
 
 
 def read_transcript(path: Path) -> list[_Entry]:
@@ -138,13 +162,15 @@ def _entry(line: bytes, rates: dict[str, int]) -> _Entry | None:
     if not isinstance(body, dict):
         raise ValueError("is no JSON object")  # noqa: TRY004 - a fault of the file, as others
     if "speaker" in body:
-        return _turn(_Turn.model_validate(body))
+        turn = _Turn.model_validate(body)
+        return _turn(turn)._replace(conversation=turn.conversation)
     event = _Event.model_validate(body)
     if event.type == "opened":
         event.rate = _position(event.details.get("rate"), _RATE) or _RATE
     if event.rate is not None:
         rates[event.session] = event.rate
-    return _event(event, rates.get(event.session, _RATE))
+    entry = _event(event, rates.get(event.session, _RATE))
+    return entry and entry._replace(conversation=event.conversation)
 
 
 def _turn(turn: _Turn) -> _Entry:

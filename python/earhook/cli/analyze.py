@@ -234,9 +234,7 @@ def _plan(asked: _Asked) -> AnalysisPlan:
     from earhook.analytics.plan import AnalysisPlan, Door
 
     if asked.address is None:
-        raise ConfigurationError.of(
-            "--from", "there is no address", "such as unix:/run/earhook/pcm.sock"
-        )
+        raise ConfigurationError.of("--from", "is missing: which calls are to be heard", _REMEDY)
     door = Door(
         address=asked.address,
         token=asked.token,
@@ -290,6 +288,12 @@ def _run(plan: AnalysisPlan, calls: int | None, *, as_json: bool) -> int:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         was_interrupted = runner.run(Analyze(plan, view.take, calls).run())
     return INTERRUPTED if was_interrupted else 0
+
+
+_REMEDY = (
+    "the address of a pcm-stream sink, such as --from unix:/run/earhook/pcm.sock or "
+    "--from tcp:127.0.0.1:9300; `earhook demo --analyze --keep-open` has one to try"
+)
 
 
 def _analyst(asked: _Asked) -> AnalystSettings:

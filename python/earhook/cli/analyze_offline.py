@@ -53,7 +53,8 @@ def check_rules(paths: Sequence[Path], *, as_json: bool) -> None:
         action = f", {rule.action}s the call" if rule.action else ""
         typer.echo(f"{rule.severity:<9}{rule.id:<26}{rule.name}{action}")
     needs = "; some need [signal] of the gateway" if book.wants_signal else ""
-    typer.echo(f"\n{len(book.rules)} rules, no fault{needs}")
+    count = len(book.rules)
+    typer.echo(f"\n{count} rule{'' if count == 1 else 's'}, no fault{needs}")
 
 
 def run_transcript(analyst: Analyst, path: Path, *, as_json: bool) -> None:
@@ -63,8 +64,7 @@ def run_transcript(analyst: Analyst, path: Path, *, as_json: bool) -> None:
     console = Console(highlight=False, soft_wrap=True)
     for told in analyse_transcript(analyst, read_transcript(path)):
         if as_json:
-            line = {"session": told.session, "rate": told.rate, **told.result.as_entry()}
-            typer.echo(json_line(line), nl=False)
+            typer.echo(json_line(told.as_json()), nl=False)
         elif (text := _shown(told)) is not None:
             console.print(text)
 

@@ -14,7 +14,7 @@ from earhook.terminal.json_line import json_line
 __all__ = ["JsonView", "TextView", "moment", "result_text"]
 
 NEUTRAL: Final = 0.05
-ABOUT_US: Final = frozenset({"ready", "trouble"})
+ABOUT_US: Final = frozenset({"ready", "trouble", "ending"})
 
 
 class JsonView:
@@ -61,12 +61,25 @@ class TextView:
 
     def _shown(self, line: dict[str, Any]) -> Text | None:
         kind, details = line["type"], line["details"]
-        seconds = moment(kind, line["position"], details) / self._rates.get(line["session"], 8000)
+        rate = self._rates.get(line["session"], 8000)
+        seconds = moment(kind, line["position"], details) / rate
         head = (f"{line['session'][:8]} {seconds:8.1f} s  ", "dim")
-        if kind == "analysis" and details["state"] == "failed":
-            failure = clean(f"{details['engine']} failed: {details['why']}")
-            return Text.assemble(head, (failure, "red"))
+        if kind == "unheard":
+            unheard = f"… {(details['end'] - details['start']) / rate:.0f} s not heard …"
+            return Text.assemble(head, (_PEOPLE[details["channel"]], "dim"), (unheard, "yellow"))
+        if kind == "analysis":
+            return _about_engine(details, head)
         return result_text(kind, details, head, evidence_column=30)
+
+
+def _about_engine(details: Mapping[str, Any], head: tuple[str, str]) -> Text | None:
+    engine, state = clean(details["engine"]), details["state"]
+    if state == "failed":
+        return Text.assemble(head, (f"{engine} failed: {clean(details['why'])}", "red"))
+    if state == "behind":
+        behind = f"{engine} is {details['behind_seconds']:.1f} s behind the call"
+        return Text.assemble(head, (behind, "yellow"))
+    return Text.assemble(head, (f"{engine} has caught up", "dim")) if state == "caught_up" else None
 
 
 def moment(kind: str, position: int, details: Mapping[str, Any]) -> int:
@@ -98,7 +111,7 @@ def result_text(
 def _about_us(line: dict[str, Any]) -> Text:
     if line["type"] == "ready":
         return Text(f"process {line['process']} listens, {line['calls']} calls", style="dim")
-    return Text(clean(line["text"]), style="yellow")
+    return Text(clean(line["text"]), style="dim" if line["type"] == "ending" else "yellow")
 
 
 _PEOPLE: Final = {"internal": "agent     ", "external": "customer  "}

@@ -23,6 +23,7 @@ app = typer.Typer(
 
 SOMETHING_LEFT: Final = 1
 NAME_WIDTH: Final = 14
+UNKNOWN: Final = "–"  # noqa: RUF001 - what stands for nothing in a table
 PIPED_COLUMNS: Final = 160
 """Wide enough that no row of a table is folded for a program that reads it."""
 
@@ -222,6 +223,8 @@ def _peaks(report: RecordingReport) -> str:
     from earhook.sinks.recording.levels import decibels
 
     levels = [level for level in report.levels.values() if isinstance(level, dict)]
+    if not levels:
+        return UNKNOWN
     return " / ".join(decibels(level, "peak").removesuffix(" dB") for level in levels)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from earhook.errors import OperatorError
+from earhook.errors import ConfigurationError, OperatorError
 
 from .admin_port import AdminOption, TokenFileOption, TokenOption, admin_address
 from .dialling import read_secret_text
@@ -18,6 +18,8 @@ from .options import ConfigOption
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
+
+    from earhook.terminal.tail import Wanted
 
 app = typer.Typer(add_completion=False)
 
@@ -35,7 +37,12 @@ def tail(  # noqa: PLR0913, PLR0917 - a command's options
     ] = None,
     types: Annotated[
         list[str] | None,
-        typer.Option("--type", "-t", metavar="TYPE", help="Only this type; repeatable."),
+        typer.Option(
+            "--type",
+            "-t",
+            metavar="TYPE",
+            help="Only this type, such as hit or dead_air; repeatable.",
+        ),
     ] = None,
     history: Annotated[
         bool, typer.Option("--history", help="Begin with what is kept of these calls.")
@@ -70,15 +77,23 @@ def tail(  # noqa: PLR0913, PLR0917 - a command's options
 
     Through the admin port digits are masked, and a gateway that restarts is waited for.
     """
-    from earhook.terminal.tail import Wanted, follow_port, follow_stream, line_writer
+    from earhook.terminal.tail import follow_port, follow_stream, line_writer
 
-    wanted = Wanted(tuple(calls or ()), frozenset(types or ()), history=history)
-    write = line_writer(as_text=as_text)
+    wanted, write = _wanted(calls, types, history=history), line_writer(as_text=as_text)
     if stream is not None:
         shown = _stream_token(token, token_file)
         raise typer.Exit(_run(follow_stream(stream, shown, wanted, write)))
     address = admin_address(admin, token, token_file, config)
     raise typer.Exit(_run(follow_port(address, wanted, write)))
+
+
+def _wanted(calls: list[str] | None, types: list[str] | None, *, history: bool) -> Wanted:
+    from earhook.terminal.event_types import faults_of_types
+    from earhook.terminal.tail import Wanted
+
+    if faults := list(faults_of_types(types or ())):
+        raise ConfigurationError(faults)
+    return Wanted(tuple(calls or ()), frozenset(types or ()), history=history)
 
 
 def _stream_token(token: str | None, token_file: Path | None) -> str | None:

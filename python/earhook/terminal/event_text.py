@@ -120,7 +120,13 @@ def _evidence(piece: object) -> str:
 
 
 def _analysis(details: Details, _rate: int) -> Text:
-    text = Text(f"recognition by {clean(details['engine'], 40)} {clean(details['state'], 20)}")
+    state = clean(details["state"].replace("_", " "), 20)
+    behind = details.get("behind_seconds")
+    if behind:
+        state = f"is {float(behind):.1f} s behind"
+    text = Text(
+        f"recognition by {clean(details['engine'], 40)} {state}", "yellow" if behind else ""
+    )
     dropped = float(details.get("dropped_seconds") or 0.0)
     if dropped:
         text.append(f"; {dropped:.1f} s of audio were not heard", "yellow")

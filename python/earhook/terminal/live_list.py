@@ -155,8 +155,11 @@ class LiveList:
         return max(told, float(self.totals.get("time", 0.0)) - _opened(row))
 
     def sorted_by(self, sort: Sort) -> list[Row]:
-        """All rows; equal ones keep the order in which calls came in."""
-        return sorted(self.rows.values(), key=SORTS[sort])
+        """All rows, those that have ended last; equals keep the order in which calls came in."""
+        order = SORTS[sort]
+        return sorted(
+            self.rows.values(), key=lambda row: ("ended" in _state(row).flags, *order(row))
+        )
 
     def number_of(self, row: Row) -> int:
         """What the feed calls it."""

@@ -8,41 +8,28 @@ from dataclasses import dataclass
 from typing import Final
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
-from .event_text import ANGRY, SEVERITY_STYLES, SIDES, UNEASY, clean, event_text, time_text
-from .live_list import Level, LiveList, Row, Sort, State
+from .attention import needs_a_look
+from .event_text import clean, event_text, time_text
+from .live_list import LiveList, Row, Sort
+from .top_table import calls_table, left_out
 
 __all__ = ["KEYS", "View", "picture", "shown_rows", "still_picture"]
 
-METER_CELLS: Final = 8
-QUIETEST_DBFS: Final = -60
 HEAD_LINES: Final = 4
 PANE_LINES: Final = 12
-WIDE_COLUMNS: Final = 150
-MIDDLE_COLUMNS: Final = 110
 EVENTS_LEFT_OUT: Final = frozenset({"sentiment", "speech"})
 KEYS: Final = (
     ("q", "quit"),
-    ("a t l g s h", "sort by attention, time, lost, lag, sentiment, hits"),
-    ("↑ ↓", "choose"),
-    ("enter", "what happens in a call"),
-    ("space", "hold the picture"),
+    ("↑↓", "choose"),
+    ("enter", "open"),
+    ("esc", "close"),
+    ("space", "hold"),
+    ("atlgsh", "sort"),
 )
-FLAG_STYLES: Final = {
-    "dropping": "bold white on red",
-    "one_way": "bold red",
-    "pause_left": "bold red",
-    "dead_air": "yellow",
-    "paused": "yellow",
-    "talk_over": "yellow",
-    "clipping": "yellow",
-    "suspect": "bold red",
-    "listened": "cyan",
-}
-_SILENT: Final = Level()
-_UNTOLD: Final = State()
+"""Where there is no room for all, the last ones are left out."""
+SORTED_BY: Final = " attention/time/lost/lag/sentiment/hits"
 
 
 @dataclass(slots=True)
@@ -92,15 +79,14 @@ def picture(view: View, live: LiveList, width: int, height: int) -> RenderableTy
     rows = shown_rows(view, live, height)
     parts: list[RenderableType] = [_heading(view, live, width), _sinks(live)]
     if live.rows:
-        parts.append(_table(view, live, rows, width))
-        below = len(live.rows) - view.first - len(rows)
-        if view.first or below > 0:
-            parts.append(Text(f"  {view.first} above, {below} below", "dim"))
+        parts.append(calls_table(live, rows, width, view.chosen))
+        if unseen := _unseen(view, live, rows, width):
+            parts.append(unseen)
     elif not view.trouble:
         parts.append(Text("\n  no calls yet: they show up here as they come in", "dim"))
     if live.session:
         parts.append(_pane(live, width))
-    parts.append(_footer(view))
+    parts.append(_footer(view, width))
     return Group(*parts)
 
 
@@ -108,7 +94,7 @@ def still_picture(view: View, live: LiveList, width: int, most_rows: int) -> Ren
     """For a pipe or a log: once, without keys."""
     rows = live.sorted_by(view.sort)
     parts: list[RenderableType] = [_heading(view, live, width), _sinks(live)]
-    parts.append(_table(view, live, rows[:most_rows], width) if rows else Text("no calls"))
+    parts.append(calls_table(live, rows[:most_rows], width) if rows else Text("no calls"))
     if len(rows) > most_rows:
         parts.append(Text(f"and {len(rows) - most_rows:,} more (all of them: --json)"))
     return Group(*parts)
@@ -124,6 +110,7 @@ def _heading(view: View, live: LiveList, width: int) -> Text:
         ("earhook top", "bold"),
         f"  {clock}  ",
         (f"{count:,} live call{'' if count == 1 else 's'}", "bold"),
+        _need_a_look(live),
         (f"  {view.url}", "dim"),
         no_wrap=True,
         overflow="ellipsis",
@@ -133,6 +120,11 @@ def _heading(view: View, live: LiveList, width: int) -> Text:
     text.append("\n")
     text.append_text(_state_of_gateway(view, live, width))
     return text
+
+
+def _need_a_look(live: LiveList) -> tuple[str, str]:
+    count = sum(1 for row in live.rows.values() if row.state and needs_a_look(row.state))
+    return (f", {count:,} need{'s' if count == 1 else ''} a look" if count else "", "bold yellow")
 
 
 def _state_of_gateway(view: View, live: LiveList, width: int) -> Text:
@@ -171,108 +163,6 @@ def _sinks(live: LiveList) -> Text:
     return text
 
 
-def _table(view: View, live: LiveList, rows: Sequence[Row], width: int) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim", expand=False)
-    table.add_column("!", justify="right")
-    table.add_column("session", no_wrap=True)
-    table.add_column("time", justify="right", no_wrap=True)
-    for name, style in SIDES.values():
-        table.add_column(Text(name, style), no_wrap=True)
-    table.add_column("talk", justify="right", no_wrap=True)
-    table.add_column("mood", justify="right", no_wrap=True)
-    table.add_column("hits", justify="right", no_wrap=True)
-    if width >= MIDDLE_COLUMNS:
-        table.add_column("lost", justify="right", no_wrap=True)
-        table.add_column("lag", justify="right", no_wrap=True)
-    if width >= WIDE_COLUMNS:
-        table.add_column("caller", no_wrap=True)
-        table.add_column("key", no_wrap=True, max_width=16)
-        table.add_column("conversation", no_wrap=True)
-    table.add_column("", no_wrap=True, overflow="ellipsis")
-    for row in rows:
-        style = "reverse" if row.session == view.chosen else ""
-        table.add_row(*_cells(row, live.seconds_of(row), width), style=style)
-    return table
-
-
-def _cells(row: Row, seconds: float, width: int) -> list[str | Text]:
-    own = row.state or _UNTOLD
-    cells: list[str | Text] = [
-        Text(str(own.attention), _attention_style(own.attention)),
-        Text(clean(row.session, 60)[:8], "dim" if "ended" in own.flags else "bold"),
-        _duration(seconds),
-        _meter(row.meter.external),
-        _meter(row.meter.internal),
-        _shares(own),
-        _mood(own.sentiment_external),
-        Text(str(own.hits) if own.hits else "", SEVERITY_STYLES.get(own.severity, "")),
-    ]
-    if width >= MIDDLE_COLUMNS:
-        cells += [
-            Text(_seconds(own.lost_milliseconds), "bold red"),
-            Text(_seconds(own.lag_milliseconds), "dim"),
-        ]
-    if width >= WIDE_COLUMNS:
-        facts = row.facts
-        cells += [
-            Text(clean(facts.get("caller") or "", 16)),
-            Text(clean(facts.get("key") or "", 16)),
-            Text(clean(facts.get("conversation") or "", 40)[:8], "dim"),
-        ]
-    cells.append(_flags(own))
-    return cells
-
-
-def _attention_style(attention: int) -> str:
-    return "bold red" if attention >= 80 else "yellow" if attention >= 30 else "dim"
-
-
-def _duration(passed_seconds: float) -> str:
-    minutes, seconds = divmod(int(passed_seconds), 60)
-    return f"{minutes}:{seconds:02}"
-
-
-def _meter(level: Level) -> Text:
-    if level.rms is None:
-        return Text("▁" * METER_CELLS, "dim")
-    filled = max(0.0, 1 - level.rms / QUIETEST_DBFS) * METER_CELLS
-    cells = "█" * round(filled)
-    style = "bold red" if level.clips else "green" if level.speaks else "white"
-    return Text.assemble((cells, style), ("▁" * (METER_CELLS - len(cells)), "dim"))
-
-
-def _shares(own: State) -> Text:
-    if own.talk_external is None or own.talk_internal is None:
-        return Text("")
-    return Text.assemble(
-        (f"{own.talk_external:.0%}", SIDES["external"][1]),
-        ("/", "dim"),
-        (f"{own.talk_internal:.0%}", SIDES["internal"][1]),
-    )
-
-
-def _mood(sentiment: float | None) -> Text:
-    if sentiment is None:
-        return Text("")
-    style = "bold red" if sentiment < ANGRY else "yellow" if sentiment < UNEASY else "green"
-    return Text(f"{sentiment:+.2f}", style)
-
-
-def _seconds(milliseconds: int) -> str:
-    return f"{milliseconds / 1000:.1f} s" if milliseconds else ""
-
-
-def _flags(own: State) -> Text:
-    words = [flag for flag in FLAG_STYLES if flag in own.flags]
-    if "ended" in own.flags:
-        words.insert(0, "ended")
-    text = Text()
-    for word in words:
-        text.append(word.replace("_", "-"), FLAG_STYLES.get(word, "dim"))
-        text.append(" ")
-    return text
-
-
 def _pane(live: LiveList, width: int) -> RenderableType:
     """What happened last in the open call."""
     row = next((row for row in live.rows.values() if row.session == live.session), None)
@@ -283,6 +173,8 @@ def _pane(live: LiveList, width: int) -> RenderableType:
         if event.get("type") not in EVENTS_LEFT_OUT
         and (event.get("details") or {}).get("final", True)
     ]
+    # In the order of the call's time: what was recognised is told later than it was said.
+    told.sort(key=lambda event: int(event.get("position") or 0))
     lines: list[RenderableType] = [Text(f"─ {live.session} ".ljust(width, "─"), "dim")]
     for event in told[-(PANE_LINES - 2) :]:
         when = time_text(int(event.get("position") or 0), rate)
@@ -295,10 +187,27 @@ def _pane(live: LiveList, width: int) -> RenderableType:
     return Group(*lines)
 
 
-def _footer(view: View) -> Text:
-    text = Text(no_wrap=True, overflow="ellipsis")
-    text.append(f"by {view.sort}   ", "bold")
+def _unseen(view: View, live: LiveList, rows: Sequence[Row], width: int) -> Text | None:
+    """What there is besides: rows above and below, columns that do not fit."""
+    said = []
+    below = len(live.rows) - view.first - len(rows)
+    if view.first or below > 0:
+        said.append(f"{view.first} above, {below} below")
+    if columns := left_out(width):
+        said.append(f"too narrow for {', '.join(columns)}")
+    if not said:
+        return None
+    return Text(f"  {'; '.join(said)}", "dim", no_wrap=True, overflow="ellipsis")
+
+
+def _footer(view: View, width: int) -> Text:
+    text = Text(f"by {view.sort}", "bold", no_wrap=True, overflow="ellipsis")
     for keys, what in KEYS:
-        text.append(keys, "bold")
-        text.append(f" {what}   ", "dim")
+        if len(text) + len(f"  {keys} {what}") > width:
+            break
+        text.append(f"  {keys}", "bold")
+        text.append(f" {what}", "dim")
+    else:
+        if len(text) + len(SORTED_BY) <= width:
+            text.append(SORTED_BY, "dim")
     return text

@@ -9,8 +9,11 @@ from typing import Any, Literal
 import pytest
 
 from earhook.analytics import hearing as hearing_module
+from earhook.analytics.analysis import Analyst
+from earhook.analytics.call import CallHearing, Workshop
 from earhook.analytics.engine import Line
 from earhook.analytics.hearing import Hearing, HearingOwner, HearingSettings
+from earhook.analytics.rules import RuleBook
 from earhook.analytics.segment import Segment
 from earhook.client import Block, Gap
 from earhook.errors import EngineFailed
@@ -199,7 +202,10 @@ class Turnstile(asyncio.Event):
         return True
 
 
-def test_an_engine_that_is_too_slow_gets_few_long_holes(run: Any, until: Any) -> None:
+@pytest.mark.parametrize("times_slower", [2, 8])
+def test_an_engine_that_is_too_slow_gets_few_long_holes(
+    run: Any, until: Any, times_slower: int
+) -> None:
     """Each of them ends an utterance; half of the words would be worth nothing one by one."""
 
     async def story() -> None:
@@ -209,17 +215,24 @@ def test_an_engine_that_is_too_slow_gets_few_long_holes(run: Any, until: Any) ->
         told.push(0.2)
         await until(lambda: engine.opened)
         (recogniser,) = engine.opened
-        for turn in range(200):  # half as fast as people speak
-            told.push(0.2)
-            told.push(0.2)
+        for turn in range(200):
+            for _ in range(times_slower):
+                told.push(0.2)
             turnstile.admit()
             await until(lambda turn=turn: len(recogniser.heard) > turn)
         assert told.hearing.dropped_samples > 30 * RATE
-        assert len(recogniser.skipped) <= 20
+        assert len(recogniser.skipped) <= 40
         assert all(end - start >= 1.6 * RATE for start, end in recogniser.skipped)
+        ends = [start for start, _ in recogniser.skipped]
+        phrases = [end - start for start, end in zip([0, *_ends(recogniser)], ends, strict=False)]
+        assert min(phrases[1:]) >= 1.0 * RATE
         await told.hearing.close()
 
     run(story())
+
+
+def _ends(recogniser: FakeRecogniser) -> list[int]:
+    return [end for _, end in recogniser.skipped]
 
 
 def test_a_recogniser_that_never_comes_back_is_replaced(run: Any, until: Any) -> None:
@@ -377,5 +390,64 @@ def test_an_engine_without_last_words_does_not_keep_the_end_waiting(run: Any) ->
             await told.hearing.finish()
         assert [str(error) for error in told.failed] == ["no last words in time"]
         assert engine.opened[0].is_closed
+
+    run(story())
+
+
+class Told:
+    """An outlet that keeps everything."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, Any]] = []
+
+    def tell(self, _call: Any, result: Any, _segment: Any) -> None:
+        self.told.append((result.kind, result.details))
+
+    def write(self, kind: str, _call: Any, _position: int, details: Any) -> None:
+        self.told.append((kind, details))
+
+    def of(self, kind: str) -> list[Any]:
+        return [details for one, details in self.told if one == kind]
+
+
+def test_an_engine_that_is_behind_is_said_to_be_and_what_it_misses_is_told_where_it_is(
+    run: Any, until: Any
+) -> None:
+    async def story() -> None:
+        engine, told = FakeEngine(), Told()
+        analyst = Analyst(RuleBook(()), None)
+        settings = HearingSettings(backlog_seconds=10.0)
+        hearing = CallHearing(CALL, 0, Workshop(engine, analyst, told, settings))
+
+        def speak(first: int, last: int) -> None:
+            for place in range(first, last):
+                for channel in CALL.channels:
+                    hearing.take(Block(CALL, channel, place * 1600, noise(0.2)))
+
+        speak(0, 5)
+        await until(lambda: len(told.of("transcript")) == 10)
+        engine.gate.clear()
+        speak(5, 35)  # 6 s
+        assert [one["state"] for one in told.of("analysis")] == ["started", "behind"]
+        behind = told.of("analysis")[1]["behind_seconds"]
+        assert 3.0 <= behind < 4.0
+        speak(35, 75)  # 8 s more than may wait
+        assert not told.of("unheard")
+        engine.gate.set()
+        await until(lambda: len(told.of("transcript")) > 20)
+        speak(75, 80)
+        await hearing.finish()
+        states = [one["state"] for one in told.of("analysis")]
+        assert states[:2] == ["started", "behind"]
+        assert states[-2:] == ["caught_up", "ended"]
+        for channel in CALL.channels:
+            spans = [
+                (kind, details["start"], details["end"])
+                for kind, details in told.told
+                if kind in ("transcript", "unheard") and details["channel"] == channel
+            ]
+            assert [start for _, start, _ in spans] == [0, *(end for _, _, end in spans[:-1])]
+            assert sum(kind == "unheard" for kind, *_ in spans) in (1, 2)
+        assert told.of("analysis")[-1]["dropped_seconds"] >= 4.0
 
     run(story())

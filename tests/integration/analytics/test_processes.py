@@ -15,7 +15,7 @@ import pytest
 from earhook.analytics.analysis import AnalystSettings
 from earhook.analytics.engine import EngineOptions
 from earhook.analytics.plan import AnalysisPlan, Door
-from earhook.analytics.processes import Analyze
+from earhook.analytics.processes import STOP_SECONDS, Analyze
 from earhook.errors import ConfigurationError, OperatorError
 from earhook.protocol import commands
 from earhook.protocol.entities import check_entity
@@ -24,6 +24,16 @@ from integration.pcm_stream.conftest import house  # noqa: F401 - a fixture
 
 GREETING = Spoken("thank you for calling", 0.6, 1.8)
 RATE = 8000
+
+
+class NeverDone(VoskServer):
+    """Has an interim reading of everything, and owes the last words."""
+
+    async def speak(self, socket: Any, _script: Any, _place: int) -> None:
+        """Serve one connection."""
+        async for message in socket:
+            if isinstance(message.data, bytes):
+                await socket.send_str('{"partial": "thank"}')
 
 
 class Run:
@@ -181,6 +191,55 @@ def test_the_last_words_of_calls_are_told_when_we_are_stopped(
             (last,) = work.finals(speaker.session)
             assert last["text"] == "thank you"
             assert not work.of("trouble")
+            (ending,) = work.of("ending")
+            assert "Ctrl-C again ends at once" in ending["text"]
+
+    run(story())
+
+
+def test_what_is_waited_for_is_said_once_and_ctrl_c_ends_it_at_once(run: Any, until: Any) -> None:
+    async def story() -> None:
+        tries = 0
+
+        def hang_up(_reader: object, writer: asyncio.StreamWriter) -> None:
+            nonlocal tries
+            tries += 1
+            writer.close()
+
+        door = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+        address = f"tcp:127.0.0.1:{door.sockets[0].getsockname()[1]}"
+        async with door, VoskServer([GREETING]) as server:
+            async with analysis(address, server, processes=2) as work:
+                await until(lambda: tries >= 8, 30)
+                told = [line["text"] for line in work.of("trouble")]
+                start = f"waiting for a pcm-stream sink at {address}: "
+                assert told
+                assert all(one.startswith(start) and one.endswith("trying again") for one in told)
+                assert len(told) == len(set(told))  # a reset is told of in other words
+                os.kill(os.getpid(), signal.SIGINT)
+                async with asyncio.timeout(STOP_SECONDS / 2):
+                    assert await work.task is True
+            assert not work.of("ending")
+
+    run(story())
+
+
+def test_a_second_ctrl_c_waits_for_no_last_words(
+    run: Any,
+    until: Any,
+    house: Any,  # noqa: F811
+) -> None:
+    async def story() -> None:
+        async with house() as gateway, NeverDone([GREETING]) as server:
+            async with at_work(until, gateway.address, server) as work:
+                speak(gateway.open(), 1.4)
+                await until(lambda: work.of("transcript"))
+                os.kill(os.getpid(), signal.SIGINT)
+                await until(lambda: work.of("ending"))
+                assert not work.task.done()
+                os.kill(os.getpid(), signal.SIGINT)
+                async with asyncio.timeout(STOP_SECONDS / 4):
+                    assert await work.task is True
 
     run(story())
 

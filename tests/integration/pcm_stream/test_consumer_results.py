@@ -12,7 +12,12 @@ from earhook.client import Call, CallClosed, CallEvent, CallOpened, CommandRefus
 from earhook.media.stream import FrameKind
 from earhook.sinks.pcm_stream.watch import Inbound
 
-STARTED = {"engine": "scripted", "state": "started", "dropped_seconds": 0.0}
+STARTED = {
+    "engine": "scripted",
+    "state": "started",
+    "dropped_seconds": 0.0,
+    "behind_seconds": None,
+}
 
 
 def entry(position: int, **details: Any) -> dict[str, Any]:

@@ -277,6 +277,25 @@ def test_inspect_for_people_and_programs(recorder: Any, run: Any) -> None:
     assert measured["levels"]["external"]["rms"] < told["rms"]
 
 
+def test_levels_that_were_never_told_are_not_said_to_be_silence(crashed: Path) -> None:
+    (sidecar,) = crashed.rglob("*.json")
+    fields = json.loads(sidecar.read_text())
+    fields["levels"] = {name: {"peak": 0, "rms": 0.0} for name in ("external", "internal")}
+    sidecar.write_text(json.dumps(fields))
+    for do_repair in (False, True):
+        if do_repair:
+            list(repair([crashed]))
+        (report,) = inspect([crashed])
+        assert report.levels == {}
+        (measured,) = inspect([crashed], measure=True)
+        assert measured.levels["external"]["peak"] > 0
+    other = crashed.with_name("other")
+    shutil.copytree(crashed, other)
+    _, said = command("inspect", "--no-measure", str(crashed), str(other))
+    assert "silent" not in said
+    assert said.count("–") == 2  # noqa: RUF001
+
+
 def test_what_contradicts_the_sidecar_is_said(recorder: Any, run: Any) -> None:
     async def record() -> None:
         sink = recorder.sink(rotate_seconds=1)

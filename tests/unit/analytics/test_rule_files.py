@@ -53,7 +53,45 @@ def test_the_shape_of_a_file_is_looked_at_as_a_whole(tmp_path: Path) -> None:
     assert found["rules[2].id"].startswith("is malformed")
     assert found["rules[2].seconds (Q q)"].startswith("must be greater than 0, not -1")
     assert found["rules[3] (y)"].startswith("kind is missing")
-    assert len(found) == 9
+    assert found["rules[0].id"].startswith("is malformed")
+    assert found["rules[0].phrases (A b)"].startswith("is missing")
+    assert len(found) == 11
+
+
+def test_a_rule_of_no_known_kind_hides_no_other_fault(tmp_path: Path) -> None:
+    found = faults(
+        tmp_path,
+        rule("sevrity = 1\nfirst_seconds = -1\npharses = []", kind="transcrip", name="x")
+        + rule("threshold = 0\ndigits = 0\nfirst = 3", kind="weather", name="y")
+        + rule('since = "x"\nphrases = ["a [b"]', name="z"),
+    )
+    assert found.keys() == {
+        "rules[0] (x)", "rules[0].sevrity (x)", "rules[0].first_seconds (x)",
+        "rules[0].pharses (x)", "rules[0].phrases (x)",
+        "rules[1] (y)", "rules[1].threshold (y)", "rules[1].first (y)",
+        "rules[2].phrases[0] (z)",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("more", "where", "what"),
+    [
+        ('rules = ["a", "c"]', "rules", "no rule is called 'c'"),
+        ('rules = ["a", "x"]', "rules", "in a ring"),
+        ('rules = ["a", "y"]', "rules", "in a ring"),
+        ('rules = ["a", "off"]', "rules", "not enabled"),
+        ('rules = ["a", "a"]', "rules", "twice"),
+        ('rules = ["a"]', "rules", "2 at least"),
+        ('rules = ["a", "b"]\nnegate = true', "negate", "several rules"),
+    ],
+)
+def test_what_all_of_cannot_name(tmp_path: Path, more: str, where: str, what: str) -> None:
+    others = (
+        rule("", name="a") + rule("", name="b") + rule("enabled = false", name="off")
+        + rule('since = "x"', name="y")
+    )  # fmt: skip
+    found = faults(tmp_path, others + rule(more, kind="all-of"))
+    assert what in found[f"rules[4].{where} (x)"]
 
 
 @pytest.mark.parametrize(

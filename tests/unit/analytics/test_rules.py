@@ -302,6 +302,59 @@ def test_a_spoken_card_pauses_and_is_not_in_the_evidence() -> None:
     assert found.details["evidence"] == ["card of 16 digits", "[card]"]
 
 
+LEAVING = {"id": "leaving", "kind": "transcript", "who": "customer", "phrases": ["cancel"]}
+NO_OFFER = {
+    "id": "no-offer", "kind": "transcript", "who": "agent", "phrases": ["offer"],
+    "since": "leaving", "first_seconds": 20, "negate": True,
+}  # fmt: skip
+LOUD = {"id": "loud", "kind": "talk-over", "repeat": True}
+BOTH = {"id": "both", "kind": "all-of", "rules": ["leaving", "loud"]}
+
+
+def test_all_of_is_met_once_each_of_its_rules_is_in_any_order() -> None:
+    call = analysis(BOTH, LEAVING, LOUD)
+    assert told(call, "talk_over", 7, start=5, end=7) == [("loud", 7)]
+    (_, leaving, both) = call.hear(customer(8, "please cancel"))
+    assert hits([leaving, both]) == [("leaving", 10), ("both", 10)]
+    assert both.details["start"] == 5 * RATE
+    assert both.details["channel"] is None
+    assert both.details["evidence"] == ["loud: both spoke for 2.0 s", "leaving: please cancel"]
+    assert told(call, "talk_over", 14, start=12, end=14) == [("loud", 14)]  # once per call
+
+
+def test_said_and_not_said_is_all_of_a_rule_and_one_that_is_negated() -> None:
+    rules = ({**BOTH, "rules": ["leaving", "no-offer"]}, LEAVING, NO_OFFER)
+    call = analysis(*rules)
+    call.hear(customer(8, "please cancel"))
+    call.hear(agent(12, "all right"))
+    assert hits(call.advance(40 * RATE)) == [("no-offer", 30), ("both", 30)]
+    kept = analysis(*rules)
+    kept.hear(customer(8, "please cancel"))
+    kept.hear(agent(12, "let me make you an offer"))
+    assert hits(kept.advance(40 * RATE) + kept.finish(60 * RATE)) == []
+
+
+@pytest.mark.parametrize(("within", "is_hit"), [(2, False), (4, True)])
+def test_hits_of_all_of_can_be_asked_to_lie_close_together(within: int, is_hit: bool) -> None:
+    call = analysis({**BOTH, "within_seconds": within}, LEAVING, LOUD)
+    told(call, "talk_over", 7, start=5, end=7)
+    found = hits(call.hear(customer(8, "please cancel")))
+    assert (("both", 10) in found) is is_hit
+    if not is_hit:  # a later hit of one of them is nearer
+        assert told(call, "talk_over", 11, start=9.5, end=11) == [("loud", 11), ("both", 11)]
+
+
+def test_all_of_repeated_wants_a_new_hit_of_each() -> None:
+    call = analysis({**BOTH, "repeat": True}, {**LEAVING, "repeat": True}, LOUD)
+    found = []
+    for at in (10, 20, 30):
+        found += told(call, "talk_over", at, start=at - 2, end=at)
+    assert [one for one in found if one[0] == "both"] == []
+    assert ("both", 42) in hits(call.hear(customer(40, "please cancel")))
+    assert ("both", 52) not in hits(call.hear(customer(50, "please cancel")))
+    assert ("both", 60) in told(call, "talk_over", 60, start=58, end=60)
+
+
 def test_the_example_has_no_fault(tmp_path: Path) -> None:
     from earhook.analytics.rules import example_rules, read_rules
 

@@ -114,4 +114,27 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert "4111" not in shown.stdout
     lines = run(app, ["--transcript", str(path), "--rules", str(example_rules()), "--json"])
     assert {json.loads(line)["type"] for line in lines.stdout.splitlines()} >= {"transcript", "hit"}
+    one = json.loads(lines.stdout.splitlines()[0])
+    assert list(one) == [
+        "type",
+        "session",
+        "conversation",
+        "position",
+        "seconds",
+        "rate",
+        "details",
+    ]
+    assert one["seconds"] == one["position"] / one["rate"]
+    single = tmp_path / "single.toml"
+    single.write_text('[[rules]]\nid = "a"\nname = "n"\nkind = "talk-over"\n')
+    assert "1 rule, no fault" in run(app, ["--check-rules", str(single)]).stdout
     assert run(app, ["--example-rules"]).stdout == example_rules().read_text()
+
+
+def test_a_line_names_the_conversation_of_its_call(tmp_path: Path) -> None:
+    turn = {"start_seconds": 1, "end_seconds": 2, "text": "hello", "session": "s"}
+    opened = {"type": "opened", "session": "s", "conversation": "c", "position": 0,
+              "details": {"rate": 16_000}}  # fmt: skip
+    path = written(tmp_path, opened, {**turn, "speaker": "agent"})
+    told = list(analyse_transcript(ANALYST, read_transcript(path)))
+    assert {one.as_json()["conversation"] for one in told} == {"c"}

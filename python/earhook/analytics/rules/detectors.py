@@ -11,10 +11,12 @@ from earhook.analytics.sentiment import Score
 from earhook.client import ChannelName
 
 from .language import (
+    AllOfRule,
     DeadAirRule,
     DtmfRule,
     InterruptionRule,
     PersonalRule,
+    Rule,
     SentimentRule,
     TalkOverRule,
     Who,
@@ -22,6 +24,7 @@ from .language import (
 from .watch import Detection
 
 __all__ = [
+    "AllOfDetector",
     "DeadAirDetector",
     "DtmfDetector",
     "EventDetector",
@@ -214,6 +217,41 @@ class PersonalDetector:
         what = finding.kind.replace("-", " ")
         digits = f" of {finding.digits} digits" if finding.digits else ""
         return [Detection(finding.channel, finding.start, finding.end, (what + digits, shown))]
+
+
+@dataclass(slots=True)
+class AllOfDetector:
+    """Hits of other rules, until there is one of each."""
+
+    rule: AllOfRule
+    rate: int
+    _last: dict[str, tuple[str, Detection]] = field(default_factory=dict)
+    """By id of the rule: its name and its last hit."""
+
+    def find(self, rule: Rule, hit: Detection) -> list[Detection]:
+        """Take a hit of any rule."""
+        if rule.id not in self.rule.rules:
+            return []
+        self._last[rule.id] = (rule.name, hit)
+        hits = [one for _, one in self._last.values()]
+        if len(hits) < len(self.rule.rules) or not self._is_near(hits):
+            return []
+        said = tuple(_of_rule(name, one) for name, one in self._last.values())
+        self._last.clear()
+        channels = {one.channel for one in hits}
+        channel = channels.pop() if len(channels) == 1 else None
+        start, end = min(one.start for one in hits), max(one.end for one in hits)
+        return [Detection(channel, start, end, said)]
+
+    def _is_near(self, hits: list[Detection]) -> bool:
+        within = self.rule.within_seconds
+        ends = [one.end for one in hits]
+        return within is None or max(ends) - min(ends) <= within * self.rate
+
+
+def _of_rule(name: str, hit: Detection) -> str:
+    """What one of several rules has to say."""
+    return f"{name}: {hit.evidence[0]}" if hit.evidence else name
 
 
 def _position(details: Mapping[str, Any], key: str, otherwise: int) -> int:

@@ -18,6 +18,7 @@ from earhook.client import ChannelName
 
 from .detectors import (
     CHANNELS,
+    AllOfDetector,
     DeadAirDetector,
     DtmfDetector,
     EventDetector,
@@ -29,6 +30,7 @@ from .detectors import (
 )
 from .language import (
     FIRST_WORDS,
+    AllOfRule,
     CallRule,
     DeadAirRule,
     DtmfRule,
@@ -119,6 +121,11 @@ class Evaluation:
             for number, rule in enumerate(book.rules)
             if isinstance(rule, PersonalRule)
         }
+        self._all_of = {
+            number: AllOfDetector(rule, rate)
+            for number, rule in enumerate(book.rules)
+            if isinstance(rule, AllOfRule)
+        }
         self._speakers: dict[ChannelName, _Speaker] = {}
 
     def hear(self, segment: Segment, told: Told, score: Score | None) -> list[Hit]:
@@ -188,7 +195,7 @@ class Evaluation:
         ]
 
     def _hits(self, number: int, verdicts: Iterable[Verdict]) -> list[Hit]:
-        """The hits of a rule, and of rules that count from it."""
+        """The hits of a rule, and of rules that count from it or ask for it."""
         hits: list[Hit] = []
         rule = self._book.rules[number]
         if self._is_silent[number]:
@@ -201,6 +208,9 @@ class Evaluation:
             for other, watch in enumerate(self._watches):
                 if watch.rule.since == rule.id and not watch.is_open:
                     hits += self._hits(other, watch.open(hit.end))
+            detection = Detection(hit.channel, hit.start, hit.end, hit.evidence)
+            for other, all_of in self._all_of.items():
+                hits += self._met(other, all_of.find(rule, detection))
         return hits
 
     def _missed(self, rule: CallRule, verdict: Verdict) -> Hit | None:

@@ -9,6 +9,7 @@ from pydantic import Field
 from earhook.settings import Settings
 
 __all__ = [
+    "AllOfRule",
     "CallRule",
     "DeadAirRule",
     "DtmfRule",
@@ -163,6 +164,25 @@ class DtmfRule(SpeakerRule):
     )
 
 
+class AllOfRule(Rule):
+    """Each of some other rules has had a hit: *and* between them. They are told as well.
+
+    The hit begins where the earliest of theirs does, and is known when the last is. With `repeat`,
+    the next one wants a new hit of each. It cannot be negated; a rule that it names can.
+    """
+
+    kind: Literal["all-of"]
+    rules: tuple[str, ...] = Field(
+        min_length=2, max_length=5, description="Their ids, in whatever order they are hit."
+    )
+    within_seconds: float | None = Field(
+        default=None,
+        gt=0,
+        description="Only if no more than this lies between the ends of their hits. Left out: it "
+        "does not matter.",
+    )
+
+
 CallRule: TypeAlias = Annotated[
     TranscriptRule
     | DeadAirRule
@@ -170,7 +190,8 @@ CallRule: TypeAlias = Annotated[
     | InterruptionRule
     | SentimentRule
     | PersonalRule
-    | DtmfRule,
+    | DtmfRule
+    | AllOfRule,
     Field(discriminator="kind"),
 ]
 

@@ -137,6 +137,21 @@ phrases = ["supervisor", "manager", "transfer*"]
 since = "wants-supervisor"
 first_seconds = 60
 negate = true
+
+[[rules]]                                # one thing and another
+id = "wants-to-leave"
+name = "The customer wants to leave"
+kind = "transcript"
+who = "customer"
+phrases = ["[cancel|close] my account"]
+
+[[rules]]
+id = "supervisor-or-leave"
+name = "Nobody took that up, and the customer leaves"
+severity = "critical"
+kind = "all-of"
+rules = ["supervisor-ignored", "wants-to-leave"]
+within_seconds = 300
 ```
 
 ## When a rule is met
@@ -195,7 +210,7 @@ Whoever has rules there finds them here under these names:
 | `AbsoluteTimeRange`: `First`, `Last`, `StartTime`, `EndTime` | `first_seconds`, `last_seconds`, `start_seconds`, `end_seconds` |
 | `RelativeTimeRange` | not here: a share of the call is unknown before its end |
 | `Negate` | `negate` |
-| a category of several rules, all of which must match | not here; `since` makes a rule count from another |
+| a category of several rules, all of which must match | kind `all-of`, `rules`; `since` makes a rule count from another |
 | only transcripts, in real time | every kind, in real time |
 """
 

@@ -213,8 +213,11 @@ def _take_hit(state: CallState, details: Mapping[str, Any], _now: float) -> bool
     return True
 
 
+_AT_WORK: Final = frozenset({"started", "behind", "caught_up"})
+
+
 def _take_analysis(state: CallState, details: Mapping[str, Any], _now: float) -> bool:
-    return state.set(Flag.TRANSCRIBED, on=details["state"] == "started")
+    return state.set(Flag.TRANSCRIBED, on=details["state"] in _AT_WORK)
 
 
 def _take_speech(state: CallState, details: Mapping[str, Any], _now: float) -> bool:

@@ -160,8 +160,9 @@ _MEMBERS: Final[Mapping[str, _Members]] = {
     },
     "analysis": {
         "engine": _NAME,
-        "state": _one_of("started", "ended", "failed"),
+        "state": _one_of("started", "behind", "caught_up", "ended", "failed"),
         "dropped_seconds": _SECONDS,
+        "behind_seconds": _or_null(_SECONDS),
     },
 }
 

@@ -78,7 +78,8 @@ class RecordingReport:
         stem: What its files' names begin with.
         files: Its WAV files in their order.
         sidecar: The sidecar's fields; empty if there is none that can be read.
-        levels: Per channel, measured now if that was asked for, otherwise the sidecar's.
+        levels: Per channel, measured now if that was asked for, otherwise the sidecar's; empty if
+            that was never told them.
         problems: What does not fit together, for people; empty if all does.
     """
 
@@ -161,11 +162,19 @@ def _inspect(folder: int, found: Found, *, measure: bool) -> RecordingReport:
         except RecordingError as error:
             problems.append(f"{found.sidecar} {error}")
     files = tuple(_inspect_file(folder, name) for name in found.files)
-    levels = _dictionary(sidecar.get("levels"))
+    levels = _told_levels(sidecar)
     if measure:
         levels = _measure(folder, files, sidecar)
     problems += _contradictions(files, sidecar)
     return RecordingReport(found.directory, found.stem, files, sidecar, levels, tuple(problems))
+
+
+def _told_levels(sidecar: dict[str, Any]) -> dict[str, Any]:
+    """What the sidecar knows of them. One that was never closed may have been told of none."""
+    levels = _dictionary(sidecar.get("levels"))
+    if sidecar.get("state") in ("complete", "incomplete"):
+        return levels
+    return levels if any(_dictionary(one).get("peak") for one in levels.values()) else {}
 
 
 def _inspect_file(folder: int, name: str) -> FileReport:
