@@ -111,6 +111,10 @@ class Pipeline:
         """Where the next sample goes: samples written and gaps so far."""
 
     @property
+    def oldest_position(self) -> int:
+        """Of the oldest sample that can be read; the end, if there is none."""
+
+    @property
     def written_samples(self) -> int:
         """Samples per channel written so far."""
 
@@ -277,12 +281,15 @@ class Intake:
 
 @final
 class Books:
-    """The books of one reader: `received = forwarded + buffered + dropped`, at any moment."""
+    """The books of one reader: `received = forwarded + buffered + dropped`, at any moment.
+
+    What is `late` is in none of these: it was gone before the reader came.
+    """
 
     __hash__: None  # type: ignore[assignment]
     @property
     def received(self) -> int:
-        """Samples written to the ring from the reader's start on, before it attached or after."""
+        """Samples in the ring when the reader came, from its start on, and those written since."""
 
     @property
     def forwarded(self) -> int:
@@ -297,6 +304,10 @@ class Books:
         """Samples never handed out: `overrun`, `detached` and `fault`, all three always there."""
 
     @property
+    def late(self) -> int:
+        """Samples from the reader's start on that were gone before it came."""
+
+    @property
     def position(self) -> int:
         """The next position to be read."""
 
@@ -309,7 +320,8 @@ class Feed:
 
     What a drain gives of a call is contiguous: each item starts at the position where the last
     one ended. A reader that falls behind its ring loses its own oldest audio and gets a gap with
-    reason overrun for exactly those positions.
+    reason overrun for exactly those positions. What was gone before it came is a gap with reason
+    late, and no loss.
     """
 
     def __new__(cls, on_ready: Callable[[], None] | None = None) -> Self:
@@ -328,6 +340,7 @@ class Feed:
         *,
         channels: Sequence[int] = (0, 1),
         position: int | None = 0,
+        owed_from: int | None = None,
     ) -> None:
         """Add a reader of a pipeline.
 
@@ -337,6 +350,8 @@ class Feed:
             channels: Which channels are wanted, in which order.
             position: Where to begin; `None` is the end of what is written, and so is a position
                 past it. What the ring holds no more is an overrun.
+            owed_from: The pipeline's `oldest_position` when the reader came: what is gone before
+                it is late. `None`: it was there all the time.
 
         Raises:
             ValueError: The number is 0 or attached already, or the channels are not known.

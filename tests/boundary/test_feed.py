@@ -127,6 +127,24 @@ class TestAttach:
         assert feed.drain_blocks(ALL) == [overrun, (1, 3, 0, 0, pcm(4, 5))]
         assert balanced(feed, 1).forwarded == 2
 
+    def test_what_was_gone_before_the_reader_came_is_late(
+        self, open_call: OpensCalls, pcm: Pcm, balanced: Balanced
+    ) -> None:
+        pipeline, feed = open_call(capacity=3), Feed()
+        assert pipeline.oldest_position == 0
+        pipeline.push(pcm(1, 2, 3, 4, 5))
+        came = pipeline.oldest_position
+        assert came == 2
+        pipeline.push(pcm(6))
+        feed.attach(1, pipeline, channels=(0,), owed_from=came)
+        books = balanced(feed, 1)
+        assert (books.received, books.dropped["overrun"], books.late) == (4, 1, 2)
+        late, overrun = (1, 0, 2, GapReason.LATE, b""), (1, 2, 1, GapReason.OVERRUN, b"")
+        assert feed.drain_blocks(ALL) == [late, overrun, (1, 3, 0, 0, pcm(4, 5, 6))]
+        books = feed.detach(1)
+        assert (books.received, books.forwarded, books.late) == (4, 3, 2)
+        assert "late=2" in repr(books)
+
     def test_in_the_middle_of_a_gap(self, open_call: OpensCalls) -> None:
         pipeline, feed = open_call(), Feed()
         pipeline.gap(10, GapReason.PAUSED)

@@ -24,7 +24,7 @@ def test_reasons_are_those_that_the_core_knows(open_call: OpensCalls) -> None:
         pipeline.gap(1, reason)
     assert [gap[2] for gap in pipeline.gaps()] == list(GapReason)
     assert [reason.word for reason in GapReason] == [
-        *("paused", "discarded", "overrun", "malformed", "unreported", "missing")
+        *("paused", "discarded", "overrun", "malformed", "unreported", "missing", "late")
     ]
 
 

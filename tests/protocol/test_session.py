@@ -375,6 +375,7 @@ def test_gap_reasons_are_numbers_on_the_wire_and_words_for_people() -> None:
         (4, "malformed"),
         (5, "unreported"),
         (6, "missing"),
+        (7, "late"),
     ]
 
 

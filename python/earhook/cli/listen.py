@@ -279,12 +279,15 @@ class _Teller:
             self._write(as_event(item))
             return
         totals = item.totals.channels.values()
+        late = max(one.missing.get("late", 0) for one in totals)
         self._tell(
             "closed",
             item.call.session_id,
             reason=item.reason,
             delivered=min(one.delivered for one in totals),
-            missing=max(sum(one.missing.values()) for one in totals),
+            missing=max(sum(one.missing.values()) for one in totals) - late,
+            # It was gone before we came: not missing, but not delivered either.
+            **({"late": late} if late else {}),
             verified=item.totals.verified,
         )
 

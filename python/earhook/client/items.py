@@ -67,7 +67,8 @@ class Gap:
     Attributes:
         reason: `paused`, `discarded`, `overrun` (we, or the path to us, were too slow),
             `malformed`, `unreported`, `missing` (it never came to the gateway, or the gateway gave
-            neither audio nor a gap). Later gateways may know more of them.
+            neither audio nor a gap), `late` (it was gone before we came). Later
+            gateways may know more of them.
     """
 
     call: Call
@@ -142,7 +143,8 @@ class ClosedTotals:
     Attributes:
         channels: Per channel; `delivered` and `missing` add up to the whole span from the first
             position to the last.
-        books: What the gateway says of its last reader: received, forwarded, dropped by reason.
+        books: What the gateway says of its last reader: received, forwarded, dropped by reason,
+            and `late` where there is any.
         verified: Whether that is what arrived on the last connection, sample for sample. False
             if the gateway went without a word.
     """

@@ -238,6 +238,7 @@ def read_sink(readings: Readings, snapshot: SinkSnapshot) -> None:
         known=_SINK_DROPS,
         sink=sink,
     )
+    readings.put("earhook_sink_late_samples_total", books.late, sink=sink)
     readings.put_each("earhook_sink_events_total", snapshot.counters, label="reason", sink=sink)
     readings.put_each("earhook_sink_pending", snapshot.gauges, label="reason", sink=sink)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from .posted import PlacedCall
 from .stage import Stage
 
 __all__ = ["BookRow", "Finding", "books", "findings", "recordings_of"]
+
+
+STREAM: Final = "pcm-stream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,8 @@ class BookRow:
     """The books of one call and one way out; `came_in` is what the socket brought.
 
     Attributes:
-        consumers: How many heard the call at that way out, each of them all of it.
+        consumers: How many of ours heard the call at that way out, each of them all of it. Others
+            may have listened to the stream too: how they fared is their own affair.
     """
 
     call: int
@@ -42,10 +47,12 @@ class BookRow:
 
     @property
     def balances(self) -> bool:
-        """Whether nothing is unaccounted for, and nothing was dropped or left over."""
+        """Whether nothing is unaccounted for, and nothing of ours was dropped or left over."""
         own = self.books
-        complete = own.received == self.came_in * self.consumers and own.forwarded == own.received
-        return own.balances() and complete
+        ours = self.came_in * self.consumers
+        if self.sink == STREAM:
+            return own.balances() and own.forwarded >= ours
+        return own.balances() and own.forwarded == own.received == ours
 
 
 def books(stage: Stage) -> Iterator[BookRow]:
@@ -54,7 +61,7 @@ def books(stage: Stage) -> Iterator[BookRow]:
         live = stage.lives.get(session)
         if live is not None and live.outcome is not None:
             for sink, own in sorted(live.settled.items()):
-                heard = sink == "pcm-stream" and session.lower() in stage.story.sessions
+                heard = sink == STREAM and session.lower() in stage.story.sessions
                 came_in = live.outcome.samples_in
                 yield BookRow(number, came_in, sink, own, consumers=2 if heard else 1)
 

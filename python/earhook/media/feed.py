@@ -14,10 +14,11 @@ def in_balance(books: Books) -> bool:
 
 
 def books_as_json(books: Books) -> dict[str, object]:
-    """The books as they stand in a `close` frame; of `dropped`, what is not zero."""
+    """The books as they stand in a `close` frame; of `dropped` and `late`, what is not zero."""
     return {
         "received": books.received,
         "forwarded": books.forwarded,
         "buffered": books.buffered,
         "dropped": {reason: samples for reason, samples in books.dropped.items() if samples},
+        **({"late": books.late} if books.late else {}),
     }

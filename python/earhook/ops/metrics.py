@@ -456,6 +456,12 @@ METRICS: Final = (
         ("sink", "reason"),
         "Samples the sink lost: received = forwarded + buffered + dropped, at any moment.",
     ),
+    Metric(
+        "earhook_sink_late_samples_total",
+        "counter",
+        ("sink",),
+        "Samples that were gone before a consumer came: neither received nor lost.",
+    ),
     Metric("earhook_sink_events_total", "counter", ("sink", "reason"), "What else a sink counts."),
     Metric(
         "earhook_sink_pending",

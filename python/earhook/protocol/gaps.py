@@ -22,6 +22,8 @@ class GapReason(IntEnum):
     """The peer's clock moved ahead without saying why."""
     MISSING = 6
     """Audio was lost before it came to us."""
+    LATE = 7
+    """A reader came when it was gone already: nobody has lost it."""
 
     @property
     def word(self) -> str:

@@ -157,19 +157,22 @@ class ProtocolEntry(NamedTuple):
 class SinkBooks:
     """The books of one sink, for one call or for all. Samples per channel.
 
-    A sink with several readers of one call adds their books up.
+    A sink with several readers of one call adds their books up. What was gone before a reader came
+    is `late`: it is no part of `received`, and nobody has lost it.
     """
 
     received: int = 0
     forwarded: int = 0
     buffered: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
+    late: int = 0
 
     def merge(self, other: SinkBooks | Books) -> None:
         """Add all of `other`: of another sink or call, or those of one reader."""
         self.received += other.received
         self.forwarded += other.forwarded
         self.buffered += other.buffered
+        self.late += other.late
         for reason, samples in other.dropped.items():
             if samples:
                 self.dropped[reason] = self.dropped.get(reason, 0) + samples
@@ -179,12 +182,13 @@ class SinkBooks:
         return self.received == self.forwarded + self.buffered + sum(self.dropped.values())
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values for JSON and logs."""
+        """Plain values for JSON and logs; `late` where there is any."""
         return {
             "received": self.received,
             "forwarded": self.forwarded,
             "buffered": self.buffered,
             "dropped": dict(self.dropped),
+            **({"late": self.late} if self.late else {}),
         }
 
 

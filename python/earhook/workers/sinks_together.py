@@ -55,9 +55,11 @@ def add_relayed(sinks: dict[str, dict[str, Any]], relayed: Iterable[dict[str, An
 
 
 def _books_together(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    late = one.get("late", 0) + other.get("late", 0)
     return {
         **{key: one[key] + other[key] for key in ("received", "forwarded", "buffered")},
         "dropped": _added(one["dropped"], other["dropped"]),
+        **({"late": late} if late else {}),
     }
 
 

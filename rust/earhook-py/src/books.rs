@@ -43,15 +43,21 @@ impl Books {
     }
 
     #[getter]
+    fn late(&self) -> u64 {
+        self.books.late
+    }
+
+    #[getter]
     fn position(&self) -> u64 {
         self.books.position
     }
 
     fn __repr__(&self) -> String {
-        let earhook_ring::Books { received, forwarded, buffered, dropped, position } = self.books;
+        let earhook_ring::Books { received, forwarded, buffered, dropped, late, position } =
+            self.books;
         format!(
             "Books(received={received}, forwarded={forwarded}, buffered={buffered}, \
-             dropped={{'overrun': {}, 'detached': {}, 'fault': {}}}, position={position})",
+             dropped={{'overrun': {}, 'detached': {}, 'fault': {}}}, late={late}, position={position})",
             dropped.overrun, dropped.detached, dropped.fault
         )
     }

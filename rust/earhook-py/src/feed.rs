@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use earhook_ring::Feed as RingFeed;
+use earhook_ring::{Feed as RingFeed, Start};
 use earhook_wire::CONNECTION;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -41,8 +41,8 @@ impl Feed {
     }
 
     #[pyo3(
-        signature = (call, pipeline, *, channels = vec![0, 1], position = Some(0)),
-        text_signature = "($self, call, pipeline, *, channels=(0, 1), position=0)"
+        signature = (call, pipeline, *, channels = vec![0, 1], position = Some(0), owed_from = None),
+        text_signature = "($self, call, pipeline, *, channels=(0, 1), position=0, owed_from=None)"
     )]
     fn attach(
         &self,
@@ -50,13 +50,15 @@ impl Feed {
         pipeline: &Pipeline,
         channels: Vec<u8>,
         position: Option<u64>,
+        owed_from: Option<u64>,
     ) -> Result<(), Refusal> {
         let channels = known_channels(channels)?;
         if call == CONNECTION {
             return Err(Refusal::Argument("calls are numbered from 1".to_owned()));
         }
         guarded("attaching a call", || {
-            Ok(self.feed.attach(call, &pipeline.ring, &channels, position)?)
+            let start = Start { position, owed_from };
+            Ok(self.feed.attach_late(call, &pipeline.ring, &channels, start)?)
         })
     }
 

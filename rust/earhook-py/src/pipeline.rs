@@ -93,6 +93,11 @@ impl Pipeline {
     }
 
     #[getter]
+    fn oldest_position(&self) -> Result<u64, Refusal> {
+        self.guarded("telling a position", || Ok(self.ring.oldest_position()))
+    }
+
+    #[getter]
     fn written_samples(&self) -> Result<u64, Refusal> {
         self.guarded("counting samples", || Ok(self.ring.written_samples()))
     }

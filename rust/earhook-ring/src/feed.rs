@@ -5,7 +5,7 @@ use std::fmt;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
 use crate::bell::{Bell, News, Queue, Ticket};
-use crate::cursor::{Books, Cursor};
+use crate::cursor::{Books, Cursor, Start};
 use crate::ring::{Appetite, Progress, Ring};
 use crate::sync::{lock, Arc, Mutex};
 use crate::timeline::Item;
@@ -82,8 +82,8 @@ impl Feed {
         }
     }
 
-    /// Adds a reader at `position`, or at the end of what is written (`None`); a position past
-    /// the end is the end. Of its items the consumer gets `channels`.
+    /// Adds a reader that is owed everything from `position` on, or from the end of what is
+    /// written (`None`). Of its items the consumer gets `channels`.
     ///
     /// # Errors
     /// [`RingError::AlreadyAttached`].
@@ -93,6 +93,20 @@ impl Feed {
         ring: &Ring,
         channels: &[u8],
         position: Option<u64>,
+    ) -> Result<(), RingError> {
+        self.attach_late(call, ring, channels, Start { position, owed_from: None })
+    }
+
+    /// Adds a reader that may have come when some of the audio was gone already.
+    ///
+    /// # Errors
+    /// [`RingError::AlreadyAttached`].
+    pub fn attach_late(
+        &self,
+        call: u32,
+        ring: &Ring,
+        channels: &[u8],
+        start: Start,
     ) -> Result<(), RingError> {
         let mut seats = lock(&self.seats);
         if seats.by_call.contains_key(&call) {
@@ -104,7 +118,7 @@ impl Feed {
         let bell = Arc::new(Bell::new(ticket, Arc::clone(&self.queue)));
         // A write that comes from now on queues a ticket. Whoever takes it waits at the lock of
         // the seats until this call has its seat, so that the ticket is not lost.
-        let (cursor, pending) = ring.subscribe(Arc::clone(&bell), position);
+        let (cursor, pending) = ring.subscribe(Arc::clone(&bell), start);
         let reader = Reader { cursor, ..Reader::default() };
         let seat = Seat {
             ring: ring.clone(),

@@ -37,9 +37,9 @@ pub(crate) struct Placed {
     pub(crate) gap: Gap,
 }
 
-/// Where memory begins: nothing before it can be told apart any more.
+/// A position, and the number of samples stored before it.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Floor {
+pub(crate) struct Place {
     pub(crate) stored: u64,
     pub(crate) position: u64,
 }
@@ -48,7 +48,8 @@ pub(crate) struct Floor {
 #[derive(Debug, Default)]
 pub(crate) struct Gaps {
     placed: VecDeque<Placed>,
-    floor: Floor,
+    /// Where memory begins: nothing before it can be told apart any more.
+    floor: Place,
     total_samples: u64,
 }
 
@@ -58,7 +59,7 @@ impl Gaps {
         self.total_samples
     }
 
-    pub(crate) fn floor(&self) -> Floor {
+    pub(crate) fn floor(&self) -> Place {
         self.floor
     }
 
@@ -102,6 +103,16 @@ impl Gaps {
         stored + (position - end)
     }
 
+    /// The position of a sample by the number of those stored before it, not less than the floor's.
+    pub(crate) fn position_of(&self, stored: u64) -> u64 {
+        let index = self.placed.partition_point(|placed| placed.stored <= stored);
+        let (before, end) = match index.checked_sub(1).and_then(|last| self.placed.get(last)) {
+            Some(placed) => (placed.stored, placed.gap.end()),
+            None => (self.floor.stored, self.floor.position),
+        };
+        end + (stored - before)
+    }
+
     fn count_ending_by(&self, position: u64) -> usize {
         // Readers live near the end: the last gap answers nearly always.
         match self.placed.back() {
@@ -114,7 +125,7 @@ impl Gaps {
 
     fn forget_oldest(&mut self) {
         if let Some(oldest) = self.placed.pop_front() {
-            self.floor = Floor { stored: oldest.stored, position: oldest.gap.end() };
+            self.floor = Place { stored: oldest.stored, position: oldest.gap.end() };
         }
     }
 }

@@ -10,6 +10,7 @@
 //! * `received = forwarded + buffered + dropped`, at any moment, in samples per channel.
 //! * A gap costs no room: only samples are stored.
 //! * The newest samples stay: a reader that falls behind loses its own oldest audio, as a gap.
+//! * What was gone before a reader came is told as a gap of its own reason, and no loss.
 //! * After the last write a feed is either pending or has been told to wake; never neither.
 //! * A lock is held while samples are copied and for nothing else. Nobody is woken under a lock.
 //!
@@ -29,7 +30,7 @@ mod timeline;
 
 pub use bell::News;
 pub use budget::{Budget, Reservation};
-pub use cursor::{Books, Dropped};
+pub use cursor::{Books, Dropped, Start};
 pub use earhook_wire::GapReason;
 pub use error::RingError;
 pub use feed::{Feed, Outlet, TURN_SAMPLES};

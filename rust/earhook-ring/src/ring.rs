@@ -4,7 +4,7 @@ use earhook_audio::g711::Law;
 
 use crate::bell::{Bell, News};
 use crate::budget::{Budget, Reservation};
-use crate::cursor::{Books, Cursor};
+use crate::cursor::{Books, Cursor, Start};
 use crate::gaps::Gap;
 use crate::sync::{lock, Arc, Mutex};
 use crate::timeline::{Audio, Item, Timeline};
@@ -141,6 +141,12 @@ impl Ring {
         lock(&self.shared.state).timeline.position()
     }
 
+    /// The oldest position that can be read, gaps after it aside; the end if there is none.
+    #[must_use]
+    pub fn oldest_position(&self) -> u64 {
+        lock(&self.shared.state).timeline.oldest_position()
+    }
+
     /// Samples per channel written so far.
     #[must_use]
     pub fn written_samples(&self) -> u64 {
@@ -170,9 +176,9 @@ impl Ring {
 
     /// Places a cursor and hangs up a bell, in one step: a write is either before the cursor's
     /// first look or rings the bell. Says whether there is something to look at already.
-    pub(crate) fn subscribe(&self, bell: Arc<Bell>, position: Option<u64>) -> (Cursor, bool) {
+    pub(crate) fn subscribe(&self, bell: Arc<Bell>, start: Start) -> (Cursor, bool) {
         let mut state = lock(&self.shared.state);
-        let cursor = state.timeline.cursor(position);
+        let cursor = state.timeline.cursor(start);
         let mut bells = state.bells.to_vec();
         bells.push(bell);
         state.bells = Arc::new(bells);

@@ -2,8 +2,8 @@
 
 use earhook_audio::g711::{self, Law};
 
-use crate::cursor::{Books, Cursor};
-use crate::gaps::{Gap, Gaps};
+use crate::cursor::{Books, Cursor, Start};
+use crate::gaps::{Gap, Gaps, Place};
 use crate::store::{Lane, Store};
 use crate::{GapReason, RingError};
 
@@ -184,20 +184,39 @@ impl Timeline {
         self.audio(0, stored, self.last_write)
     }
 
-    /// A cursor at a position, or at the end. A position past the end is the end.
+    /// A cursor where a reader begins.
     ///
     /// Before the floor the number of samples is not known any more; there, positions are taken
     /// for samples, so that position 0 stays exact.
-    pub(crate) fn cursor(&self, position: Option<u64>) -> Cursor {
+    pub(crate) fn cursor(&self, start: Start) -> Cursor {
         let end = self.position();
-        let position = position.map_or(end, |wanted| wanted.min(end));
+        let first = self.place(start.position.map_or(end, |wanted| wanted.min(end)));
+        // What the ring still has is never late.
+        let latest = first.position.max(self.oldest_position());
+        let owed = start.owed_from.map_or(first.position, |it| it.clamp(first.position, latest));
+        let owed = self.place(owed);
+        Cursor {
+            position: first.position,
+            stored: first.stored,
+            owed,
+            late: owed.stored - first.stored,
+            ..Cursor::default()
+        }
+    }
+
+    /// The position of the oldest sample that can be read, or of the next one if there is none.
+    pub(crate) fn oldest_position(&self) -> u64 {
+        self.gaps.position_of(self.oldest())
+    }
+
+    fn place(&self, position: u64) -> Place {
         let floor = self.gaps.floor();
         let stored = if position < floor.position {
             position.min(floor.stored)
         } else {
             self.gaps.stored_before(position)
         };
-        Cursor { position, stored, start: stored, ..Cursor::default() }
+        Place { position, stored }
     }
 
     /// Whether a cursor has everything there is.
@@ -237,14 +256,16 @@ impl Timeline {
 
     /// The books of a cursor. What is overwritten but not yet skipped is dropped already.
     pub(crate) fn books(&self, cursor: &Cursor) -> Books {
-        let lost = self.oldest().saturating_sub(cursor.stored);
+        let reached = cursor.stored.max(cursor.owed.stored);
+        let lost = self.oldest().saturating_sub(reached);
         let mut dropped = cursor.dropped;
         dropped.overrun += lost;
         Books {
-            received: self.stored - cursor.start,
+            received: self.stored - cursor.owed.stored,
             forwarded: cursor.forwarded,
-            buffered: self.stored - cursor.stored - lost,
+            buffered: self.stored - reached - lost,
             dropped,
+            late: cursor.late,
             position: cursor.position,
         }
     }
@@ -258,25 +279,35 @@ impl Timeline {
         cursor.position = self.position();
     }
 
-    /// Steps over audio that is gone, up to the next gap that is still known.
+    /// Steps over audio that is gone, up to the next gap that is still known, or up to where the
+    /// reader's own losses begin.
     fn skip_lost(&self, cursor: &mut Cursor) -> Option<Gap> {
         let began = *cursor;
-        let floor = self.gaps.floor();
+        let is_late = began.position < began.owed.position;
+        let (mut floor, mut gone) = (self.gaps.floor(), self.oldest());
+        if is_late && began.owed.position < floor.position {
+            floor = began.owed;
+        }
+        if is_late {
+            gone = gone.min(began.owed.stored);
+        }
         if cursor.position < floor.position {
             cursor.position = floor.position;
             cursor.stored = floor.stored;
         }
         let ahead = self.gaps.first_ending_after(cursor.position);
-        let until = ahead.map_or(self.oldest(), |placed| placed.stored.min(self.oldest()));
+        let until = ahead.map_or(gone, |placed| placed.stored.min(gone));
         let lost = until.saturating_sub(cursor.stored);
         cursor.stored += lost;
         cursor.position += lost;
-        cursor.dropped.overrun += cursor.stored - began.stored;
+        if !is_late {
+            cursor.dropped.overrun += cursor.stored - began.stored;
+        }
         let samples = cursor.position - began.position;
         (samples > 0).then_some(Gap {
             position: began.position,
             samples,
-            reason: GapReason::Overrun,
+            reason: if is_late { GapReason::Late } else { GapReason::Overrun },
         })
     }
 

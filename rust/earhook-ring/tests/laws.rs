@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use earhook_audio::g711::{decode_mu, Law};
 use earhook_ring::{
-    Budget, Feed, Gap, GapReason, Item, Outlet, Ring, RingError, RingShape, MAX_GAPS, MAX_POSITION,
-    TURN_SAMPLES,
+    Budget, Feed, Gap, GapReason, Item, Outlet, Ring, RingError, RingShape, Start, MAX_GAPS,
+    MAX_POSITION, TURN_SAMPLES,
 };
 use shelf::{Shelf, Slot};
 
@@ -72,6 +72,86 @@ fn a_reader_that_fell_behind_keeps_the_gaps_that_others_made() {
     assert_eq!(slots(&feed, 1), expected.concat());
     let books = feed.books(1).unwrap();
     assert_eq!((books.received, books.forwarded, books.dropped.overrun), (9, 4, 5));
+}
+
+/// A reader from the start of a call that came when the ring held what it holds now.
+fn late(ring: &Ring) -> Start {
+    Start { position: Some(0), owed_from: Some(ring.oldest_position()) }
+}
+
+#[test]
+fn what_was_gone_before_a_reader_came_is_late_and_no_loss() {
+    let (ring, feed) = (ring(4), Feed::new(|| {}));
+    write(&ring, &[1, 2, 3]);
+    ring.gap(2, GapReason::Paused).unwrap().announce();
+    write(&ring, &[4, 5, 6, 7, 8, 9]);
+    feed.attach_late(1, &ring, &[0], late(&ring)).unwrap();
+    let before = feed.books(1).unwrap();
+    assert_eq!((before.received, before.buffered, before.late), (4, 4, 5));
+    let expected = [
+        gap(3, GapReason::Late),
+        gap(2, GapReason::Paused),
+        gap(2, GapReason::Late),
+        audio(&[6, 7, 8, 9]),
+    ];
+    assert_eq!(slots(&feed, 1), expected.concat());
+    let books = feed.detach(1).unwrap();
+    assert_eq!((books.received, books.forwarded, books.late), (4, 4, 5));
+    assert_eq!(books.dropped.total(), 0);
+}
+
+#[test]
+fn what_is_overwritten_after_a_reader_came_is_an_overrun() {
+    let (ring, feed) = (ring(4), Feed::new(|| {}));
+    write(&ring, &[1, 2, 3, 4, 5, 6]);
+    let came = late(&ring);
+    write(&ring, &[7]);
+    feed.attach_late(1, &ring, &[0], came).unwrap();
+    write(&ring, &[8]);
+    let expected =
+        [gap(2, GapReason::Late), gap(2, GapReason::Overrun), audio(&[5, 6, 7, 8])].concat();
+    assert_eq!(slots(&feed, 1), expected);
+    let books = feed.books(1).unwrap();
+    assert_eq!((books.received, books.forwarded, books.dropped.overrun, books.late), (6, 4, 2, 2));
+}
+
+#[test]
+fn what_the_ring_still_has_is_never_late() {
+    let (ring, feed) = (ring(4), Feed::new(|| {}));
+    write(&ring, &[1, 2, 3, 4, 5]);
+    let start = Start { position: Some(0), owed_from: Some(u64::MAX) };
+    feed.attach_late(1, &ring, &[0], start).unwrap();
+    feed.attach_late(2, &ring, &[0], Start { position: Some(3), ..start }).unwrap();
+    let books = [feed.books(1).unwrap(), feed.books(2).unwrap()];
+    assert_eq!(books.map(|it| (it.received, it.buffered, it.late)), [(4, 4, 1), (2, 2, 0)]);
+}
+
+#[test]
+fn a_late_reader_survives_a_flood_of_gaps() {
+    let (ring, feed) = (ring(1 << 20), Feed::new(|| {}));
+    let flood = |gaps: usize| {
+        for _ in 0..gaps {
+            write(&ring, &[1]);
+            ring.gap(1, GapReason::Malformed).unwrap().announce();
+        }
+    };
+    flood(MAX_GAPS + 10);
+    assert_eq!(ring.oldest_position(), 20);
+    for (call, position) in [(1, 0), (2, 7)] {
+        let start = Start { position: Some(position), ..late(&ring) };
+        feed.attach_late(call, &ring, &[0], start).unwrap();
+    }
+    flood(5);
+    let given = drain(&feed).given;
+    for (call, late) in [(1, 20), (2, 13)] {
+        let counted = |reason| given[&call].iter().filter(|it| it.1 == Slot::Gap(reason)).count();
+        assert_eq!((counted(GapReason::Late), counted(GapReason::Overrun)), (late, 10));
+        let books = feed.books(call).unwrap();
+        assert!(books.balance());
+        assert_eq!((books.dropped.overrun, books.forwarded), (5, MAX_GAPS as u64));
+        assert_eq!(books.position, ring.position());
+    }
+    assert_eq!(feed.books(1).unwrap().late, 10);
 }
 
 #[test]

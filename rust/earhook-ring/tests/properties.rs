@@ -5,7 +5,7 @@
 mod shelf;
 
 use earhook_audio::g711::{decode_mu, Law};
-use earhook_ring::{Books, Budget, Feed, GapReason, Ring, RingShape};
+use earhook_ring::{Books, Budget, Feed, GapReason, Ring, RingShape, Start};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use shelf::{Shelf, Slot};
@@ -17,10 +17,36 @@ const CHANNELS: [u8; 2] = [1, 0];
 enum Step {
     Write(usize),
     Gap(u64, GapReason),
-    Attach { reader: u32, position: Option<u64> },
+    Attach {
+        reader: u32,
+        position: Option<u64>,
+        owed: Owed,
+    },
+    /// Remembers what a reader that comes now, and is attached later, will be owed.
+    Come,
     Detach(u32),
     Drain(usize),
     End,
+}
+
+/// From where on a reader is owed audio.
+#[derive(Debug, Clone)]
+enum Owed {
+    WhereItBegins,
+    From(u64),
+    /// What the ring held at the last [`Step::Come`].
+    SinceItCame,
+    /// What the ring holds.
+    SinceNow,
+}
+
+fn owed() -> impl Strategy<Value = Owed> {
+    prop_oneof![
+        Just(Owed::WhereItBegins),
+        (0_u64..100).prop_map(Owed::From),
+        Just(Owed::SinceItCame),
+        Just(Owed::SinceNow),
+    ]
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -31,8 +57,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         prop_oneof![
             6 => (0_usize..20).prop_map(Step::Write),
             3 => (0_u64..9, reason).prop_map(|(samples, reason)| Step::Gap(samples, reason)),
-            2 => (reader.clone(), position)
-                .prop_map(|(reader, position)| Step::Attach { reader, position }),
+            3 => (reader.clone(), position, owed())
+                .prop_map(|(reader, position, owed)| Step::Attach { reader, position, owed }),
+            1 => Just(Step::Come),
             1 => reader.prop_map(Step::Detach),
             4 => prop_oneof![Just(usize::MAX), 1_usize..200].prop_map(Step::Drain),
             1 => Just(Step::End),
@@ -53,6 +80,7 @@ struct Model {
 struct ModelReader {
     call: u32,
     start: usize,
+    owed: usize,
     position: usize,
     forwarded: u64,
     overrun: u64,
@@ -80,14 +108,21 @@ impl Model {
         self.samples_from(position) <= CAPACITY as u64
     }
 
+    /// The first sample that the ring still holds, or the end.
+    fn oldest(&self) -> usize {
+        let held = |at: &usize| self.is_audio(*at) && self.holds(*at);
+        (0..self.track.len()).find(held).unwrap_or(self.track.len())
+    }
+
     fn books(&self, reader: &ModelReader) -> Books {
-        let unread = reader.position..self.track.len();
+        let unread = reader.position.max(reader.owed)..self.track.len();
         let held = unread.clone().filter(|at| self.is_audio(*at) && self.holds(*at)).count();
         let lost = unread.filter(|at| self.is_audio(*at) && !self.holds(*at)).count();
         let mut books = Books {
-            received: self.samples_from(reader.start),
+            received: self.samples_from(reader.owed),
             forwarded: reader.forwarded,
             buffered: held as u64,
+            late: self.samples_from(reader.start) - self.samples_from(reader.owed),
             position: reader.position as u64,
             ..Books::default()
         };
@@ -109,6 +144,9 @@ impl Model {
                     assert_eq!(*slot, Slot::Samples(vec![sample(0), sample(1)]));
                     reader.forwarded += 1;
                 }
+                (None, false) if at < reader.owed => {
+                    assert_eq!(*slot, Slot::Gap(GapReason::Late));
+                }
                 (None, false) => {
                     assert_eq!(*slot, Slot::Gap(GapReason::Overrun));
                     reader.overrun += 1;
@@ -125,13 +163,15 @@ struct Bench {
     is_coded: bool,
     feed: Feed,
     model: Model,
+    /// The oldest position at the last [`Step::Come`].
+    oldest_then: u64,
 }
 
 impl Bench {
     fn new(is_coded: bool) -> Self {
         let shape = RingShape { channels: CHANNELS.to_vec(), capacity_samples: CAPACITY };
         let ring = Ring::new(&Budget::new(shape.bytes()), &shape).unwrap();
-        Self { ring, is_coded, feed: Feed::new(|| {}), model: Model::default() }
+        Self { ring, is_coded, feed: Feed::new(|| {}), model: Model::default(), oldest_then: 0 }
     }
 
     fn take(&mut self, step: &Step) {
@@ -143,7 +183,8 @@ impl Bench {
                     self.model.track.extend((0..samples).map(|_| Some(reason)));
                 }
             }
-            Step::Attach { reader, position } => self.attach(reader, position),
+            Step::Attach { reader, position, ref owed } => self.attach(reader, position, owed),
+            Step::Come => self.oldest_then = self.ring.oldest_position(),
             Step::Detach(call) => self.detach(call),
             Step::Drain(max_bytes) => self.drain(max_bytes),
             Step::End => {
@@ -175,17 +216,28 @@ impl Bench {
         self.model.track.resize(start + samples, None);
     }
 
-    fn attach(&mut self, call: u32, position: Option<u64>) {
+    fn attach(&mut self, call: u32, position: Option<u64>, owed: &Owed) {
+        let owed_from = match *owed {
+            Owed::WhereItBegins => None,
+            Owed::From(position) => Some(position),
+            Owed::SinceItCame => Some(self.oldest_then),
+            Owed::SinceNow => Some(self.ring.oldest_position()),
+        };
         let known = self.model.readers.iter().any(|reader| reader.call == call);
-        let attached = self.feed.attach(call, &self.ring, &[0, 1], position);
+        let begin = Start { position, owed_from };
+        let attached = self.feed.attach_late(call, &self.ring, &[0, 1], begin);
         assert_eq!(attached.is_err(), known);
         if !known {
             let end = self.model.track.len();
             let position = position.map_or(end, |wanted| end.min(usize::try_from(wanted).unwrap()));
             let start = position;
+            let latest = start.max(self.model.oldest());
+            let owed = owed_from.map_or(start, |from| usize::try_from(from).unwrap());
+            let owed = owed.clamp(start, latest);
             self.model.readers.push(ModelReader {
                 call,
                 start,
+                owed,
                 position,
                 forwarded: 0,
                 overrun: 0,
@@ -216,6 +268,7 @@ impl Bench {
     fn check(&self) {
         assert_eq!(self.ring.position(), self.model.track.len() as u64);
         assert_eq!(self.ring.written_samples(), self.model.samples_from(0));
+        assert_eq!(self.ring.oldest_position(), self.model.oldest() as u64);
         for reader in &self.model.readers {
             let books = self.feed.books(reader.call).unwrap();
             assert!(books.balance(), "{books:?}");

@@ -73,17 +73,20 @@ pub enum GapReason {
     Unreported = 5,
     /// Audio was lost before it came to us.
     Missing = 6,
+    /// It was gone before this reader came: nobody has lost it.
+    Late = 7,
 }
 
 impl GapReason {
     /// Every reason of version 1, in the order of their numbers.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Paused,
         Self::Discarded,
         Self::Overrun,
         Self::Malformed,
         Self::Unreported,
         Self::Missing,
+        Self::Late,
     ];
 
     /// The reason of a number, if version 1 has it. A gap with another number is still a gap.
@@ -108,6 +111,7 @@ impl GapReason {
             Self::Malformed => "malformed",
             Self::Unreported => "unreported",
             Self::Missing => "missing",
+            Self::Late => "late",
         }
     }
 }

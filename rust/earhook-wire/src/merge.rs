@@ -70,6 +70,7 @@ struct Call {
     position: u64,
     forwarded: u64,
     overrun: u64,
+    late: u64,
     acknowledged: u64,
 }
 
@@ -268,9 +269,17 @@ impl Merger {
         self.sessions.insert(session.clone(), given);
         let (channels, position) = (opening.channels.len(), opening.position);
         let route = Route { source, number };
-        let (forwarded, overrun, acknowledged) = (0, 0, 0);
-        let call = Call { route, session, channels, position, forwarded, overrun, acknowledged };
-        self.calls.insert(given, call);
+        let begun = Call {
+            route,
+            session,
+            channels,
+            position,
+            forwarded: 0,
+            overrun: 0,
+            late: 0,
+            acknowledged: 0,
+        };
+        self.calls.insert(given, begun);
         Ok(())
     }
 
@@ -299,9 +308,12 @@ impl Merger {
     fn count_gap(&mut self, given: u32, gap: &Gap) {
         let Some(call) = self.calls.get_mut(&given) else { return };
         call.position = gap.position + gap.samples;
-        if gap.reason == GapReason::Overrun.number() {
-            call.overrun = call.overrun.saturating_add(gap.samples);
-        }
+        let counted = match gap.known_reason() {
+            Some(GapReason::Overrun) => &mut call.overrun,
+            Some(GapReason::Late) => &mut call.late,
+            _ => return,
+        };
+        *counted = counted.saturating_add(gap.samples);
     }
 
     fn call_of(&self, source: u32, number: u32) -> Option<&Call> {
@@ -329,11 +341,12 @@ impl Closed {
 impl Call {
     /// The body of a close that its source cannot send any more.
     fn last_words(&self) -> String {
-        let Self { position, forwarded, overrun, .. } = self;
+        let Self { position, forwarded, overrun, late, .. } = self;
         let received = forwarded.saturating_add(*overrun);
         let dropped = if *overrun > 0 { format!(r#""overrun":{overrun}"#) } else { String::new() };
+        let late = if *late > 0 { format!(r#","late":{late}"#) } else { String::new() };
         format!(
-            r#"{{"reason":"worker_lost","position":{position},"books":{{"received":{received},"forwarded":{forwarded},"buffered":0,"dropped":{{{dropped}}}}}}}"#
+            r#"{{"reason":"worker_lost","position":{position},"books":{{"received":{received},"forwarded":{forwarded},"buffered":0,"dropped":{{{dropped}}}{late}}}}}"#
         )
     }
 }

@@ -48,7 +48,7 @@ impl Script {
                     position += samples.len() as u64;
                 }
                 Step::Gap(samples) => {
-                    write_gap(&mut frame, number, position, *samples, GapReason::Overrun);
+                    write_gap(&mut frame, number, position, *samples, reason_of(*samples));
                     position += samples;
                 }
                 Step::Event(text) => frame = json(Kind::Event, number, text),
@@ -59,6 +59,15 @@ impl Script {
             frames.push(json(Kind::Close, number, "{}"));
         }
         frames
+    }
+}
+
+/// Gaps of both reasons that last words tell apart.
+fn reason_of(samples: u64) -> GapReason {
+    if samples.is_multiple_of(2) {
+        GapReason::Overrun
+    } else {
+        GapReason::Late
     }
 }
 
@@ -199,10 +208,10 @@ proptest! {
                 Frame::Json(json) if json.kind == Kind::Open => {
                     let facts: Value = serde_json::from_str(json.body).unwrap();
                     let channels = facts["channels"].as_array().unwrap().len();
-                    open.insert(json.call, (vec![0; channels], 0));
+                    open.insert(json.call, (vec![0; channels], 0, 0));
                 }
                 Frame::Json(json) if json.kind == Kind::Close => {
-                    let (audio, gaps) = open.remove(&json.call).unwrap();
+                    let (audio, overrun, late) = open.remove(&json.call).unwrap();
                     if json.body == "{}" {
                         continue;
                     }
@@ -211,18 +220,23 @@ proptest! {
                     let books = &close["books"];
                     for lane in audio {
                         prop_assert_eq!(books["forwarded"].as_u64(), Some(lane));
-                        prop_assert_eq!(close["position"].as_u64(), Some(5 + lane + gaps));
+                        prop_assert_eq!(close["position"].as_u64(), Some(5 + lane + overrun + late));
                     }
                     let dropped = books["dropped"]["overrun"].as_u64().unwrap_or(0);
                     let forwarded = books["forwarded"].as_u64().unwrap();
-                    prop_assert_eq!(dropped, gaps);
+                    prop_assert_eq!(dropped, overrun);
+                    prop_assert_eq!(books["late"].as_u64().unwrap_or(0), late);
                     prop_assert_eq!(books["received"].as_u64(), Some(forwarded + dropped));
                 }
                 Frame::Audio(audio) => {
                     let lanes = &mut open.get_mut(&audio.call).unwrap().0;
                     lanes[usize::from(audio.channel)] += audio.pcm.len() as u64 / 2;
                 }
-                Frame::Gap(gap) => open.get_mut(&gap.call).unwrap().1 += gap.samples,
+                Frame::Gap(gap) => {
+                    let (_, overrun, late) = open.get_mut(&gap.call).unwrap();
+                    let is_late = gap.known_reason() == Some(GapReason::Late);
+                    *(if is_late { late } else { overrun }) += gap.samples;
+                }
                 _ => {}
             }
         }

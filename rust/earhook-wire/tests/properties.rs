@@ -223,10 +223,10 @@ fn kinds_without_json_cannot_be_written_as_json() {
 fn numbers_and_names_are_those_of_the_specification() {
     assert_eq!(Kind::ALL.map(Kind::number), [1, 2, 3, 4, 5, 6, 7, 8, 9]);
     assert_eq!([0, 10, 255].map(Kind::from_number), [None; 3]);
-    assert_eq!(GapReason::ALL.map(GapReason::number), [1, 2, 3, 4, 5, 6]);
+    assert_eq!(GapReason::ALL.map(GapReason::number), [1, 2, 3, 4, 5, 6, 7]);
     assert_eq!(
         GapReason::ALL.map(GapReason::name),
-        ["paused", "discarded", "overrun", "malformed", "unreported", "missing"]
+        ["paused", "discarded", "overrun", "malformed", "unreported", "missing", "late"]
     );
-    assert_eq!([0, 7].map(GapReason::from_number), [None; 2]);
+    assert_eq!([0, 8].map(GapReason::from_number), [None; 2]);
 }

@@ -134,7 +134,7 @@ class House:
 
     def is_blocked(self) -> bool:
         """Whether some consumer takes nothing at the moment."""
-        return any(subscriber.is_blocked for subscriber in self.sink._reception.guests)
+        return any(not subscriber._may_write for subscriber in self.sink._reception.guests)
 
     def _on_settled(self, call: LiveCall) -> None:
         books = call.settled[self.sink.name]

@@ -53,6 +53,23 @@ def test_samples_of_one_call_go_to_standard_output(run: Any, house: Any, until: 
     run(scenario())
 
 
+def test_what_was_gone_before_it_came_is_told_as_late_and_not_as_missing(
+    run: Any, house: Any, until: Any
+) -> None:
+    async def scenario() -> None:
+        async with house(ring_seconds=1.0) as gateway:
+            speaker = gateway.open()
+            speaker.push(10_000)
+            process = await start(gateway.address, "--calls", "1")
+            await until(lambda: gateway.subscribers() == 1)
+            gateway.end(speaker)
+            code, output, told = await finish(process)
+            assert (code, output) == (0, stereo(speaker, 2000, 8000))
+            assert "delivered=8000 missing=0 late=2000 verified=True" in told
+
+    run(scenario())
+
+
 def test_gaps_can_be_filled_and_a_channel_chosen(run: Any, house: Any, until: Any) -> None:
     async def scenario() -> None:
         async with house(ring_seconds=30.0) as gateway:

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from earhook.client import Block, CallClosed, connect
-from earhook.media.stream import FrameKind
+from earhook.media.stream import FrameKind, GapReason
 
 KINDS = frozenset({FrameKind.AUDIO, FrameKind.GAP})
 
@@ -79,6 +79,31 @@ def test_what_is_not_read_until_the_call_is_forgotten_is_a_gap(
             for number, end in enumerate((blocker.position, 500, 300), start=1):
                 await stuck.until(FrameKind.CLOSE, number)
                 check_books(stuck.frames, number, end=end)
+
+    run(scenario())
+
+
+def test_late_and_overrun_are_told_apart_where_a_consumer_comes_late_and_does_not_read(
+    run: Any, house: Any, raw_consumer: Any, until: Any
+) -> None:
+    async def scenario() -> None:
+        async with house(ring_seconds=1.0) as gateway:
+            speaker = gateway.open()
+            speaker.push(12_000)
+            stuck = await raw_consumer.dial(gateway.address, limit=4096)
+            stuck.subscribe()
+            await until(lambda: gateway.subscribers() == 1)
+            await until(lambda: speaker.push(1600) or gateway.is_blocked())
+            speaker.push(10_000)
+            gateway.end(speaker)
+            gateway.forget(speaker)
+            await stuck.until(FrameKind.CLOSE, 1)
+            check_books(stuck.frames, 1, end=speaker.position)
+            gaps = [frame for frame in stuck.frames if frame.kind == FrameKind.GAP]
+            late = [(gap.position, gap.samples) for gap in gaps if gap.reason == GapReason.LATE]
+            assert late == [(0, 4000)]
+            assert gaps[-1].reason == GapReason.OVERRUN
+            assert gateway.settled[speaker.session].late == 4000
 
     run(scenario())
 

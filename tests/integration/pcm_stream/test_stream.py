@@ -123,8 +123,8 @@ def test_start_and_now(run: Any, house: Any) -> None:
                 assert items[0].position == 12_000
                 assert check(speaker, items) == (500, 0)
             books = gateway.settled[speaker.session]
-            assert (books.received, books.forwarded) == (13_000, 9000)
-            assert books.dropped["overrun"] == 4000
+            assert (books.received, books.forwarded) == (9000, 9000)
+            assert (books.dropped, books.late) == ({}, 4000)
 
     run(scenario())
 

@@ -16,7 +16,7 @@ export function Books({ facts }) {
         <tbody>${sinks.map(([name, books]) => html`
           <tr key=${name}>
             <th scope="row">${name}</th>
-            <td class="number">${seconds(books.received)}</td>
+            <td class="number" title=${lateOf(books, seconds)}>${seconds(books.received)}</td>
             <td class="number">${seconds(books.forwarded)}</td>
             <td class="number">${books.buffered ? seconds(books.buffered) : "–"}</td>
             <td class=${`number ${dropped(books) ? "critical" : ""}`} title=${reasonsOf(books, seconds)}>${dropped(books) ? seconds(dropped(books)) : "–"}</td>
@@ -31,5 +31,6 @@ export function Books({ facts }) {
 
 export const dropped = ({ dropped: reasons }) => Object.values(reasons ?? {}).reduce((sum, samples) => sum + samples, 0);
 export const balances = (books) => books.received === books.forwarded + books.buffered + dropped(books);
+export const lateOf = ({ late }, words) => (late ? `${words(late)} more were gone before it came` : null);
 export const reasonsOf = (books, words) =>
   Object.entries(books.dropped ?? {}).map(([reason, samples]) => `${reason}: ${words(samples)}`).join(", ");

@@ -1,7 +1,7 @@
 // The ways out: what each got, gave, has waiting and lost; and who is connected to it.
 
 import { Awaited, Blank, html, Sheet, usePolled } from "./pieces.js";
-import { balances, dropped, reasonsOf } from "./books.js";
+import { balances, dropped, lateOf, reasonsOf } from "./books.js";
 import { live } from "./live.js";
 import { count, plain } from "./words.js";
 
@@ -53,7 +53,7 @@ const nameOf = ({ consumer, address }) => html`${consumer || "unnamed"} <span cl
 const Line = ({ words, books, extra }) => html`
   <tr>
     <th scope="row">${words}</th>
-    <td class="number">${count(books.received)}</td>
+    <td class="number" title=${lateOf(books, count)}>${count(books.received)}</td>
     <td class="number">${count(books.forwarded)}</td>
     <td class="number">${count(books.buffered)}</td>
     <td class=${`number ${dropped(books) ? "critical" : ""}`} title=${reasonsOf(books, count)}>${count(dropped(books))}</td>

@@ -18,6 +18,7 @@ from earhook.media.stream import ALL_CHANNELS, FrameKind, GapReason, encode_fram
 from earhook.sinks.base import LiveCall
 
 from .messages import call_close_frame, open_frame
+from .subscription import Beginning
 
 __all__ = ["Enrolment", "Outbox"]
 
@@ -29,8 +30,7 @@ class Enrolment:
     number: int
     call: LiveCall
     channels: tuple[int, ...]
-    position: int | None
-    """Where its audio shall begin; None is where the call is when it is opened."""
+    beginning: Beginning
     is_open: bool = False
     held: deque[tuple[int, bytes]] = field(default_factory=deque)
     """Events that wait for audio before their position."""
@@ -86,10 +86,10 @@ class Outbox:
         """Whether a `take` would find something to look at."""
         return bool(self._control or self._line) or self._feed.pending
 
-    def enrol(self, call: LiveCall, channels: tuple[int, ...], position: int | None) -> Enrolment:
+    def enrol(self, call: LiveCall, channels: tuple[int, ...], beginning: Beginning) -> Enrolment:
         """Put a call in line; it gets the next number."""
         self._last_number += 1
-        enrolment = Enrolment(self._last_number, call, channels, position)
+        enrolment = Enrolment(self._last_number, call, channels, beginning)
         self._enrolments[enrolment.number] = enrolment
         self._line.append(enrolment)
         self._on_ready()
@@ -154,8 +154,13 @@ class Outbox:
             self._line.remove(enrolment)
             self.say(self._announce(enrolment))
         begin, end = self._feed.books(enrolment.number).position, enrolment.call.pipeline.position
-        if begin < end:
-            self.say(_gap_frame(enrolment.number, begin, end - begin))
+        owed = max(begin, enrolment.beginning.owed_from or 0)
+        for first, last, reason in (
+            (begin, owed, GapReason.LATE),
+            (owed, end, GapReason.OVERRUN),
+        ):
+            if first < last:
+                self.say(_gap_frame(enrolment.number, first, last - first, reason))
         for frame in self._finish(enrolment):
             self.say(frame)
 
@@ -187,9 +192,13 @@ class Outbox:
         """Attach a call, and only then say where it begins."""
         if isinstance(waiting, bytes):
             return waiting
-        number, call = waiting.number, waiting.call
+        number, call, beginning = waiting.number, waiting.call, waiting.beginning
         self._feed.attach(
-            number, call.pipeline, channels=waiting.channels, position=waiting.position
+            number,
+            call.pipeline,
+            channels=waiting.channels,
+            position=beginning.position,
+            owed_from=beginning.owed_from,
         )
         waiting.is_open = True
         position = self._feed.books(number).position
@@ -227,7 +236,7 @@ class Outbox:
         return books
 
 
-def _gap_frame(number: int, position: int, samples: int) -> bytes:
+def _gap_frame(number: int, position: int, samples: int, reason: GapReason) -> bytes:
     """A gap as the native core writes it; needed for audio that is given up without a drain."""
     return _GAP.pack(
         _GAP.size - 4,
@@ -235,7 +244,7 @@ def _gap_frame(number: int, position: int, samples: int) -> bytes:
         ALL_CHANNELS,
         0,
         number,
-        GapReason.OVERRUN,
+        reason,
         position,
         samples,
     )

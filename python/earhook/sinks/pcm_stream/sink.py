@@ -23,7 +23,7 @@ from .pauses import LEFT_SECONDS, PauseWatch
 from .reception import Reception
 from .settings import PcmStreamSettings
 from .subscriber import Subscriber
-from .subscription import Subscription
+from .subscription import Beginning, Subscription
 
 __all__ = ["PcmStreamSink", "consumer_terms"]
 
@@ -84,7 +84,7 @@ class PcmStreamSink:
             subscription = subscriber.subscription if subscriber.is_streaming else None
             channels = subscription.filter.channels_of(call.facts) if subscription else ()
             if channels:
-                self._enrol(subscriber, call, channels, 0)
+                self._enrol(subscriber, call, channels, Beginning(0))
 
     def publish(self, call: LiveCall, event: CallEvent) -> None:
         """Tell everybody who reads the call, but for whoever says so itself."""
@@ -155,7 +155,7 @@ class PcmStreamSink:
             if call.facts.session_id.lower() in subscription.resume:
                 self.count("resumed")
             channels = subscription.filter.channels_of(call.facts)
-            self._enrol(subscriber, call, channels, subscription.position_of(call))
+            self._enrol(subscriber, call, channels, subscription.beginning_of(call))
         subscriber.say_in_line(subscribed_frame(len(calls)))
         logger.info("subscriber.subscribed", address=subscriber.address, calls=len(calls))
 
@@ -204,9 +204,9 @@ class PcmStreamSink:
         subscriber: Subscriber,
         call: LiveCall,
         channels: tuple[int, ...],
-        position: int | None,
+        beginning: Beginning,
     ) -> None:
-        enrolment = subscriber.enrol(call, channels, position)
+        enrolment = subscriber.enrol(call, channels, beginning)
         self._ledger.join(call, subscriber, enrolment)
 
     def _make_subscriber(self) -> Subscriber:

@@ -14,7 +14,7 @@ from .connection import WRITE_BYTES, ConsumerConnection, ConsumerTerms
 from .messages import CloseCode
 from .orders import OrderDoors, Orders
 from .outbox import Enrolment, Outbox
-from .subscription import Subscription
+from .subscription import Beginning, Subscription
 
 __all__ = ["Desk", "Subscriber"]
 
@@ -75,9 +75,9 @@ class Subscriber(ConsumerConnection):
         super().resume_writing()
         self._wake_now()
 
-    def enrol(self, call: LiveCall, channels: tuple[int, ...], position: int | None) -> Enrolment:
+    def enrol(self, call: LiveCall, channels: tuple[int, ...], beginning: Beginning) -> Enrolment:
         """Let the consumer read a call."""
-        return self._outbox.enrol(call, channels, position)
+        return self._outbox.enrol(call, channels, beginning)
 
     def say_in_line(self, frame: bytes) -> None:
         """Send a frame once the calls enrolled so far have been opened."""

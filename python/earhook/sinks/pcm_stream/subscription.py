@@ -11,7 +11,7 @@ from typing import Any
 from earhook.media.format import Channel
 from earhook.sinks.base import CallFacts, LiveCall
 
-__all__ = ["Filter", "Share", "Start", "Subscription"]
+__all__ = ["Beginning", "Filter", "Share", "Start", "Subscription"]
 
 
 class Start(StrEnum):
@@ -20,6 +20,20 @@ class Start(StrEnum):
     START = "start"
     """Position 0; what the ring holds no more is a gap."""
     NOW = "now"
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """Where a call begins for a consumer.
+
+    Attributes:
+        position: Of the first sample or gap; None is where the call is when it is opened.
+        owed_from: The oldest position that there was when the consumer came: what is gone before
+            is late, and no loss. None: the consumer has been there since `position`.
+    """
+
+    position: int | None
+    owed_from: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +107,14 @@ class Subscription:
             return False
         return not call.pipeline.ended or session in self.resume or self.start is Start.START
 
-    def position_of(self, call: LiveCall) -> int | None:
-        """Where such a call begins for the consumer; None is at its end."""
+    def beginning_of(self, call: LiveCall) -> Beginning:
+        """Where such a call begins for the consumer, which comes now."""
         resumed = self.resume.get(call.facts.session_id.lower())
         if resumed is not None:
-            return resumed
-        return 0 if self.start is Start.START else None
+            return Beginning(resumed)
+        if self.start is Start.NOW:
+            return Beginning(None)
+        return Beginning(0, call.pipeline.oldest_position)
 
 
 def _passes(wanted: frozenset[str], value: str) -> bool:

@@ -404,6 +404,37 @@ def test_one_slow_consumer_loses_its_own_audio_and_hears_every_worker(
     run(scenario())
 
 
+def test_what_was_gone_before_a_consumer_came_is_late_whether_its_worker_lives_or_dies(
+    run: Any, crew: Any, until: Any
+) -> None:
+    async def scenario() -> None:
+        async with crew(ring_seconds=1.0) as gateway:
+            east, west = gateway.workers.values()
+            speakers = [east.open(), west.open()]
+            for speaker in speakers:
+                speaker.push(10_000)
+            async with connect(gateway.address, gaps=True, events=True) as stream:
+                await until(lambda: stream._queued_bytes >= 4 * 2 * 8000)
+                gateway.bury(gateway.kill(east))
+                west.end(speakers[1])
+                items = await until_closed(stream, calls=2)
+            for speaker, reason in zip(speakers, ("worker_lost", "completed"), strict=True):
+                assert check(speaker, items) == (8000, 2000)
+                closed = closes(items)[speaker.session]
+                assert closed.reason == reason
+                assert closed.totals.verified
+                assert closed.totals.channels["external"].missing == {"late": 2000}
+                assert closed.totals.books == {
+                    "received": 8000,
+                    "forwarded": 8000,
+                    "buffered": 0,
+                    "dropped": {},
+                    "late": 2000,
+                }
+
+    run(scenario())
+
+
 def test_what_a_dead_worker_had_sent_is_read_before_its_calls_close(
     run: Any, crew: Any, until: Any
 ) -> None:
