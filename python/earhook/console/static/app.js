@@ -9,7 +9,7 @@ import { ListPage, search } from "./list.js";
 import { RecordingsPage } from "./recordings.js";
 import { SinksPage } from "./sinks.js";
 import { toggleTheme } from "./theme.js";
-import { count, short } from "./words.js";
+import { count, lasting, percent, short } from "./words.js";
 
 const PAGES = [
   { path: "", words: "Calls", key: "1" },
@@ -22,7 +22,7 @@ const KEYS = [
   ["↑ ↓ or j k", "choose a call; Page Up, Page Down, Home, End"],
   ["Enter", "open the chosen call"],
   ["Esc", "back to the list"],
-  ["/", "search calls"],
+  ["/", "search calls; ↓ or Enter goes to what was found, Esc to all rows"],
   ["← → + −", "move and zoom a timeline that has the focus; End follows the call"],
   ["t", "dark or light"],
   ["?", "these keys"],
@@ -123,9 +123,25 @@ function Health() {
   const unheard = totals?.unheard_workers ?? [];
   return html`
     ${unheard.length > 0 && html`<span class="pill warning" role="status">no answer from worker ${unheard.join(", ")}</span>`}
-    ${failing.length > 0 && html`<span class="pill critical" role="status">not ready: ${failing.join(", ")}</span>`}
+    ${failing.length > 0 && html`
+      <span class="pill critical" role="status" title=${`New calls are refused or an output is in trouble: ${failing.map((name) => `${name} ${totals.failing_details?.[name] ?? ""}`).join("; ")}`}>
+        not ready: ${failing.map((name) => failureWords(name, totals.failing_details?.[name])).join(", ")}
+      </span>`}
     ${!failing.length && !unheard.length && html`<span class="pill" role="status" title=${`Earhook ${offers.version}`}>ready</span>`}
   `;
+}
+
+/** What a check of readiness that fails means. Of what is short, its detail is "0.12, limit 0.10". */
+function failureWords(name, detail) {
+  const amount = Number(/^([\d.]+), limit/.exec(detail ?? "")?.[1] ?? NaN);
+  const isKnown = Number.isFinite(amount);
+  const strains = {
+    "loop-lag": `the event loop is ${isKnown ? lasting(amount) : ""} late`,
+    cpu: `the CPU is busy${isKnown ? ` to ${percent(amount)}` : ""}`,
+    memory: `memory is full${isKnown ? ` to ${percent(amount)}` : ""}`,
+    "open-files": `files are used${isKnown ? ` to ${percent(amount)}` : ""}`,
+  };
+  return strains[name] ? `new calls are refused, ${strains[name].replace("  ", " ")}` : name;
 }
 
 /** Red, said aloud, and in the title of the tab: audio is being lost now. */
