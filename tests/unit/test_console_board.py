@@ -191,9 +191,9 @@ def test_a_talk_over_is_worth_a_look_if_it_is_long_or_one_of_many() -> None:
 
     assert flags_after((10, 12.9)) == []
     assert flags_after((10, 13)) == ["talk_over"]
-    assert flags_after(*((12.5 * n, 12.5 * n + 1) for n in range(20))) == []
-    assert flags_after(*((10 * n, 10 * n + 1) for n in range(5))) == []
-    assert flags_after(*((10 * n, 10 * n + 1) for n in range(6))) == ["talk_over"]
+    assert flags_after(*((9 * n, 9 * n + 1) for n in range(20))) == []
+    assert flags_after(*((8 * n, 8 * n + 1) for n in range(7))) == []
+    assert flags_after(*((8 * n, 8 * n + 1) for n in range(8))) == ["talk_over"]
 
 
 def test_a_call_that_ended_in_a_pause_lasted_until_its_end() -> None:

@@ -74,7 +74,7 @@ function Recording({ id, entry }) {
 /** Nothing is known of it before it is finished, but in the call itself. */
 const Unfinished = ({ session }) => html`
   <${Sheet} title="Recording">
-    <${Blank}>This is being recorded. It can be seen and heard when the call is over; until then,
+    <${Blank}>This is being recorded. It can be seen and heard when the call is over; until then,${" "}
       <a href=${`#/calls/${encodeURIComponent(session)}`}><u>the live call</u></a> has its timeline and its messages.</${Blank}>
   </${Sheet}>
 `;

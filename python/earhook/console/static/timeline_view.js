@@ -38,7 +38,7 @@ export function TimelineView({ scene, handle, onChoose, isLive, span = 60, label
 
 /** What is drawn, and how: [class of its sign, words]. */
 const ALWAYS = [
-  ["is-level", "level"], ["is-peak", "peak"], ["is-speech", "speaks"], ["is-overlap", "talk-over"], ["is-interruption", "interruption, towards who was interrupted"],
+  ["is-level", "level"], ["is-peak", "peak"], ["is-speech", "speaks"], ["is-overlap", "talk-over"], ["is-interruption", "interruption"],
   ["is-dead", "dead air"], ["is-pause", "paused"], ["is-gap", "gap"],
 ];
 /** What not every call can have: the part of the story that must hold something. */

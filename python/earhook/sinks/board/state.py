@@ -16,7 +16,7 @@ NUMBER_BITS: Final = 24
 RECENT_SECONDS: Final = 5.0
 TALK_OVER_SECONDS: Final = 10.0
 LONG_TALK_OVER_SECONDS: Final = 3.0
-MANY_TALK_OVERS: Final = 6
+MANY_TALK_OVERS: Final = 8
 """So many that began within a minute are worth a look; people who get on well have some."""
 
 _STATE: Final = struct.Struct("<IHBBbbHBBHIIIHH")
