@@ -116,10 +116,10 @@ def test_talk_is_that_of_the_call_with_the_moment_beside_it(run: Any) -> None:
 
 
 HITS = [
-    event(21, "hit", rule="late", name="Told first, was later", severity="warning", start=RATE * 20,
-          end=RATE * 21, channel="external", evidence=["-0.47", "wrong AGAIN"]),
     event(5, "hit", rule="keys", name="Keys were pressed", severity="warning", channel="external",
           start=int(RATE * 4.5), end=RATE * 5, evidence=["2 keys were pressed"]),
+    event(21, "hit", rule="late", name="Told first, was later", severity="warning", start=RATE * 20,
+          end=RATE * 21, channel="external", evidence=["-0.47", "wrong AGAIN"]),
     event(5, "hit", rule="worse", name="A critical one", severity="critical",
           channel="external", start=int(RATE * 4.6), end=RATE * 5, evidence=[]),
     event(19, "transcript", segment="a", channel="external", start=RATE * 19, end=RATE * 21,

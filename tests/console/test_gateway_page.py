@@ -24,7 +24,11 @@ SECRET = b"0123456789abcdef0123456789abcdef"
 
 @asynccontextmanager
 async def gateway_with(
-    directory: Path, *, is_measuring: bool = True, **admin: Any
+    directory: Path,
+    *,
+    is_measuring: bool = True,
+    memory_percent: float = 85.0,
+    **admin: Any,
 ) -> AsyncIterator[tuple[Gateway, str]]:
     """A gateway and the URL of its page."""
     configuration = Configuration.model_validate(
@@ -33,6 +37,7 @@ async def gateway_with(
             "admin": {"port": 0, **admin},
             "console": {"recordings": True, "listen": True},
             "signal": {"enabled": is_measuring},
+            "shedding": {"memory_percent": memory_percent},
             "keys": [{"api_key": "k", "secrets": [base64.b64encode(SECRET).decode()]}],
             "sinks": [
                 {"kind": "recording", "directory": directory / "recordings"},
@@ -97,6 +102,19 @@ def test_the_list_and_a_live_call_are_what_the_api_says(run: Any, tmp_path: Path
                     kind for _, _, kind in call["protocol"] if kind not in {"ping", "pong"}
                 ]
                 assert call["caller"] in await look.page.locator(".title").last.inner_text()
+
+    run(story())
+
+
+def test_a_gateway_under_strain_says_so_on_its_page(run: Any, tmp_path: Path) -> None:
+    async def story() -> None:
+        async with (
+            gateway_with(tmp_path, memory_percent=1e-6) as (_, url),
+            looking_at(url) as look,
+        ):
+            pill = look.page.locator(".bar .pill.critical")
+            await pill.wait_for()
+            assert "% of the memory is used" in await pill.inner_text()
 
     run(story())
 

@@ -101,7 +101,8 @@ class Totals:
     async def _ask(self) -> dict[str, Any]:
         checks, listed = await asyncio.gather(self._view.checks(), self._view.sinks())
         now = self.now()
-        failing = {check.name: check.detail for check in checks if not check.passes}
+        # Keys of JSON are plain strings; a name may be a member of an enumeration.
+        failing = {str(check.name): check.detail for check in checks if not check.passes}
         return {
             "failing": list(failing),
             "failing_details": failing,

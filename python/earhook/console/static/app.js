@@ -7,7 +7,7 @@ import { CallPage } from "./call.js";
 import { LatenciesPage } from "./latencies.js";
 import { ListPage, search } from "./list.js";
 import { RecordingsPage } from "./recordings.js";
-import { SinksPage } from "./sinks.js";
+import { rateOf, SinksPage } from "./sinks.js";
 import { toggleTheme } from "./theme.js";
 import { count, lasting, percent, short } from "./words.js";
 
@@ -134,14 +134,14 @@ function Health() {
 /** What a check of readiness that fails means. Of what is short, its detail is "0.12, limit 0.10". */
 function failureWords(name, detail) {
   const amount = Number(/^([\d.]+), limit/.exec(detail ?? "")?.[1] ?? NaN);
-  const isKnown = Number.isFinite(amount);
+  const share = percent(amount);
   const strains = {
-    "loop-lag": `the event loop is ${isKnown ? lasting(amount) : ""} late`,
-    cpu: `the CPU is busy${isKnown ? ` to ${percent(amount)}` : ""}`,
-    memory: `memory is full${isKnown ? ` to ${percent(amount)}` : ""}`,
-    "open-files": `files are used${isKnown ? ` to ${percent(amount)}` : ""}`,
+    "loop-lag": `the event loop is ${lasting(amount)} late`,
+    cpu: `the CPU is busy to ${share}`,
+    memory: `${share} of the memory is used`,
+    "open-files": `${share} of the files are in use`,
   };
-  return strains[name] ? `new calls are refused, ${strains[name].replace("  ", " ")}` : name;
+  return Number.isFinite(amount) && strains[name] ? `new calls are refused, ${strains[name]}` : name;
 }
 
 /** Red, said aloud, and in the title of the tab: audio is being lost now. */
@@ -152,7 +152,8 @@ function Alarm({ title }) {
   useEffect(() => { document.title = `${isDropping ? "⚠ dropping audio · " : ""}${title}`; }, [isDropping, title]);
   if (!isDropping) return html`<div role="alert"></div>`;
   const lossy = totals.sinks.filter((sink) => totals.dropping.includes(sink.name));
-  const where = lossy.map((sink) => `${sink.name} lost ${count(sink.dropping)} samples in 5 s`);
+  const rate = rateOf(live.calls.values());
+  const where = lossy.map((sink) => `${sink.name} lost ${lasting(sink.dropping / rate)} of audio in 5 s`);
   if (totals.dropping.includes("calls")) where.unshift("on the way in, before any sink had it");
   return html`
     <div role="alert">

@@ -69,7 +69,7 @@ export function CallPage({ session }) {
             <${Books} facts=${facts} gaps=${facts.gap_spans ?? []} isPaused=${story.isPaused} />
           </div>
           <div class="stack">
-            <${Hits} story=${story} rate=${facts.rate} lookAt=${lookAt} />
+            <${Hits} story=${story} rate=${facts.rate} lookAt=${lookAt} isLive=${!hasEnded} />
             <${Talk} facts=${facts} story=${story} call=${call} />
             <${Ladder} entries=${facts.protocol ?? []} empty=${facts.door === "ingest" ? "No messages: this call is posted over HTTPS." : "No message is known of this call."} />
           </div>

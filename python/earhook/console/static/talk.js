@@ -7,16 +7,21 @@ import { CHANNELS, clock, count, decibels, lasting, moment, percent, signed, SPE
 const BEHIND_SECONDS = 5;
 const HUE = { external: "customer", internal: "agent" };
 
-/** The conversation from top to bottom; it follows the end unless one has scrolled away from it. */
-export function Transcript({ story, rate, missed, lookAt }) {
+/** A box that follows its end unless one has scrolled away from it: [its ref, its onScroll]. */
+function useEnd(isWanted) {
   const box = useRef(null);
   const follows = useRef(true);
   useEffect(() => {
-    if (follows.current && box.current) box.current.scrollTop = box.current.scrollHeight;
+    if (isWanted && follows.current && box.current) box.current.scrollTop = box.current.scrollHeight;
   });
-  const onScroll = ({ target }) => {
+  return [box, ({ target }) => {
     follows.current = target.scrollTop + target.clientHeight > target.scrollHeight - 40;
-  };
+  }];
+}
+
+/** The conversation from top to bottom; it follows the end. */
+export function Transcript({ story, rate, missed, lookAt }) {
+  const [box, onScroll] = useEnd(true);
   const sentences = story.sentences.filter(({ text }) => text);
   const aside = html`<${Late} story=${story} rate=${rate} /><span class="muted">${story.engine ? `${story.engine.engine} ${story.engine.state}` : ""}</span>`;
   return html`
@@ -58,7 +63,8 @@ function Sentence({ sentence, story, rate, lookAt }) {
 }
 
 /** Rule hits in the order of their places in the call; critical ones are said aloud. */
-export function Hits({ story, rate, lookAt }) {
+export function Hits({ story, rate, lookAt, isLive }) {
+  const [box, onScroll] = useEnd(isLive);
   const hits = story.hits.toSorted((one, other) => placeOf(one, rate) - placeOf(other, rate));
   const gravest = story.hits.findLast(({ severity }) => severity === "critical");
   return html`
@@ -66,7 +72,7 @@ export function Hits({ story, rate, lookAt }) {
       <p class="unseen" role="alert">${gravest ? `Critical: ${gravest.name ?? gravest.rule}` : ""}</p>
       ${hits.length === 0
         ? html`<${Blank}>No rule was hit.</${Blank}>`
-        : html`<ol class="hits scroll">${hits.map((hit) => html`
+        : html`<ol class="hits scroll" ref=${box} onScroll=${onScroll} tabindex="0" aria-label="Rule hits in the order of the call">${hits.map((hit) => html`
             <li key=${`${hit.rule} ${hit.position}`}>
               <button class="plain" onClick=${() => lookAt(placeOf(hit, rate))}>${clock(placeOf(hit, rate) / rate)}</button>
               <div>
