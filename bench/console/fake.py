@@ -34,7 +34,11 @@ TURN_SECONDS = 0.2
 
 @dataclass
 class FakeGateway:
-    """Serves the page and the feed. `token`: ask for it. `losing`: a sink loses audio."""
+    """Serves the page and the feed.
+
+    `token`: ask for it. `losing`: a sink loses audio. `failing`: checks of readiness, and what
+    each says.
+    """
 
     calls: int = 40
     token: str | None = None
@@ -42,6 +46,7 @@ class FakeGateway:
     seed: int = 7
     listen: bool = False
     churn: bool = True
+    failing: dict[str, str] = field(default_factory=dict)
     live: dict[int, FakeCall] = field(default_factory=dict)
     next_number: int = 1
 

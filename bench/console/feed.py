@@ -19,6 +19,7 @@ class Gateway(Protocol):
 
     live: dict[int, FakeCall]
     losing: bool
+    failing: dict[str, str]
 
 
 class Feed:
@@ -119,7 +120,8 @@ class Feed:
                 "time": time.time(),
                 "live": len(self.gateway.live),
                 "dropping": ["pcm"] if losing else [],
-                "failing": [],
+                "failing": list(self.gateway.failing),
+                "failing_details": self.gateway.failing,
                 "sinks": [sink],
                 "samples_received": 0,
                 "samples_dropped": 0,

@@ -96,6 +96,7 @@ class Script:
             "gaps": 1,
             "delay_seconds": None,
             "suspicion": None,
+            "signal": _signal(position / RATE),
             "levels": {
                 "external": {"peak": 21000, "rms": 1810.0},
                 "internal": {"peak": 17000, "rms": 1490.0},
@@ -128,8 +129,9 @@ class Script:
         spans = [
             {"type": event["type"], **event["details"]}
             for _, event in _all_events()
-            if event["type"] in {"speech", "talk_over", "interruption", "dead_air_ended"}
+            if event["type"] in {"speech", "talk_over", "interruption"}
         ]
+        spans.append({"type": "dead_air", "start": 12 * RATE, "end": 18 * RATE})
         return {
             "earhook": "recording",
             "version": 1,
@@ -171,6 +173,40 @@ class Script:
             recording.setparams((2, 2, RATE, 0, "NONE", ""))
             recording.writeframes(samples)
         return file.getvalue()
+
+
+def _signal(seconds: float) -> dict[str, Any]:
+    """The call in figures so far, and a moment that is unlike them."""
+    figures = {
+        channel: {
+            "rms_dbfs": level,
+            "peak_dbfs": level + 14,
+            "clipped_samples": clipped,
+            "talk_seconds": round(share * seconds, 2),
+            "talk_ratio": share,
+        }
+        for channel, level, clipped, share in (
+            ("external", -24.5, 12, 0.48),
+            ("internal", -26.5, 0, 0.39),
+        )
+    }
+    level = {"rms_dbfs": -100.0, "peak_dbfs": -100.0, "speaking": False}
+    return {
+        "now": {
+            "dead_air": False,
+            "one_way": None,
+            "levels": dict.fromkeys(("external", "internal"), level),
+        },
+        "so_far": {
+            "seconds": round(seconds, 2),
+            "channels": figures,
+            "talk_over_seconds": 1.3,
+            "interruptions": {"external": 1, "internal": 0},
+            "dead_air_seconds": 0.0,
+            "longest_dead_air_seconds": 0.0,
+            "one_way": None,
+        },
+    }
 
 
 def _speaks(at: float, channel: str) -> bool:

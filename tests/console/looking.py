@@ -37,6 +37,47 @@ class Look:
         return figure((await self.texts(selector))[0])
 
 
+async def words_at(look: Look, seconds: float, shown_seconds: float) -> list[str]:
+    """What a timeline that shows so many seconds from 0 on says of a moment, line by line."""
+    canvas = look.page.locator(".timeline canvas")
+    await canvas.evaluate(SAYING)
+    width = await canvas.evaluate("canvas => canvas.clientWidth")
+    left = 76
+    place = left + (width - left) * seconds / shown_seconds
+    await canvas.hover(position={"x": width - 1, "y": 40})
+    await canvas.hover(position={"x": place, "y": 40})
+    said: str = await (
+        await look.page.wait_for_function(SAID_AT, arg=[clock_of(seconds)])
+    ).json_value()
+    return said.split("\n")
+
+
+def clock_of(seconds: float) -> str:
+    """As the page says it: `1:06`."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
+
+
+SAYING = """canvas => {
+  if (window.drawn) return;
+  window.drawn = [];
+  const { fillText, clearRect } = CanvasRenderingContext2D.prototype;
+  CanvasRenderingContext2D.prototype.clearRect = function (...place) {
+    window.drawn = [];
+    return clearRect.apply(this, place);
+  };
+  CanvasRenderingContext2D.prototype.fillText = function (text, ...place) {
+    window.drawn.push(String(text));
+    return fillText.call(this, text, ...place);
+  };
+}"""
+"""From now on it keeps the words of its latest picture, in `drawn`."""
+SAID_AT = """([clock]) => {
+  const from = (window.drawn ?? []).findIndex((text) => text.startsWith(`${clock}.`));
+  return from >= 0 && window.drawn.slice(from).join("\\n");
+}"""
+"""The moment that is pointed at, and what is marked near it: they are drawn last."""
+
+
 def figure(text: str) -> int:
     """`1 234` as a number, whatever space groups it."""
     return int("".join(text.split()))

@@ -24,7 +24,11 @@ SECRET = b"0123456789abcdef0123456789abcdef"
 
 @asynccontextmanager
 async def gateway_with(
-    directory: Path, *, is_measuring: bool = True, **admin: Any
+    directory: Path,
+    *,
+    is_measuring: bool = True,
+    memory_percent: float = 85.0,
+    **admin: Any,
 ) -> AsyncIterator[tuple[Gateway, str]]:
     """A gateway and the URL of its page."""
     configuration = Configuration.model_validate(
@@ -33,6 +37,7 @@ async def gateway_with(
             "admin": {"port": 0, **admin},
             "console": {"recordings": True, "listen": True},
             "signal": {"enabled": is_measuring},
+            "shedding": {"memory_percent": memory_percent},
             "keys": [{"api_key": "k", "secrets": [base64.b64encode(SECRET).decode()]}],
             "sinks": [
                 {"kind": "recording", "directory": directory / "recordings"},
@@ -65,11 +70,8 @@ async def ask(url: str, path: str, token: str = "") -> Any:
 
 
 def seconds_said(samples: int) -> str:
-    """As the page says lengths of time below two minutes."""
-    seconds = samples / 8000
-    if not samples:
-        return "0 s"
-    return f"{round(seconds, 1):g} s" if seconds >= 1 else f"{round(seconds * 1000)} ms"
+    """As the page says lengths of time from one second to two minutes, and none."""
+    return f"{round(samples / 8000, 1):g} s"
 
 
 def test_the_list_and_a_live_call_are_what_the_api_says(run: Any, tmp_path: Path) -> None:
@@ -104,6 +106,19 @@ def test_the_list_and_a_live_call_are_what_the_api_says(run: Any, tmp_path: Path
     run(story())
 
 
+def test_a_gateway_under_strain_says_so_on_its_page(run: Any, tmp_path: Path) -> None:
+    async def story() -> None:
+        async with (
+            gateway_with(tmp_path, memory_percent=1e-6) as (_, url),
+            looking_at(url) as look,
+        ):
+            pill = look.page.locator(".bar .pill.critical")
+            await pill.wait_for()
+            assert "% of the memory is used" in await pill.inner_text()
+
+    run(story())
+
+
 def test_books_latencies_and_recordings_are_what_the_api_says(
     run: Any, until: Any, tmp_path: Path
 ) -> None:
@@ -116,9 +131,11 @@ def test_books_latencies_and_recordings_are_what_the_api_says(
             async with looking_at(f"{url}#/sinks") as look:
                 await look.page.locator("table[data-sink=recording]").wait_for()
                 for sink in (await ask(url, "api/v1/sinks"))["sinks"]:
-                    cells = await look.texts(
+                    cells = look.page.locator(
                         f"table[data-sink='{sink['name']}'] tr:last-child td.number"
                     )
+                    exact = await cells.evaluate_all("cells => cells.map((cell) => cell.title)")
+                    said = await cells.all_inner_texts()
                     books = sink["books"]
                     expected = [
                         books["received"],
@@ -126,7 +143,8 @@ def test_books_latencies_and_recordings_are_what_the_api_says(
                         books["buffered"],
                         sum(books["dropped"].values()),
                     ]
-                    assert [figure(cell) for cell in cells[:4]] == expected
+                    assert [figure(one.split("samples")[0]) for one in exact[:4]] == expected
+                    assert said[:2] == [seconds_said(samples) for samples in expected[:2]]
 
                 session = peers[1].setup.session_id
                 await look.page.goto(f"{url}#/calls/{session}")

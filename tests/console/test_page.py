@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bench.console.calls import FakeCall
+from bench.console.calls import ENDED, FakeCall
 from bench.console.fake import STATIC, FakeGateway
 from bench.console.script import Script
 from console.looking import imagined, looking_at
@@ -52,7 +52,7 @@ def test_audio_that_is_being_dropped_is_red_and_said_aloud(run: Any) -> None:
         async with imagined(FakeGateway(30, losing=True)) as url, looking_at(url) as look:
             alarm = look.page.get_by_role("alert").filter(has_text="Audio is being dropped")
             await alarm.wait_for()
-            assert re.search(r"pcm lost 48\s000 samples", await alarm.inner_text())
+            assert "pcm lost 6 s of audio in 5 s" in await alarm.inner_text()
             assert "dropping" in await look.page.title()
         async with imagined(FakeGateway(30)) as url, looking_at(url) as look:
             await look.page.locator(".call").first.wait_for()
@@ -78,6 +78,69 @@ def test_what_needs_attention_comes_first_and_filters_count_what_they_show(run: 
                 wanted = await look.number(f"[data-filter={name}] b")
                 await look.page.locator(f"[data-filter={name}]").click()
                 await look.page.get_by_text(f"{wanted} shown of 300").wait_for()
+
+    run(story())
+
+
+def test_what_has_ended_is_counted_as_that_alone_and_amber_is_what_needs_a_look(run: Any) -> None:
+    async def story() -> None:
+        gateway = FakeGateway(24, churn=False)
+        for number in (2, 3, 4):
+            gateway.live[number].flags = ENDED
+            gateway.live[number].worst_hit = 3
+        gateway.live[5].worst_hit = 3
+        async with imagined(gateway) as url, looking_at(url) as look:
+            await look.page.locator(".call").nth(23).wait_for()
+            await look.page.get_by_text("24 shown of 24, 3 of them ended").wait_for()
+            live = [call for call in gateway.live.values() if not call.flags & ENDED]
+            assert await look.number("[data-filter=live] b") == len(live)
+            assert await look.number("[data-filter=ended] b") == 3
+            critical = sum(call.worst_hit == 3 for call in live)
+            assert await look.number("[data-filter=hits] b") == critical
+            amber = await look.page.locator(".reason.warning, .reason.critical").count()
+            assert await look.number("[data-filter=attention] b") == amber > 0
+            for name in ("live", "ended", "attention", "hits"):
+                wanted = await look.number(f"[data-filter={name}] b")
+                await look.page.locator(f"[data-filter={name}]").click()
+                await look.page.get_by_text(f"{wanted} shown of 24").wait_for()
+
+    run(story())
+
+
+def test_one_comes_from_the_search_to_the_rows_by_keys(run: Any) -> None:
+    async def story() -> None:
+        gateway = FakeGateway(30, churn=False)
+        session = first(gateway).session
+        async with imagined(gateway) as url, looking_at(url) as look:
+            await look.page.locator(".call").nth(20).wait_for()
+            press = look.page.keyboard.press
+            for key in ("ArrowDown", "Enter"):
+                await press("/")
+                await look.page.keyboard.type(session[:8])
+                await look.page.get_by_text("1 shown of 30").wait_for()
+                await press(key)
+                await look.page.locator(
+                    f".rows:focus [aria-selected=true][data-session='{session}']"
+                ).wait_for()
+            await press("/")
+            await press("Escape")
+            await look.page.get_by_text("30 shown of 30").wait_for()
+            assert await look.page.locator("#search").input_value() == ""
+            await press("ArrowDown")
+            await look.page.locator(".rows:focus [aria-selected=true]").wait_for()
+
+    run(story())
+
+
+@pytest.mark.parametrize("size", ["desk", "phone"])
+def test_why_the_gateway_is_not_ready_is_said_beside_the_pages(run: Any, size: str) -> None:
+    async def story() -> None:
+        gateway = FakeGateway(3, failing={"loop-lag": "0.12, limit 0.10"})
+        async with imagined(gateway) as url, looking_at(url, size) as look:
+            pill = look.page.locator(".bar .pill.critical")
+            await pill.wait_for()
+            assert "new calls are refused, the event loop is 120 ms late" in await pill.inner_text()
+            assert await look.page.evaluate(COVERED) == []
 
     run(story())
 
@@ -209,6 +272,12 @@ NAMELESS = """() => {
     .map((one) => one.outerHTML.slice(0, 80));
 }"""
 """What a screen reader could not name."""
+COVERED = """() => [...document.querySelectorAll(".bar nav a")].filter((tab) => {
+  const { left, right, top, bottom } = tab.getBoundingClientRect();
+  const y = (top + bottom) / 2;
+  return [left + 2, right - 2].some((x) => document.elementFromPoint(x, y)?.closest("a") !== tab);
+}).map((tab) => tab.innerText)"""
+"""Pages that something lies upon, or that are cut."""
 ENVELOPE_LAW = """async () => {
   const { Envelope } = await import("/static/story.js");
   let seed = 1;

@@ -6,6 +6,7 @@ import itertools
 import random
 import struct
 import uuid
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -177,6 +178,33 @@ def test_a_call_that_loses_audio_says_so_for_five_seconds() -> None:
     assert flags() == []
     sink.dropped = {"overrun": 8001}
     assert flags() == ["dropping"]
+
+
+def test_a_talk_over_is_worth_a_look_if_it_is_long_or_one_of_many() -> None:
+    def flags_after(*spans: tuple[float, float]) -> list[str]:
+        state = CallState(8000)
+        for start, end in spans:
+            details = {"start": int(start * 8000), "end": int(end * 8000), "by": "external"}
+            state.take(CallEvent("talk_over", int(end * 8000), details), end)
+        assert state.talk_over_count == len(spans)
+        return flag_words(state.flags)
+
+    assert flags_after((10, 12.9)) == []
+    assert flags_after((10, 13)) == ["talk_over"]
+    assert flags_after(*((9 * n, 9 * n + 1) for n in range(20))) == []
+    assert flags_after(*((8 * n, 8 * n + 1) for n in range(7))) == []
+    assert flags_after(*((8 * n, 8 * n + 1) for n in range(8))) == ["talk_over"]
+
+
+def test_a_call_that_ended_in_a_pause_lasted_until_its_end() -> None:
+    board, call = Board(ManualClock()), live_call()
+    board.attach(call)
+    call.outcome = replace(OUTCOME, duration_seconds=70.0)
+    board.ended(call)
+    ((*_, position, _lost, _lag, _gaps, _talk_overs),) = struct.iter_unpack(
+        "<IHBBbbHBBHIIIHH", board.look(None).states
+    )
+    assert position == 70_000
 
 
 def test_a_consumer_s_word_in_another_form_than_it_should_have_changes_nothing() -> None:

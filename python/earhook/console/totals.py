@@ -33,6 +33,11 @@ class Passing(Protocol):
         """Whether all is well."""
         ...
 
+    @property
+    def detail(self) -> str:
+        """What, where and what to do."""
+        ...
+
 
 class Listed(Protocol):
     """A list of ways out."""
@@ -96,8 +101,11 @@ class Totals:
     async def _ask(self) -> dict[str, Any]:
         checks, listed = await asyncio.gather(self._view.checks(), self._view.sinks())
         now = self.now()
+        # Keys of JSON are plain strings; a name may be a member of an enumeration.
+        failing = {str(check.name): check.detail for check in checks if not check.passes}
         return {
-            "failing": [check.name for check in checks if not check.passes],
+            "failing": list(failing),
+            "failing_details": failing,
             "sinks": [self._summed(sink, now) for sink in listed.sinks],
         }
 

@@ -7,9 +7,9 @@ import { CallPage } from "./call.js";
 import { LatenciesPage } from "./latencies.js";
 import { ListPage, search } from "./list.js";
 import { RecordingsPage } from "./recordings.js";
-import { SinksPage } from "./sinks.js";
+import { rateOf, SinksPage } from "./sinks.js";
 import { toggleTheme } from "./theme.js";
-import { count, short } from "./words.js";
+import { count, lasting, percent, short } from "./words.js";
 
 const PAGES = [
   { path: "", words: "Calls", key: "1" },
@@ -22,7 +22,7 @@ const KEYS = [
   ["↑ ↓ or j k", "choose a call; Page Up, Page Down, Home, End"],
   ["Enter", "open the chosen call"],
   ["Esc", "back to the list"],
-  ["/", "search calls"],
+  ["/", "search calls; ↓ or Enter goes to what was found, Esc to all rows"],
   ["← → + −", "move and zoom a timeline that has the focus; End follows the call"],
   ["t", "dark or light"],
   ["?", "these keys"],
@@ -123,9 +123,25 @@ function Health() {
   const unheard = totals?.unheard_workers ?? [];
   return html`
     ${unheard.length > 0 && html`<span class="pill warning" role="status">no answer from worker ${unheard.join(", ")}</span>`}
-    ${failing.length > 0 && html`<span class="pill critical" role="status">not ready: ${failing.join(", ")}</span>`}
+    ${failing.length > 0 && html`
+      <span class="pill critical" role="status" title=${`New calls are refused or an output is in trouble: ${failing.map((name) => `${name} ${totals.failing_details?.[name] ?? ""}`).join("; ")}`}>
+        not ready: ${failing.map((name) => failureWords(name, totals.failing_details?.[name])).join(", ")}
+      </span>`}
     ${!failing.length && !unheard.length && html`<span class="pill" role="status" title=${`Earhook ${offers.version}`}>ready</span>`}
   `;
+}
+
+/** What a check of readiness that fails means. Of what is short, its detail is "0.12, limit 0.10". */
+function failureWords(name, detail) {
+  const amount = Number(/^([\d.]+), limit/.exec(detail ?? "")?.[1] ?? NaN);
+  const share = percent(amount);
+  const strains = {
+    "loop-lag": `the event loop is ${lasting(amount)} late`,
+    cpu: `the CPU is busy to ${share}`,
+    memory: `${share} of the memory is used`,
+    "open-files": `${share} of the files are in use`,
+  };
+  return Number.isFinite(amount) && strains[name] ? `new calls are refused, ${strains[name]}` : name;
 }
 
 /** Red, said aloud, and in the title of the tab: audio is being lost now. */
@@ -136,7 +152,8 @@ function Alarm({ title }) {
   useEffect(() => { document.title = `${isDropping ? "⚠ dropping audio · " : ""}${title}`; }, [isDropping, title]);
   if (!isDropping) return html`<div role="alert"></div>`;
   const lossy = totals.sinks.filter((sink) => totals.dropping.includes(sink.name));
-  const where = lossy.map((sink) => `${sink.name} lost ${count(sink.dropping)} samples in 5 s`);
+  const rate = rateOf(live.calls.values());
+  const where = lossy.map((sink) => `${sink.name} lost ${lasting(sink.dropping / rate)} of audio in 5 s`);
   if (totals.dropping.includes("calls")) where.unshift("on the way in, before any sink had it");
   return html`
     <div role="alert">

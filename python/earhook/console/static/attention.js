@@ -12,16 +12,18 @@ const REASONS = [
   { test: (call) => call.worstHit === 2, words: "rule hit", grade: "warning" },
   { flag: FLAG.deadAir, words: "dead air", grade: "warning" },
   { flag: FLAG.suspect, words: "wrong format?", grade: "warning" },
-  { flag: FLAG.talkOver, words: "talk-over", grade: "warning" },
+  { flag: FLAG.talkOver, words: "talk-over", grade: "warning" }, // long, or again and again
   { test: (call) => call.external.sentiment < -0.2, words: "unhappy", grade: "warning" },
   { flag: FLAG.clipping, words: "clipping", grade: "warning" },
   { test: (call) => call.worstHit === 1, words: "note", grade: "" },
   { flag: FLAG.paused, words: "paused", grade: "" },
 ];
 
+const hasEnded = (call) => Boolean(call.flags & FLAG.ended);
+
 /** Why this call is where it is in the list, the gravest first; never empty: `[{words, grade}, …]`. */
 export function reasonsOf(call) {
-  if (call.flags & FLAG.ended) return [ENDED];
+  if (hasEnded(call)) return [ENDED];
   const found = REASONS.filter(({ flag, test }) => (flag ? call.flags & flag : test(call)));
   return found.length ? found : [IN_ORDER];
 }
@@ -29,22 +31,31 @@ export function reasonsOf(call) {
 const ENDED = { words: "ended", grade: "" };
 const IN_ORDER = { words: "in order", grade: "" };
 
-/** What the strip above the list counts, and filters by. */
+/** What stands in amber or red in the list is what needs a look: nothing else does. */
+const needsLook = (call) => reasonsOf(call)[0].grade !== "";
+
+const whileLive = (test) => (call) => !hasEnded(call) && test(call);
+const flagged = (flag) => whileLive((call) => call.flags & flag);
+
+/** What the strip above the list counts, and filters by: calls that have ended are counted as that alone. */
 export const FILTERS = {
-  live: { words: "live", test: (call) => !(call.flags & FLAG.ended) },
-  attention: { words: "need a look", grade: "warning", test: (call) => call.attention >= 40 && !(call.flags & FLAG.ended) },
-  dropping: { words: "dropping", grade: "critical", test: (call) => call.flags & FLAG.dropping },
-  hits: { words: "with critical hits", grade: "critical", test: (call) => call.worstHit === 3 },
-  oneWay: { words: "one-way", grade: "critical", test: (call) => call.flags & FLAG.oneWay },
-  deadAir: { words: "dead air", grade: "warning", test: (call) => call.flags & FLAG.deadAir },
-  talkOver: { words: "talk-over", test: (call) => call.flags & FLAG.talkOver },
-  paused: { words: "paused", test: (call) => call.flags & FLAG.paused },
+  live: { words: "live", test: whileLive(() => true) },
+  attention: { words: "need a look", grade: "warning", test: needsLook },
+  dropping: { words: "dropping", grade: "critical", test: flagged(FLAG.dropping) },
+  hits: { words: "with critical hits", grade: "critical", test: whileLive((call) => call.worstHit === 3) },
+  oneWay: { words: "one-way", grade: "critical", test: flagged(FLAG.oneWay) },
+  deadAir: { words: "dead air", grade: "warning", test: flagged(FLAG.deadAir) },
+  talkOver: { words: "talk-over", grade: "warning", test: flagged(FLAG.talkOver) },
+  paused: { words: "paused", test: flagged(FLAG.paused) },
+  ended: { words: "ended", test: hasEnded },
 };
+/** The filter that is none. */
+export const ALL = "all";
 
 /** By what the list can be sorted. `up`: the smallest first, where that is what one looks for. */
 const ORDERS = {
   // What has ended comes after all that is live, whatever it was.
-  attention: { key: (call) => (call.flags & FLAG.ended ? -1 : call.attention) },
+  attention: { key: (call) => (hasEnded(call) ? -1 : call.attention) },
   lasted: { key: (call) => -call.opened },
   mood: { key: (call) => -(call.external.sentiment ?? 2) },
   hits: { key: (call) => call.hits },
@@ -54,8 +65,7 @@ const ORDERS = {
 
 /** The calls to show, in order. Equals keep the order of their opening, so that rows rest. */
 export function arrange(calls, { filter, text, order }) {
-  // Those that have just ended stay in the whole list; they count as live nowhere.
-  const isShown = filter === "live" ? () => true : FILTERS[filter].test;
+  const isShown = filter === ALL ? () => true : FILTERS[filter].test;
   const wanted = text.trim().toLowerCase();
   const chosen = [];
   for (const call of calls) {

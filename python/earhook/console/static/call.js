@@ -54,7 +54,7 @@ export function CallPage({ session }) {
   const hasEnded = facts.state === "ended" || refused?.status === 404;
   const scene = () => ({
     rate: kept.current.facts.rate, story, envelope, gaps: kept.current.facts.gap_spans ?? [],
-    end: endOf(kept.current, live.find(session)),
+    end: endOf(kept.current, live.find(session)), hasMood: story.hasMood,
   });
   const lookAt = (position) => timeline.current.lookAt(position / facts.rate);
   return html`
@@ -66,12 +66,12 @@ export function CallPage({ session }) {
         <div class="columns-2">
           <div class="stack">
             <${Transcript} story=${story} rate=${facts.rate} missed=${missed} lookAt=${lookAt} />
-            <${Books} facts=${facts} />
+            <${Books} facts=${facts} gaps=${facts.gap_spans ?? []} isPaused=${story.isPaused} />
           </div>
           <div class="stack">
-            <${Hits} story=${story} rate=${facts.rate} lookAt=${lookAt} />
+            <${Hits} story=${story} rate=${facts.rate} lookAt=${lookAt} isLive=${!hasEnded} />
             <${Talk} facts=${facts} story=${story} call=${call} />
-            <${Ladder} entries=${facts.protocol ?? []} />
+            <${Ladder} entries=${facts.protocol ?? []} empty=${facts.door === "ingest" ? "No messages: this call is posted over HTTPS." : "No message is known of this call."} />
           </div>
         </div>
       </div>
@@ -81,7 +81,9 @@ export function CallPage({ session }) {
 
 /** Where the call is now; that of a live one runs on by itself. */
 function endOf({ facts, envelope }, call) {
-  const known = Math.max(envelope.end, facts.position ?? 0);
+  // A pause that nothing ended lasts until the call was closed, though its stream stands still.
+  const closed = facts.outcome ? facts.outcome.duration_seconds * facts.rate : 0;
+  const known = Math.max(envelope.end, facts.position ?? 0, closed);
   return call ? Math.max(known, lasted(call) * facts.rate) : known;
 }
 

@@ -5,7 +5,8 @@ import { count } from "./words.js";
 
 const LOUD = new Set(["error", "disconnect"]);
 
-export function Ladder({ entries }) {
+/** @param empty what to say where there is no message */
+export function Ladder({ entries, empty }) {
   const box = useRef(null);
   const steps = fold(entries);
   useEffect(() => {
@@ -14,7 +15,7 @@ export function Ladder({ entries }) {
   return html`
     <${Sheet} title="Protocol" aside=${html`<span class="muted">peer ⇄ gateway, ${count(entries.length)} messages</span>`}>
       ${steps.length === 0
-        ? html`<${Blank}>No messages: this call is posted over HTTPS.</${Blank}>`
+        ? html`<${Blank}>${empty}</${Blank}>`
         : html`<ol class="ladder scroll" ref=${box} tabindex="0" aria-label="Messages in order">
             ${steps.map(({ seconds, direction, kind, times }, place) => html`
               <li class=${direction} key=${place}>

@@ -1,6 +1,9 @@
 // Every histogram the gateway keeps, since it started or of the last minute.
 
 import { Awaited, Blank, html, Sheet, useEffect, usePolled, useRef, useState } from "./pieces.js";
+import { dropped } from "./books.js";
+import { live } from "./live.js";
+import { rateOf } from "./sinks.js";
 import { colour, onTheme } from "./theme.js";
 import { count, lasting, plain } from "./words.js";
 
@@ -29,12 +32,60 @@ export function LatenciesPage() {
         <span class="muted">${isRecent ? "Counted while this page is open." : ""}</span>
       </div>
       <div class="page charts">
+        <${Lags} />
         ${all.map(([name, histogram]) => html`<${Histogram} key=${name} name=${name} histogram=${histogram} />`)}
         ${all.length === 0 && html`<${Blank}>No histogram is kept.</${Blank}>`}
       </div>
     </main>
   `;
 }
+
+/** How far every way out is behind, now and within the last minute that this page has seen. */
+function Lags() {
+  const past = useRef(new Map());
+  const { answer } = usePolled("/api/v1/sinks", POLL_MS, ({ sinks }) => {
+    const [now, rate] = [performance.now() / 1000, rateOf(live.calls.values())];
+    const rows = new Map();
+    for (const { name, one } of waysOut(sinks)) {
+      const seen = (past.current.get(name)?.seen ?? []).filter(({ at }) => at > now - RECENT_SECONDS);
+      seen.push({ at: now, seconds: one.buffered / Math.max(1, one.calls ?? 1) / rate });
+      rows.set(name, { seen, lost: dropped(one) / rate });
+    }
+    past.current = rows;
+  });
+  if (!answer) return null;
+  return html`
+    <${Sheet} title="Lag of the ways out" aside=${html`<span class="muted">of a call, on average</span>`}>
+      <p class="meaning muted">Audio that is in the gateway and not yet passed on. About a frame, 0.1 to 0.2 s, is how it works; what grows is lost in the end.</p>
+      <table class="books" data-lags>
+        <thead><tr><th scope="col">Sink, subscriber</th>${["Now", "p50", "Worst", "Dropped"].map((words) => html`<th scope="col" class="number" key=${words}>${words}</th>`)}</tr></thead>
+        <tbody>${[...past.current].map(([name, { seen, lost }]) => {
+          const sorted = seen.map(({ seconds }) => seconds).sort((one, other) => one - other);
+          return html`
+            <tr key=${name}><th scope="row">${name}</th>
+              <td class="number" data-head="Now">${lasting(seen.at(-1).seconds)}</td>
+              <td class="number" data-head="p50">${lasting(sorted[sorted.length >> 1])}</td>
+              <td class=${`number ${sorted.at(-1) > 1 ? "warning" : ""}`} data-head="Worst">${lasting(sorted.at(-1))}</td>
+              <td class=${`number ${lost ? "critical" : ""}`} data-head="Dropped">${lost ? lasting(lost) : "–"}</td>
+            </tr>`;
+        })}</tbody>
+      </table>
+    </${Sheet}>
+  `;
+}
+
+/** Sinks, and where there are subscribers, each of these instead. */
+const waysOut = (sinks) =>
+  sinks.flatMap((sink) =>
+    sink.subscribers?.length
+      ? sink.subscribers.map((reader) => ({ name: `${sink.name}, ${reader.consumer || "unnamed"} ${reader.address}`, one: reader }))
+      : [{ name: sink.name, one: { ...sink.books, calls: sink.calls } }],
+  );
+
+/** Why a histogram can be empty though there are calls. */
+const WHEN = {
+  earhook_ingest_delay_seconds: "Nothing measured: calls posted over HTTPS tell it if their sender stamps requests with the time; the AudioHook protocol has no such stamps.",
+};
 
 /** What has been added to a histogram. */
 function since(histogram, before) {
@@ -63,7 +114,8 @@ function quantile({ bounds, counts }, share) {
 }
 
 function Histogram({ name, histogram }) {
-  const { counts, bounds, total, description } = histogram;
+  const { counts, bounds, total } = histogram;
+  const description = histogram.description.replaceAll("`", "");
   const number = counts.reduce((sum, one) => sum + one, 0);
   const figure = (share) => {
     const seconds = quantile(histogram, share);
@@ -78,9 +130,10 @@ function Histogram({ name, histogram }) {
   ];
   const title = plain(name.replace(/^earhook_|_seconds$/g, ""));
   const aside = html`<code class="muted">${name}</code>`;
-  if (!number) return html`<${Sheet} title=${title} aside=${aside}><${Blank}>Nothing measured.</${Blank}></${Sheet}>`;
+  if (!number) return html`<${Sheet} title=${title} aside=${aside}><p class="meaning muted">${description}</p><${Blank}>${WHEN[name] ?? "Nothing measured."}</${Blank}></${Sheet}>`;
   return html`
     <${Sheet} title=${title} aside=${aside}>
+      <p class="meaning muted">${description}</p>
       <dl class="figures" data-histogram=${name}>${figures.map(([words, value]) => html`<div key=${words}><dt>${words}</dt><dd>${value}</dd></div>`)}</dl>
       <${Chart} histogram=${histogram} label=${`${description} ${figures.map((pair) => pair.join(" ")).join(", ")}`} />
     </${Sheet}>

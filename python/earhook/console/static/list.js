@@ -1,7 +1,7 @@
 // The page of all calls: how many are in which state, a search, and the rows.
 
 import { html, useEffect, useState, useTick, useTopic } from "./pieces.js";
-import { FILTERS } from "./attention.js";
+import { ALL, arrange, FILTERS } from "./attention.js";
 import { live, topics } from "./live.js";
 import { Rows } from "./rows.js";
 import { count } from "./words.js";
@@ -9,7 +9,7 @@ import { count } from "./words.js";
 const RENDER_MS = 500;
 
 /** What was chosen here lasts until the page is closed. */
-const chosen = { filter: "live", text: "", order: "attention", session: null, top: 0 };
+const chosen = { filter: ALL, text: "", order: "attention", session: null, top: 0 };
 let wantsSearch = false;
 
 /** Go to the search, now or as soon as the list is there. */
@@ -39,6 +39,16 @@ export function ListPage({ onOpen }) {
   `;
 }
 
+/** From the field to the rows: Esc gives up what was typed, ↓ and Enter go to the first that was found. */
+function leaveSearch(event, choose) {
+  if (event.key === "Escape") choose({ text: "" });
+  else if (event.key === "ArrowDown" || event.key === "Enter") choose({ session: arrange(live.calls.values(), chosen)[0]?.session ?? null });
+  else return;
+  event.preventDefault();
+  event.stopPropagation();
+  document.querySelector(".rows").focus({ preventScroll: true });
+}
+
 function Strip({ choose }) {
   const counts = Object.fromEntries(Object.keys(FILTERS).map((name) => [name, 0]));
   for (const call of live.calls.values()) {
@@ -49,12 +59,13 @@ function Strip({ choose }) {
       ${Object.entries(FILTERS).map(([name, { words, grade }]) => html`
         <button class=${`fact ${counts[name] && grade ? grade : ""}`} data-filter=${name} key=${name}
           aria-pressed=${chosen.filter === name}
-          onClick=${() => choose({ filter: chosen.filter === name ? "live" : name })}>
+          onClick=${() => choose({ filter: chosen.filter === name ? ALL : name })}>
           <b>${count(counts[name])}</b> ${words}
         </button>
       `)}
-      <input id="search" type="search" placeholder="Search sessions, conversations… ( / )"
-        aria-label="Search calls" value=${chosen.text} onInput=${(event) => choose({ text: event.target.value })} />
+      <input id="search" type="search" placeholder="Search calls ( / )" title="Session, conversation, organization, key, caller"
+        aria-label="Search calls" value=${chosen.text} onInput=${(event) => choose({ text: event.target.value })}
+        onKeyDown=${(event) => leaveSearch(event, choose)} />
     </div>
   `;
 }

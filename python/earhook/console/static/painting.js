@@ -2,11 +2,12 @@
 
 import { colour } from "./theme.js";
 import { ENVELOPE_GAP, ENVELOPE_SPEAKS } from "./records.js";
-import { placeOf, storedDecibels } from "./story.js";
+import { flagsOf, keysOf, wordsNear } from "./marks.js";
+import { storedDecibels } from "./story.js";
 import { clock, decibels, moment, plain, SPEAKER } from "./words.js";
 
-const HEIGHT = { ruler: 22, marks: 24, side: 64, mood: 54, foot: 6 };
-const TOP = HEIGHT.ruler + HEIGHT.marks;
+const HEIGHT = { ruler: 22, flags: 16, marks: 20, side: 64, mood: 54, foot: 6 };
+const TOP = HEIGHT.ruler + HEIGHT.flags + HEIGHT.marks;
 const MIDDLE = TOP + HEIGHT.side;
 const BOTTOM = MIDDLE + HEIGHT.side;
 const MOOD_TOP = BOTTOM + 8;
@@ -14,13 +15,15 @@ const MOOD_TOP = BOTTOM + 8;
 export const LEFT = 76;
 const SHADE = 0.6 * HEIGHT.side;
 const FLOOR_DB = -60;
+const TIP_LINE = 16;
 const TICKS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200];
 const FONT = '11px system-ui, "DejaVu Sans", sans-serif';
 
-export const TIMELINE_HEIGHT = MOOD_TOP + HEIGHT.mood + HEIGHT.foot;
+/** Of the whole picture. Where nobody tells moods, they have no lane. */
+export const heightOf = ({ hasMood }) => (hasMood ? MOOD_TOP + HEIGHT.mood + HEIGHT.foot : BOTTOM + HEIGHT.foot);
 const HATCH = {
   dead_air: ["warning", 135], one_way: ["critical", 135], paused: ["muted", 90], discarded: ["muted", 90],
-  gap: ["critical", 45], missing: ["critical", 45], malformed: ["critical", 45], overrun: ["critical", 45], music: ["agent", 45], tone: ["muted", 45],
+  gap: ["critical", 45], missing: ["critical", 45], malformed: ["critical", 45], overrun: ["critical", 45], music: ["muted", 45], tone: ["muted", 45],
 };
 
 /** Draws with a 2D context; knows nothing of what moves or is asked. */
@@ -37,29 +40,32 @@ export class Painting {
 
   /**
    * @param width of the canvas in CSS pixels
-   * @param scene what `Timeline` reads, and its window: {rate, whole, shown, from}
+   * @param scene what `Timeline` reads, and its window: {rate, whole, shown, from, hasMood}
    * @param pointer where it hovers, or null
    * @param chosen a moment in seconds that was asked for, or undefined
    */
   paint(width, scene, pointer, chosen) {
     const { context } = this;
     Object.assign(this, { width, scene, pointer, chosen });
-    context.clearRect(0, 0, width, TIMELINE_HEIGHT);
+    this.height = heightOf(scene);
+    context.clearRect(0, 0, width, this.height);
     context.font = FONT;
     context.textBaseline = "middle";
     this.drawRuler();
     context.save();
     context.beginPath();
-    context.rect(LEFT, 0, width - LEFT, TIMELINE_HEIGHT);
+    context.rect(LEFT, 0, width - LEFT, this.height);
     context.clip();
     this.drawSpans();
     this.drawTalk();
     this.drawEnvelope();
-    this.drawMoods();
+    if (scene.hasMood) this.drawMoods();
+    this.drawFlags();
     this.drawMarks();
     this.drawCursors();
     context.restore();
     this.drawNames();
+    this.drawTip();
   }
 
   x(seconds) {
@@ -78,28 +84,32 @@ export class Painting {
   drawRuler() {
     const { context, scene: { from, shown, whole } } = this;
     const step = TICKS.find((tick) => (tick / shown) * (this.width - LEFT) >= 64) ?? 14400;
-    context.textAlign = "left";
     for (let at = Math.ceil(from / step) * step; at <= from + shown; at += step) {
       const x = Math.round(this.x(at)) + 0.5;
+      const words = step < 1 ? moment(at + 1e-6) : clock(at + 1e-6);
+      const isLast = x + 4 + context.measureText(words).width > this.width;
       context.fillStyle = colour(at > whole ? "faint" : "muted");
-      context.fillText(step < 1 ? moment(at + 1e-6) : clock(at + 1e-6), x + 4, HEIGHT.ruler / 2);
+      context.textAlign = isLast ? "right" : "left";
+      context.fillText(words, isLast ? x - 4 : x + 4, HEIGHT.ruler / 2);
       this.line(x, 4, x, BOTTOM, "line");
     }
   }
 
   drawNames() {
-    const { context } = this;
-    context.textAlign = "left";
-    for (const [words, hue, y] of [
+    const { context, scene: { hasMood } } = this;
+    const [mood, reach] = [MOOD_TOP + HEIGHT.mood / 2, HEIGHT.mood / 2 - 6];
+    const scale = [["+1", mood - reach], ["0", mood], ["−1", mood + reach]];
+    for (const [words, hue, y, align] of [
       [SPEAKER.external, "customer", TOP + HEIGHT.side / 2],
       [SPEAKER.internal, "agent", MIDDLE + HEIGHT.side / 2],
-      ["Mood", "muted", MOOD_TOP + HEIGHT.mood / 2],
+      ...(hasMood ? [["Mood", "muted", mood], ...scale.map(([words, y]) => [words, "muted", y, "right"])] : []),
     ]) {
       context.fillStyle = colour(hue);
-      context.fillText(words, 12, y);
+      context.textAlign = align ?? "left";
+      context.fillText(words, align ? LEFT - 6 : 12, y);
     }
     this.line(0, MIDDLE + 0.5, this.width, MIDDLE + 0.5, "faint");
-    this.line(0, BOTTOM + 4.5, this.width, BOTTOM + 4.5, "line");
+    if (hasMood) this.line(0, BOTTOM + 4.5, this.width, BOTTOM + 4.5, "line");
   }
 
   /** What lies behind the levels: pauses, gaps, silence, both at once. */
@@ -203,7 +213,7 @@ export class Painting {
   drawMoods() {
     const { context, scene: { story, rate } } = this;
     const middle = MOOD_TOP + HEIGHT.mood / 2;
-    const y = (score) => middle - score * (HEIGHT.mood / 2 - 3);
+    const y = (score) => middle - score * (HEIGHT.mood / 2 - 6);
     this.line(LEFT, middle + 0.5, this.width, middle + 0.5, "line");
     for (const [channel, hue] of [["internal", "agent"], ["external", "customer"]]) {
       const moods = story.moods[channel];
@@ -224,24 +234,32 @@ export class Painting {
     }
   }
 
-  /** Flags for hits, digits, interruptions, in the lane above the levels. */
+  /** Rule hits. Flags that would cover each other are one, with their number. */
+  drawFlags() {
+    const { context, scene: { story, rate } } = this;
+    context.textAlign = "left";
+    for (const { x: at, members, severity } of flagsOf(story, rate, (seconds) => this.x(seconds))) {
+      for (const { hit, x } of members) this.line(Math.round(x) + 0.5, HEIGHT.ruler + 3, Math.round(x) + 0.5, BOTTOM, hueOf(hit.severity));
+      if (at < LEFT) continue; // half a flag would tell nothing
+      const x = Math.round(at) + 0.5;
+      context.fillStyle = colour(hueOf(severity));
+      this.shape([[x, HEIGHT.ruler + 2], [x + 11, HEIGHT.ruler + 6.5], [x, HEIGHT.ruler + 11]]);
+      if (members.length > 1) context.fillText(members.length, Math.round(members.at(-1).x) + 13, HEIGHT.ruler + 7);
+    }
+  }
+
+  /** Keys and interruptions, in the lane between flags and levels. */
   drawMarks() {
     const { context, scene: { story, rate } } = this;
-    const middle = HEIGHT.ruler + HEIGHT.marks / 2;
+    const middle = HEIGHT.ruler + HEIGHT.flags + HEIGHT.marks / 2;
     context.textAlign = "center";
-    for (const hit of story.hits) {
-      const { severity } = hit;
-      const x = Math.round(this.x(placeOf(hit, rate) / rate)) + 0.5;
-      const hue = severity === "critical" ? "critical" : severity === "warning" ? "warning" : "muted";
-      this.line(x, HEIGHT.ruler + 3, x, BOTTOM, hue);
-      context.fillStyle = colour(hue);
-      this.shape([[x, HEIGHT.ruler + 2], [x + 11, HEIGHT.ruler + 6.5], [x, HEIGHT.ruler + 11]]);
+    for (const { x, last, words } of keysOf(story, rate, (seconds) => this.x(seconds))) {
+      const width = context.measureText(words).width + 8;
+      context.fillStyle = colour("raised");
+      context.fillRect((x + last - width) / 2, middle - 8, width, 16);
+      context.fillStyle = colour("text");
+      context.fillText(words, (x + last) / 2, middle + 0.5);
     }
-    const marks = story.marks.map(({ position, words }) => [this.x(position / rate), words]);
-    context.fillStyle = colour("raised");
-    for (const [x] of marks) context.fillRect(x - 7, middle - 8, 14, 16);
-    context.fillStyle = colour("text");
-    for (const [x, words] of marks) context.fillText(words, x, middle + 0.5);
     for (const { kind, start, details } of story.spans) {
       if (kind !== "interruption") continue;
       context.fillStyle = colour("overlap");
@@ -252,33 +270,36 @@ export class Painting {
   }
 
   drawCursors() {
-    const { context, scene: { playhead, rate, from, shown } } = this;
+    const { context, scene: { playhead, rate } } = this;
     if (this.chosen !== undefined) this.line(this.x(this.chosen), 0, this.x(this.chosen), BOTTOM, "accent");
     if (playhead !== undefined && playhead !== null) {
       const x = this.x(playhead / rate);
       context.lineWidth = 2;
-      this.line(x, 0, x, MOOD_TOP + HEIGHT.mood, "accent");
+      this.line(x, 0, x, this.height, "accent");
     }
     if (this.pointer === null || this.pointer < LEFT) return;
-    const seconds = from + ((this.pointer - LEFT) / (this.width - LEFT)) * shown;
-    this.line(this.pointer + 0.5, 0, this.pointer + 0.5, MOOD_TOP + HEIGHT.mood, "muted");
-    this.drawTip(this.pointer, this.wordsAt(seconds));
+    this.line(this.pointer + 0.5, 0, this.pointer + 0.5, this.height, "muted");
   }
 
-  drawTip(x, words) {
-    const { context } = this;
-    const width = context.measureText(words).width + 16;
-    const left = x + width + 12 > this.width ? x - width - 8 : x + 8;
+  /** What is under the pointer, in words: the moment, and a line for each mark near it. */
+  drawTip() {
+    const { context, pointer: x, scene: { from, shown, story, rate } } = this;
+    if (x === null || x < LEFT) return;
+    const seconds = from + ((x - LEFT) / (this.width - LEFT)) * shown;
+    const lines = [this.wordsAt(seconds), ...wordsNear(story, rate, (at) => this.x(at), x)];
+    const width = Math.min(this.width, Math.max(...lines.map((line) => context.measureText(line).width)) + 16);
+    const beside = x + width + 12 > this.width ? x - width - 8 : x + 8;
+    const left = Math.max(0, Math.min(this.width - width, beside));
     context.fillStyle = colour("raised");
-    context.fillRect(left, 1, width, HEIGHT.ruler - 2);
+    context.fillRect(left, 1, width, lines.length * TIP_LINE + 4);
     context.fillStyle = colour("text");
     context.textAlign = "left";
-    context.fillText(words, left + 8, HEIGHT.ruler / 2);
+    for (const [place, line] of lines.entries()) context.fillText(line, left + 8, 11 + place * TIP_LINE, width - 16);
   }
 
   /** What there is at a moment, in words. */
   wordsAt(seconds) {
-    const { rate, envelope, story } = this.scene;
+    const { rate, envelope, story, gaps } = this.scene;
     const position = seconds * rate;
     const piece = envelope.pieces[envelope.at(position)];
     const words = [moment(seconds)];
@@ -286,8 +307,9 @@ export class Painting {
       const levels = piece.flags & ENVELOPE_GAP ? [] : Object.entries(SPEAKER);
       for (const [channel, name] of levels) words.push(`${name} ${decibels(storedDecibels(piece[channel].rms))}`);
     }
-    for (const { kind, start, end } of story.spans) {
-      if (kind !== "speech" && start <= position && (end ?? Infinity) >= position) words.push(plain(kind));
+    for (const { kind, start, end } of [...story.spans, ...untold(gaps, story.spans)]) {
+      const isSaid = kind === "speech" || kind === "interruption";
+      if (!isSaid && start <= position && (end ?? Infinity) >= position) words.push(plain(kind));
     }
     return words.join("   ");
   }
@@ -309,6 +331,8 @@ export class Painting {
     context.fill();
   }
 }
+
+const hueOf = (severity) => (severity === "critical" || severity === "warning" ? severity : "muted");
 
 /** Gaps as spans, without those that an event has told already. */
 const untold = (gaps, spans) =>

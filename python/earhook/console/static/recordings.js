@@ -57,18 +57,27 @@ const List = ({ all, id, onPick }) => html`
 `;
 
 function Recording({ id, entry }) {
-  const { answer: sidecar, refused } = usePolled(asPath(id), 0);
+  const { answer: sidecar, refused } = usePolled(asPath(id), entry?.state === "recording" ? POLL_MS : 0);
   if (!sidecar) return html`<${Awaited} refused=${refused} />`;
   const rate = sidecar.format?.rate ?? sidecar.call.rate;
   const files = entry?.files ?? [];
+  if (sidecar.state === "recording") return html`<${Unfinished} session=${sidecar.call?.session} />`;
   return html`
     <div class="stack">
       <${Sound} sidecar=${sidecar} rate=${rate} files=${files} />
-      ${sidecar.books && html`<${Books} facts=${{ rate, written: sidecar.arrived?.written, gaps: (sidecar.gaps ?? []).length, sinks: { [entry?.sink ?? "recording"]: sidecar.books } }} />`}
-      <${Ladder} entries=${sidecar.protocol ?? []} />
+      ${sidecar.books && html`<${Books} facts=${{ rate, written: sidecar.arrived?.written, sinks: { [entry?.sink ?? "recording"]: sidecar.books } }} gaps=${(sidecar.gaps ?? []).map(asGap)} isPaused=${endsPaused(sidecar)} />`}
+      <${Ladder} entries=${sidecar.protocol ?? []} empty="No messages: calls that are posted over HTTPS have none." />
     </div>
   `;
 }
+
+/** Nothing is known of it before it is finished, but in the call itself. */
+const Unfinished = ({ session }) => html`
+  <${Sheet} title="Recording">
+    <${Blank}>This is being recorded. It can be seen and heard when the call is over; until then,${" "}
+      <a href=${`#/calls/${encodeURIComponent(session)}`}><u>the live call</u></a> has its timeline and its messages.</${Blank}>
+  </${Sheet}>
+`;
 
 /** The timeline of a recording, and its player: one clock for both. */
 function Sound({ sidecar, rate, files }) {
@@ -87,7 +96,7 @@ function Sound({ sidecar, rate, files }) {
     return undefined;
   }, [file?.name]);
   const scene = () => ({
-    rate, ...kept.current, end: Math.max(sidecar.position ?? 0, kept.current.envelope.end), gaps: (sidecar.gaps ?? []).map(asGap),
+    rate, ...kept.current, hasMood: false, end: endOf(sidecar, kept.current, rate), gaps: (sidecar.gaps ?? []).map(asGap),
   });
   const seek = (seconds) => {
     if (player.current) player.current.currentTime = Math.max(0, seconds - begins / rate);
@@ -136,5 +145,15 @@ function tellStory(sidecar) {
     const { type, kind, ...details } = span;
     story.take({ type: type ?? kind, position: details.end ?? details.start, details });
   }
+  if (endsPaused(sidecar)) story.take({ type: "paused", position: sidecar.position, details: {} });
   return story;
+}
+
+/** Whether the call was closed in a pause: it is no gap, for nothing came after it. */
+const endsPaused = ({ protocol, position }) =>
+  Number.isFinite(position) && (protocol ?? []).findLast(([, , kind]) => kind === "paused" || kind === "resumed")?.[2] === "paused";
+
+function endOf(sidecar, { envelope }, rate) {
+  const closed = endsPaused(sidecar) ? (sidecar.arrived?.duration_seconds ?? 0) * rate : 0;
+  return Math.max(sidecar.position ?? 0, envelope.end, closed);
 }

@@ -2,7 +2,7 @@
 
 import { Component } from "./vendor/htm-preact-standalone.module.js";
 import { html, moodClass, useEffect, useReducer, useRef, useState } from "./pieces.js";
-import { arrange, reasonsOf, wordsOf } from "./attention.js";
+import { arrange, FILTERS, reasonsOf, wordsOf } from "./attention.js";
 import { lasted, live, topics, watch } from "./live.js";
 import { Meters } from "./meters.js";
 import { CHANNELS, clock, count, lasting, short, signed, SPEAKER } from "./words.js";
@@ -96,12 +96,17 @@ export function Rows({ chosen, choose, onOpen }) {
       </div>
     </div>
     <div class="foot">
-      <span>${count(calls.length)} shown of ${count(live.calls.size)}</span>
+      <span>${count(calls.length)} shown of ${count(live.calls.size)}${endedWords(calls)}</span>
       <span>${isHeld ? "order rests while you point at it" : ""}</span>
       <span class="fill"></span>
       <span class="keys"><kbd>↑</kbd> <kbd>↓</kbd> choose  <kbd>Enter</kbd> open  <kbd>/</kbd> search  <kbd>?</kbd> all keys</span>
     </div>
   `;
+}
+
+function endedWords(calls) {
+  const ended = calls.filter(FILTERS.ended.test).length;
+  return ended ? `, ${count(ended)} of them ended` : "";
 }
 
 /**

@@ -48,8 +48,26 @@ export class Story {
     else if (SPANS.has(type)) this.spans.push({ kind: type.replace("_ended", ""), channel: details.channel ?? null, start, end, details });
   }
 
+  /** An event does not know its end yet; a sidecar, written afterwards, does. */
   begin(kind, start, details) {
-    this.spans.push({ kind, channel: details.silent ?? null, start, end: null, details });
+    this.spans.push({ kind, channel: details.silent ?? null, start, end: details.end ?? null, details });
+  }
+
+  /** Whether moods are told at all. */
+  get hasMood() {
+    return this.engine !== null || Object.values(this.moods).some((moods) => moods.length > 0);
+  }
+
+  /** Whether a pause has begun and not ended. */
+  get isPaused() {
+    return this.spans.some(({ kind, end }) => kind === "paused" && end === null);
+  }
+
+  /** By how many seconds what was understood is behind what was spoken: about, for words end before speech does. */
+  behindSeconds(rate) {
+    if (this.engine?.state !== "started") return 0;
+    const last = (all) => all.reduce((latest, { end }) => Math.max(latest, end ?? 0), 0);
+    return Math.max(0, last(this.spans.filter(({ kind }) => kind === "speech")) - last(this.sentences)) / rate;
   }
 
   /** Whether this event ends a span that is open. */

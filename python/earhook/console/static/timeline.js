@@ -1,14 +1,14 @@
 // A canvas with one call on its time axis: which part of it is seen, and what pointer and keys do to that.
 
-import { LEFT, Painting, TIMELINE_HEIGHT } from "./painting.js";
+import { heightOf, LEFT, Painting } from "./painting.js";
 import { onTheme } from "./theme.js";
 
 const SHORTEST_SPAN_SECONDS = 0.5;
 
 /**
  * @param canvas to draw on
- * @param read a function: {rate, end, story, envelope, gaps, playhead}; `end` and `playhead` are
- *   positions, `gaps` are [position, samples, reason]
+ * @param read a function: {rate, end, story, envelope, gaps, playhead, hasMood}; `end` and `playhead`
+ *   are positions, `gaps` are [position, samples, reason]
  */
 export class Timeline {
   constructor(canvas, read, onChoose) {
@@ -37,13 +37,18 @@ export class Timeline {
   }
 
   resize() {
-    const ratio = devicePixelRatio || 1;
     this.width = this.canvas.parentElement.clientWidth;
-    this.canvas.width = Math.round(this.width * ratio);
-    this.canvas.height = Math.round(TIMELINE_HEIGHT * ratio);
-    this.canvas.style.height = `${TIMELINE_HEIGHT}px`;
-    this.painting.context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    this.fit(heightOf(this.read()));
     this.wake();
+  }
+
+  fit(height) {
+    const ratio = devicePixelRatio || 1;
+    this.height = height;
+    this.canvas.width = Math.round(this.width * ratio);
+    this.canvas.height = Math.round(height * ratio);
+    this.canvas.style.height = `${height}px`;
+    this.painting.context.setTransform(ratio, 0, 0, ratio, 0, 0);
   }
 
   wake() {
@@ -135,6 +140,7 @@ export class Timeline {
   draw() {
     if (!this.width) return;
     const scene = this.read();
+    if (heightOf(scene) !== this.height) this.fit(heightOf(scene));
     this.painting.paint(this.width, { ...scene, ...this.window(scene) }, this.pointer, this.chosen);
   }
 }

@@ -23,7 +23,6 @@ export function TimelineView({ scene, handle, onChoose, isLive, span = 60, label
     handle.current.zoom(seconds);
   };
   const aside = html`
-    <${Legend} />
     ${WINDOWS.map(([seconds, words]) => html`
       <button key=${words} aria-pressed=${shown === seconds} onClick=${() => choose(seconds)}>${words}</button>
     `)}
@@ -32,12 +31,27 @@ export function TimelineView({ scene, handle, onChoose, isLive, span = 60, label
   return html`
     <${Sheet} title="Timeline" aside=${aside}>
       <div class="timeline"><canvas ref=${canvas} tabindex="0" role="img" aria-label=${label}></canvas></div>
+      <${Legend} story=${scene().story} />
     </${Sheet}>
   `;
 }
 
-const Legend = () => html`
+/** What is drawn, and how: [class of its sign, words]. */
+const ALWAYS = [
+  ["is-level", "level"], ["is-peak", "peak"], ["is-speech", "speaks"], ["is-overlap", "talk-over"], ["is-interruption", "interruption"],
+  ["is-dead", "dead air"], ["is-pause", "paused"], ["is-gap", "gap"],
+];
+/** What not every call can have: the part of the story that must hold something. */
+const SOMETIMES = [
+  ...[["info", "note"], ["warning", "rule hit"], ["critical", "critical hit"]].map(([severity, words]) => [({ hasMood, hits }) => hasMood || hits.length, `is-flag ${severity}`, words]),
+  [({ marks }) => marks.length, "is-key", "key pressed"],
+  [({ spans }) => spans.some(({ kind }) => kind === "one_way"), "is-one-way", "one-way audio"],
+  [({ spans }) => spans.some(({ kind }) => kind === "music" || kind === "tone"), "is-tone", "music, tone"],
+  [({ hasMood }) => hasMood, "is-mood", "mood: lately (line), of a sentence (dot)"],
+];
+
+const Legend = ({ story }) => html`
   <p class="legend" aria-hidden="true">
-    <span class="is-overlap">talk-over</span><span class="is-dead">dead air</span><span class="is-pause">paused</span><span class="is-gap">gap</span>
+    ${[...ALWAYS, ...SOMETIMES.filter(([isThere]) => isThere(story)).map(([, ...sign]) => sign)].map(([sign, words]) => html`<span class=${sign} key=${words}>${words}</span>`)}
   </p>
 `;

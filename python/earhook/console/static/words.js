@@ -30,6 +30,16 @@ export function lasting(seconds) {
   return seconds < 7200 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
 }
 
+/** Says lengths of time in one unit, that of the longest: for those that stand in one table. */
+export function lastingAlike(longest) {
+  const [unit, seconds] = longest < 120 ? ["s", 1] : longest < 7200 ? ["min", 60] : ["h", 3600];
+  return (length) => {
+    if (!Number.isFinite(length)) return "–";
+    const shown = length / seconds;
+    return `${shown && shown < 0.05 ? "< 0.1" : Number(shown.toFixed(1))} ${unit}`;
+  };
+}
+
 /** 0.4213 -> "42 %". */
 export const percent = (share) => (Number.isFinite(share) ? `${Math.round(share * 100)} %` : "–");
 

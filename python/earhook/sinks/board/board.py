@@ -154,7 +154,9 @@ class Board:
         if entry is None or call.outcome is None:
             return
         outcome = call.outcome
-        entry.state.position = outcome.position
+        # Of a call that ended while it was paused, the stream stands where the pause began.
+        lasted = int(outcome.duration_seconds * entry.state.rate)
+        entry.state.position = max(outcome.position, lasted)
         entry.state.end()
         self._losing.discard(entry.number)
         self._touch(entry)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -13,7 +14,10 @@ __all__ = ["NUMBER_BITS", "STATE_BYTES", "CallState", "Flag", "flag_words"]
 NUMBER_BITS: Final = 24
 """Of a call's number in one process; what is above says which process."""
 RECENT_SECONDS: Final = 5.0
-TALK_OVER_SECONDS: Final = 3.0
+TALK_OVER_SECONDS: Final = 10.0
+LONG_TALK_OVER_SECONDS: Final = 3.0
+MANY_TALK_OVERS: Final = 8
+"""So many that began within a minute are worth a look; people who get on well have some."""
 
 _STATE: Final = struct.Struct("<IHBBbbHBBHIIIHH")
 STATE_BYTES: Final = _STATE.size
@@ -53,6 +57,7 @@ class CallState:
     __slots__ = (
         "_measured_at",
         "_recent",
+        "_talk_overs",
         "flags",
         "gaps",
         "hits",
@@ -85,6 +90,7 @@ class CallState:
         self.gaps = 0
         self.summary: Mapping[str, Any] | None = None
         self._recent: dict[int, float] = {}
+        self._talk_overs: deque[int] = deque(maxlen=MANY_TALK_OVERS)
         self._measured_at = float("-inf")
         self.talk_samples = [0, 0]
         self.talked_until = 0
@@ -176,6 +182,13 @@ class CallState:
         self.flags |= flag
         self._recent[flag] = now + seconds
 
+    def talked_over(self, start: int, end: int) -> bool:
+        """Note a talk-over; says whether it was a long one, or one of many."""
+        begun = self._talk_overs
+        begun.append(start)
+        is_often = len(begun) == MANY_TALK_OVERS and start - begun[0] <= 60 * self.rate
+        return is_often or end - start >= LONG_TALK_OVER_SECONDS * self.rate
+
     def _talk(self) -> tuple[int, int]:
         """Shares of talk in what was heard of the call, in percent; 255 while nobody has spoken."""
         until, (left, right) = self.talked_until, self.talk_samples
@@ -184,9 +197,11 @@ class CallState:
         return min(100, 100 * left // until), min(100, 100 * right // until)
 
 
-def _take_talk_over(state: CallState, _details: Mapping[str, Any], now: float) -> bool:
+def _take_talk_over(state: CallState, details: Mapping[str, Any], now: float) -> bool:
+    is_much = state.talked_over(int(details["start"]), int(details["end"]))
     state.talk_over_count += 1
-    state.raise_for(Flag.TALK_OVER, now, TALK_OVER_SECONDS)
+    if is_much:
+        state.raise_for(Flag.TALK_OVER, now, TALK_OVER_SECONDS)
     return True
 
 
