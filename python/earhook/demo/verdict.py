@@ -126,11 +126,11 @@ def _balanced(stage: Stage) -> Finding:
     dropped = Counter[str]()
     for row in rows:
         dropped.update(row.books.dropped)
-    if dropped.total():
+    if even < len(rows) and dropped.total():
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in dropped.items() if count)
         parts.append(f"samples were dropped: {reasons}")
     elif even == total:
-        parts[0] += ", none dropped"
+        parts[0] += ", none of ours dropped" if dropped.total() else ", none dropped"
     if len(rows) < total:
         numbers = sorted(set(range(1, len(stage.peers) + 1)) - {row.call for row in rows})
         calls = ", ".join(str(number) for number in numbers) or "?"
