@@ -130,6 +130,23 @@ def test_what_was_begun_is_in_the_books_and_the_rest_is_not_placed(
     assert [finding.text for finding in findings(stage) if not finding.holds] == []
 
 
+def test_a_pause_that_is_cut_short_is_in_the_books(
+    run: Run, tmp_path: Path, until: Callable[..., Coroutine[Any, Any, None]]
+) -> None:
+    async def scenario() -> Stage:
+        async with staged(Scene(calls=1, seconds=5.0, recordings=tmp_path)) as stage:
+            playing = asyncio.create_task(stage.play())
+            await until(lambda: any(peer.record.withheld for peer in stage.peers.values()))
+            stage.hang_up()
+            await playing
+            await stage.settle()
+        return stage
+
+    verdict = list(findings(run(scenario())))
+    assert [finding.text for finding in verdict if not finding.holds] == []
+    assert any("is a gap, and silence in the file" in finding.text for finding in verdict)
+
+
 def test_a_call_that_is_refused_is_placed_again(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -204,10 +204,15 @@ def _is_complete(peer: PlacedCall, hearing: Hearing) -> bool:
 def _told_pause(peer: PlacedCall) -> int:
     """Samples withheld that the gateway can know of.
 
-    A pause that lasts until the call ends is ended by nothing that says how long it was.
+    A pause that lasts until the call ends is ended by nothing that says how long it was; one that
+    is ended so that the call can be, is.
     """
     withheld = peer.record.withheld
-    lasts = bool(withheld) and withheld[-1].start + withheld[-1].samples >= peer.position
+    lasts = (
+        bool(withheld)
+        and not peer.session.flowing
+        and withheld[-1].start + withheld[-1].samples >= peer.position
+    )
     return peer.record.samples_withheld - (withheld[-1].samples if lasts else 0)
 
 
