@@ -151,8 +151,10 @@ def _analysed(stage: Stage) -> Finding:
     story = stage.story
     if story.failure:
         return Finding(holds=False, text=f"the analysis failed: {story.failure}")
+    said, found = len(story.transcript), len(story.hits)
     text = (
-        f"{len(story.transcript)} utterances were understood, rules found {len(story.hits)} things"
+        f"{_count(said, 'utterance')} {'was' if said == 1 else 'were'} understood, "
+        f"rules found {_count(found, 'thing')}"
     )
     if story.unheard_seconds:
         text += f"; the recogniser had no time for {story.unheard_seconds:.0f} s"
