@@ -64,12 +64,14 @@ DIALOGUE: Final = (
     Turn("agent", -0.9, "You need to calm down."),
     Turn("customer", 0.3, "I want to speak to a manager. This is the worst service I have ever "
          "had. I want to cancel my account."),
-    Turn("agent", 0.5, "I understand, but you still have to pay the bill today. "
-         "What is your card number?"),
-    Turn("customer", 0.8, "Hold on. I have to find it."),
-    Turn("customer", 1.2, "Four one one one. One one one one. One one one one. One one one one."),
-    Turn("agent", 1.7, "Okay. I have taken the payment. Goodbye."),
-    Turn("customer", 0.5, "My lawyer will call you."),
+    Turn("agent", 1.0, "I understand, but you still have to pay the bill today."),
+    # Silence before and after: a slow recogniser has caught up when the question comes, and has
+    # understood it when the number does.
+    Turn("agent", 4.5, "What is your card number?"),
+    Turn("customer", 0.8, "Hold on."),
+    Turn("customer", 8.2, "Four one one one. One one one one. One one one one. One one one one."),
+    Turn("agent", 3.5, "Okay. I have taken the payment. Goodbye."),
+    Turn("customer", 0.8, "My lawyer will call you."),
 )  # fmt: skip
 
 Samples = npt.NDArray[np.int16]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
+import signal
 import sys
 import threading
 import time
@@ -15,8 +17,6 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from earhook.errors import OperatorError
-
-from .exit_codes import INTERRUPTED
 
 if TYPE_CHECKING:
     from earhook.demo.stage import Scene, Stage
@@ -127,18 +127,21 @@ def _make(directory: Path) -> None:
 def _run(scene: Scene, *, as_json: bool, browser: bool) -> int:
     import uvloop
 
+    told: list[int] = []
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_perform(scene, as_json=as_json, browser=browser))
-    except KeyboardInterrupt:  # before anything was shown, or for the second time
-        return INTERRUPTED
+            return runner.run(_perform(scene, told, as_json=as_json, browser=browser))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        # Before anything was shown, or for the second time.
+        return 128 + (told[0] if told else signal.SIGINT)
 
 
-async def _perform(scene: Scene, *, as_json: bool, browser: bool) -> int:
+async def _perform(scene: Scene, told: list[int], *, as_json: bool, browser: bool) -> int:
     from earhook.demo.report import print_json, print_report
     from earhook.demo.stage import staged
     from earhook.demo.verdict import books, findings
 
+    _end_on_signals(told)
     show = _show_nothing if as_json else _show
     interrupted = False
     if scene.is_analysed and not as_json:
@@ -151,7 +154,7 @@ async def _perform(scene: Scene, *, as_json: bool, browser: bool) -> int:
             await show(stage, playing)
         except asyncio.CancelledError:
             # Ctrl-C hangs up; a second one ends at once.
-            interrupted = scene.seconds is not None
+            interrupted = True
             if scene.is_analysed and not as_json:
                 typer.echo("hanging up; the recogniser finishes what it has heard …", err=True)
             await _leave(stage, playing)
@@ -161,7 +164,38 @@ async def _perform(scene: Scene, *, as_json: bool, browser: bool) -> int:
     (print_json if as_json else print_report)(stage, checked, rows)
     if not all(finding.holds for finding in checked):
         return UNBALANCED
-    return INTERRUPTED if interrupted else 0
+    if not interrupted or scene.seconds is None:
+        return 0
+    return 128 + (told[0] if told else signal.SIGINT)
+
+
+def _end_on_signals(told: list[int]) -> None:
+    """Let SIGTERM, and SIGHUP of a terminal that was closed, do what Ctrl-C does."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+
+    def on_signal(number: int) -> None:
+        told.append(number)
+        if number == signal.SIGHUP:
+            _turn_away_from_terminal()
+        task.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # `nohup` wants it to go on
+            loop.add_signal_handler(number, on_signal, number)
+
+
+def _turn_away_from_terminal() -> None:
+    """To write to one that is gone is an error, and there is an end to be made."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        try:
+            os.ttyname(stream)
+        except OSError as error:
+            if error.errno == errno.ENOTTY:
+                continue
+        os.dup2(nowhere, stream)
+    os.close(nowhere)
 
 
 def _open_browser(url: str) -> None:
@@ -175,10 +209,8 @@ async def _leave(stage: Stage, playing: asyncio.Task[None]) -> None:
     task = asyncio.current_task()
     if task is not None:
         task.uncancel()
-    playing.cancel()
     stage.hang_up()
-    for peer in stage.peers.values():
-        await peer.finished()
+    await playing
 
 
 async def _show(stage: Stage, playing: asyncio.Task[None]) -> None:
@@ -217,12 +249,17 @@ async def _tell(stage: Stage, playing: asyncio.Task[None], began: float) -> None
     if stage.scene.is_analysed:
         typer.echo(f"the console is at {stage.console}")
         stage.story.on_happening = lambda one: typer.echo(happening_text(one).plain)
+    trouble = ""
     while not playing.done():
         await asyncio.wait({playing}, timeout=LINE_SECONDS)
+        if stage.trouble != trouble:
+            trouble = stage.trouble
+            typer.echo(trouble or "the call was let in")
         if not stage.scene.is_analysed:
             typer.echo(progress_line(stage, time.monotonic() - began))
     playing.result()
 
 
 async def _show_nothing(_stage: Stage, playing: asyncio.Task[None]) -> None:
-    await playing
+    await asyncio.wait({playing})  # which, unlike the task itself, is not cancelled with us
+    playing.result()

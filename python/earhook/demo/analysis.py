@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.util
+import shlex
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -18,6 +19,7 @@ import orjson
 from earhook.errors import OperatorError
 
 from .complaint import COMPLAINT_KEY
+from .program import short
 from .story import Story
 
 __all__ = ["Analysis", "analysing", "require_recogniser"]
@@ -25,6 +27,8 @@ __all__ = ["Analysis", "analysing", "require_recogniser"]
 READY_SECONDS: Final = 60.0
 """A slow machine loads the model for a while."""
 STOP_SECONDS: Final = 8.0
+ALONE_SECONDS: Final = 3.0
+"""The gateway is in this process: where it has gone we were killed, and nobody reads any more."""
 LINE_BYTES: Final = 1 << 20
 NEEDED: Final = ("pocketsphinx", "vaderSentiment")
 
@@ -38,17 +42,12 @@ def require_recogniser() -> None:
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if not missing:
         return
-    text = (
+    python = shlex.quote(short(Path(sys.executable)))
+    raise OperatorError(
         f"the demo's recogniser is not installed ({' and '.join(missing)} missing): "
-        "pip install 'earhook[analytics]'"
+        f"{python} -m pip install {' '.join(missing)} (where there is no wheel of pocketsphinx "
+        "for this Python, that wants a C compiler and a minute)"
     )
-    if "pocketsphinx" in missing and sys.version_info[:2] not in {(3, 11), (3, 13)}:
-        version = ".".join(str(number) for number in sys.version_info[:2])
-        text += (
-            f"; for Python {version} there is no ready-made pocketsphinx: use 3.11 or 3.13, or "
-            "build it with `pip install pocketsphinx vaderSentiment` (a C compiler, some minutes)"
-        )
-    raise OperatorError(text)
 
 
 class Analysis:
@@ -112,7 +111,7 @@ async def analysing(
     with log.open("wb") as errors:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "earhook", "analyze", "--from", address,
-            "--key", COMPLAINT_KEY, "--json", *arguments,
+            "--key", COMPLAINT_KEY, "--json", "--patience", str(ALONE_SECONDS), *arguments,
             stdin=asyncio.subprocess.DEVNULL, stdout=PIPE, stderr=errors, limit=LINE_BYTES,
             start_new_session=True,  # Ctrl-C is ours; it is told what to do
         )  # fmt: skip

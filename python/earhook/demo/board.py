@@ -14,6 +14,7 @@ from earhook.testing.peer_session import PeerState
 
 from .hearing import CELL_SAMPLES, Hearing
 from .posted import PlacedCall, PostedCall
+from .program import program
 from .stage import Stage
 
 __all__ = ["board", "call_row", "progress_line"]
@@ -96,8 +97,10 @@ def _below(stage: Stage, peers: Sequence[PlacedCall]) -> list[RenderableType]:
         style="dim",
     )
     lines.append(legend)
+    if stage.trouble:
+        lines.append(Text(f"\n{stage.trouble}", "bold yellow"))
     if stage.scene.seconds is None:
-        lines.append(Text(f"\nin another terminal: earhook listen {stage.stream}"))
+        lines.append(Text(f"\nin another terminal: {program()} listen {stage.stream}"))
         lines.append(Text("Ctrl-C hangs up and shows the books", "bold"))
     return lines
 

@@ -15,11 +15,19 @@ from earhook.testing.peer_session import PeerState
 from earhook.testing.peer_setup import CallSetup, MediaChoice
 from earhook.testing.sources import Source
 
-__all__ = ["PlacedCall", "PostedCall"]
+__all__ = ["PlacedCall", "PostRefused", "PostedCall"]
 
 BLOCK_SAMPLES: Final = 1600
 RATE: Final = 8000
 STEREO: Final = MediaChoice(channels=(0, 1))
+
+
+class PostRefused(ConnectionError):
+    """The gateway did not take a block."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(f"a block was answered {status} {reason}".rstrip())
+        self.status = status
 
 
 @dataclass(slots=True)
@@ -79,12 +87,17 @@ class PostedCall:
         """Connect and send the first block. The call then runs by itself.
 
         Raises:
+            PostRefused: The gateway does not want it.
             OSError: Nobody answers there.
             EOFError: The gateway hung up.
         """
         await self._sender.connect()
         began = _CLOCK.monotonic_seconds()
-        await self._send()
+        try:
+            await self._send()
+        except BaseException:
+            await self._sender.close()
+            raise
         self.record.opened_seconds = _CLOCK.monotonic_seconds() - began
         self.session.state = PeerState.OPEN
         self._sending = asyncio.create_task(self._run(began))
@@ -133,8 +146,12 @@ class PostedCall:
         self.record.count_sent(start, samples)
         self.record.last_frame_seconds = _CLOCK.monotonic_seconds()
         reply = await self._sender.block(block)
-        if reply.status != 200:
-            self.record.objections.append(f"{reply.status} {reply.json().get('error', '')}")
+        if reply.status == 200:
+            return
+        refused = PostRefused(reply.status, str(reply.json().get("error", "")))
+        if start == 0:
+            raise refused
+        self.record.objections.append(str(refused))
 
 
 PlacedCall: TypeAlias = CallPeer | PostedCall

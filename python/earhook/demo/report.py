@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+import shutil
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
 import orjson
 import typer
@@ -14,13 +14,16 @@ from rich.table import Table
 from rich.text import Text
 
 from .posted import PostedCall
+from .program import program, short
 from .stage import Stage
-from .story_board import happening_text
+from .story_board import happening_texts
 from .verdict import BookRow, Finding, recordings_of
 
 __all__ = ["print_json", "print_report"]
 
-SHOWN_ROWS = 16
+SHOWN_ROWS: Final = 16
+PLAYERS: Final = ("play", "ffplay -nodisp -autoexit", "aplay", "paplay")
+"""`play` is sox."""
 
 
 def print_report(stage: Stage, findings: Sequence[Finding], rows: Sequence[BookRow]) -> None:
@@ -32,11 +35,25 @@ def print_report(stage: Stage, findings: Sequence[Finding], rows: Sequence[BookR
     console.print()
     for finding in findings:
         mark, style = ("✓", "bold green") if finding.holds else ("✗", "bold red")
-        console.print(Text.assemble("  ", (mark, style), " ", finding.text))
+        _print_entry(console, Text.assemble("  ", (mark, style), " "), Text(finding.text))
     console.print()
+    if not all(finding.holds for finding in findings):
+        name = "analyze.log" if stage.story.failure else "gateway.log"
+        log = short(stage.scene.recordings / name)
+        console.print(Text.assemble("More about what went wrong is in ", (log, "bold red"), "\n"))
     if stage.story.hits:
         _print_hits(console, stage)
     _print_next(console, stage)
+
+
+def _print_entry(console: Console, label: Text, text: Text) -> None:
+    """On a terminal, lines end between words; in a file, an entry is a line."""
+    if not console.is_terminal:
+        console.print(Text.assemble(label, text))
+        return
+    table = Table.grid()
+    table.add_row(label, text)
+    console.print(table, soft_wrap=False)
 
 
 def print_json(stage: Stage, findings: Sequence[Finding], rows: Sequence[BookRow]) -> None:
@@ -82,10 +99,11 @@ def _analysis(stage: Stage) -> dict[str, Any] | None:
 
 
 def _print_hits(console: Console, stage: Stage) -> None:
-    """What the rules found in the last call."""
+    """What the rules found in the last call, in the order of the call."""
     console.print("What the rules found", style="bold")
-    for hit in stage.story.hits:
-        console.print(Text.assemble("  ", happening_text(hit)))
+    for hit in sorted(stage.story.hits, key=lambda one: one.position):
+        when, what = happening_texts(hit)
+        _print_entry(console, Text.assemble("  ", when), what)
     console.print()
 
 
@@ -112,28 +130,38 @@ def _row(row: BookRow) -> list[str | Text]:
 
 
 def _print_next(console: Console, stage: Stage) -> None:
-    directory = shlex.quote(_short(stage.scene.recordings))
+    directory = shlex.quote(short(stage.scene.recordings))
     console.print(Text.assemble("Recordings and the gateway's log lie in ", (directory, "bold")))
-    files = [
-        path
-        for session in list(stage.peers)[:1]
-        for path in recordings_of(stage.scene.recordings, session)
-    ]
-    steps = [("look at them", f"earhook record inspect {directory}")]
-    if files:
-        name = shlex.quote(_short(files[0]))
-        steps.insert(0, ("hear the first", f"play {name}"))
-        steps.insert(1, ("  or", f"ffplay -nodisp -autoexit {name}"))
-    steps += [
-        ("keep it running", "earhook demo --keep-open"),
-        ("set up your own", "earhook config init && earhook check && earhook serve"),
-    ]
-    for what, how in steps:
-        console.print(Text.assemble((f"  {what:<17}", "dim"), how))
+    for what, how in _steps(stage, directory):
+        console.print(Text.assemble((f"  {what:<16}", "dim"), how))
 
 
-def _short(path: Path) -> str:
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
+def _steps(stage: Stage, directory: str) -> Iterator[tuple[str, str]]:
+    """What to do next, as it can be pasted."""
+    own = program()
+    pattern = _first_recording(stage)
+    if pattern:
+        yield "hear the first", f"{_player()} {directory}/{pattern}"
+        yield "look at them", f"{own} record inspect {directory}"
+    scene = stage.scene
+    if not scene.is_analysed:
+        yield "understand them", f"{own} demo --analyze"
+    if scene.seconds is not None:
+        option = " --analyze" if scene.is_analysed else ""
+        yield "keep it running", f"{own} demo{option} --keep-open"
+    yield "set up your own", f"{own} config init"
+
+
+def _first_recording(stage: Stage) -> str:
+    """A pattern for the shell: the path itself is longer than a line. Empty: there is none."""
+    for session in stage.peers:
+        files = recordings_of(stage.scene.recordings, session)
+        if files:
+            depth = len(files[0].parent.relative_to(stage.scene.recordings).parts)
+            return "*/" * depth + f"*{session[:8]}*.wav"
+    return ""
+
+
+def _player() -> str:
+    """Whatever plays WAV files here."""
+    return next((player for player in PLAYERS if shutil.which(player.split()[0])), PLAYERS[0])

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
-import os
 import secrets
-import socket
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -18,7 +15,6 @@ from typing import Final
 from earhook.app import Gateway
 from earhook.client import connect
 from earhook.client.stream import Stream
-from earhook.config.schema import Configuration
 from earhook.ops.logging import configure_logging
 from earhook.ops.settings import LogSettings
 from earhook.sinks.base import LiveCall
@@ -30,8 +26,9 @@ from earhook.transport.dial import DialError
 from . import CARD_NUMBER, speech
 from .analysis import READY_SECONDS, Analysis, analysing
 from .complaint import COMPLAINT_KEY, complaint
+from .configuration import demo_configuration, fresh_credential
 from .hearing import Audience
-from .posted import PlacedCall, PostedCall
+from .posted import PlacedCall, PostedCall, PostRefused
 from .story import Story
 
 __all__ = ["Scene", "Stage", "staged"]
@@ -40,8 +37,12 @@ STAGGER_SECONDS: Final = 0.7
 SHIFT_SAMPLES: Final = 42_400
 """Every call begins elsewhere in the dialogue (5.3 s further), so that no two are the same."""
 BETWEEN_COMPLAINTS_SECONDS: Final = 4.0
-USUAL_ADMIN_PORT: Final = 9090
-"""Where `earhook top` and `earhook tail` look by themselves."""
+AGAIN_SECONDS: Final = 2.0
+"""From a refusal until the call is placed again."""
+PATIENCE_SECONDS: Final = 10.0
+"""A demo that is to end does not place a call again for longer than this."""
+BUSY: Final = frozenset({429, 503})
+"""How a gateway answers that has no time or no room for another call."""
 SETTLE_SECONDS: Final = 10.0
 """What sinks and the consumer may take for the last samples, once all calls have ended."""
 
@@ -83,7 +84,14 @@ class Scene:
 
 @dataclass(slots=True)
 class Stage:
-    """What goes on. `lives` are the gateway's own records of the calls, kept past their end."""
+    """What goes on.
+
+    Attributes:
+        lives: The gateway's own records of the calls, kept past their end.
+        faults: Why calls never came about, each.
+        refusals: How often a call was refused, also of those that were let in later.
+        trouble: What keeps a call from being placed now; empty: nothing.
+    """
 
     scene: Scene
     gateway: Gateway
@@ -99,6 +107,9 @@ class Stage:
     lives: dict[str, LiveCall] = field(default_factory=dict)
     audience: Audience = field(init=False)
     faults: list[str] = field(default_factory=list)
+    refusals: int = 0
+    trouble: str = ""
+    _hung_up: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self.audience = Audience(self.peers)
@@ -118,10 +129,16 @@ class Stage:
         )
 
     def hang_up(self) -> None:
-        """End every call; a pause first, because `close` does not say how long it was."""
+        """End every call, and place none that has not been placed; `play` then returns.
+
+        A pause ends first, because `close` does not say how long it was. A call that is being
+        placed is ended as soon as it is open: what was begun shall be in the books.
+        """
+        self._hung_up.set()
         for peer in self.peers.values():
-            peer.secure_resume()
-            peer.close()
+            if peer.record.opened_seconds is not None:
+                peer.secure_resume()
+                peer.close()
 
     def look(self) -> None:
         """Take up the gateway's records of calls that have come in since."""
@@ -139,7 +156,8 @@ class Stage:
             group.create_task(self._post(self.scene.calls, source))
 
     async def _place(self, number: int, speech_source: Source) -> None:
-        await asyncio.sleep(number * self.scene.stagger_seconds)
+        if await self._hung_up_within(number * self.scene.stagger_seconds):
+            return
         source = Source(speech_source.codes, offset_samples=number * SHIFT_SAMPLES)
         limit = self.scene.length_samples(number)
         plan = CallPlan(
@@ -148,23 +166,12 @@ class Stage:
             credential=self.credential,
             pace=Pace(limit_samples=limit),
         )
-        try:
-            peer = await CallPeer.connect(self.url, plan)
-        except DialError as error:
-            self.faults.append(str(error))
-            return
-        self.peers[peer.setup.session_id] = peer
-        with contextlib.suppress(ConnectionError):
-            await peer.opened()
-            self.look()
-            if number == 0:
-                await _read_out_a_card_number(peer, limit)
-            await peer.finished()
+        await self._call(plan, card_number_within=limit if number == 0 else 0)
 
     async def _complain(self) -> None:
         """The call that is analysed; one after the other, where there is no end."""
         limit = None if self.scene.seconds is None else round(self.scene.seconds * 8000)
-        while True:
+        while not self._hung_up.is_set():
             setup = CallSetup(language="en-us", ani="tel:+15550142", ani_name="R. Miller")
             plan = CallPlan(
                 source=complaint(),
@@ -173,34 +180,96 @@ class Stage:
                 pace=Pace(limit_samples=limit),
             )
             self.story.begin(setup.session_id)
+            await self._call(plan)
+            if self.scene.seconds is not None:
+                return
+            await self._hung_up_within(BETWEEN_COMPLAINTS_SECONDS)
+
+    async def _call(self, plan: CallPlan, card_number_within: int | None = 0) -> None:
+        """One call from dialling to its end.
+
+        Args:
+            plan: The call.
+            card_number_within: Length of the call, if a card number is read out in it: None is
+                without end, 0 that there is none.
+        """
+        peer = await self._dialled(plan)
+        if peer is None:
+            return
+        self.peers[peer.setup.session_id] = peer
+        with contextlib.suppress(ConnectionError):
+            await peer.opened()
+            self.look()
+            if self._hung_up.is_set():
+                peer.close()
+            elif card_number_within != 0:
+                await _read_out_a_card_number(peer, card_number_within)
+            await peer.finished()
+
+    async def _dialled(self, plan: CallPlan) -> CallPeer | None:
+        """The call, once it is let in; None: it is not, or not wanted any more."""
+        give_up_at = self._give_up_at()
+        while not self._hung_up.is_set():
             try:
                 peer = await CallPeer.connect(self.url, plan)
             except DialError as error:
-                self.faults.append(str(error))
-                return
-            self.peers[setup.session_id] = peer
-            with contextlib.suppress(ConnectionError):
-                await peer.opened()
-                self.look()
-                await peer.finished()
-            if self.scene.seconds is not None:
-                return
-            await asyncio.sleep(BETWEEN_COMPLAINTS_SECONDS)
+                if not await self._is_placed_again(str(error), error.status, give_up_at):
+                    return None
+            else:
+                self.trouble = ""
+                return peer
+        return None
 
     async def _post(self, number: int, speech_source: Source) -> None:
         """The one call that comes in by the other door."""
-        await asyncio.sleep(number * self.scene.stagger_seconds)
-        source = Source(speech_source.codes, offset_samples=number * SHIFT_SAMPLES)
-        limit = self.scene.length_samples(number)
-        call = PostedCall(self.post_url, self.token, source, limit)
-        self.peers[call.setup.session_id] = call  # its audio may arrive before its first answer
-        try:
-            await call.begin()
-        except (OSError, EOFError) as error:
-            self.faults.append(f"{self.post_url}: {error}")
+        if await self._hung_up_within(number * self.scene.stagger_seconds):
             return
-        self.look()
-        await call.finished()
+        source = Source(speech_source.codes, offset_samples=number * SHIFT_SAMPLES)
+        limit, give_up_at = self.scene.length_samples(number), self._give_up_at()
+        while not self._hung_up.is_set():
+            call = PostedCall(self.post_url, self.token, source, limit)
+            self.peers[call.setup.session_id] = call  # audio may arrive before its first answer
+            try:
+                await call.begin()
+            except (OSError, EOFError) as error:
+                del self.peers[call.setup.session_id]
+                status = error.status if isinstance(error, PostRefused) else None
+                text = f"{self.post_url}: {error}"
+                if not await self._is_placed_again(text, status, give_up_at):
+                    return
+                continue
+            self.trouble = ""
+            self.look()
+            if self._hung_up.is_set():
+                call.close()
+            await call.finished()
+            return
+
+    def _give_up_at(self) -> float | None:
+        if self.scene.seconds is None:
+            return None
+        return asyncio.get_running_loop().time() + PATIENCE_SECONDS
+
+    async def _is_placed_again(
+        self, why: str, status: int | None, give_up_at: float | None
+    ) -> bool:
+        """A call was not let in: wait for a moment; or keep in mind why there was none."""
+        self.refusals += 1
+        now = asyncio.get_running_loop().time()
+        if give_up_at is not None and now >= give_up_at:
+            self.faults.append(why)
+            self.trouble = ""
+            return False
+        cause = f"the gateway was busy and refused a call ({status})" if status in BUSY else why
+        self.trouble = f"{cause}; it is placed again in {AGAIN_SECONDS:g} s"
+        return not await self._hung_up_within(AGAIN_SECONDS)
+
+    async def _hung_up_within(self, seconds: float) -> bool:
+        """Wait for so long, or until all calls are to end: whether they are."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._hung_up.wait()
+        return self._hung_up.is_set()
 
     async def listen(self, stream: Stream) -> None:
         """Be the consumer, until cancelled."""
@@ -230,14 +299,15 @@ async def _read_out_a_card_number(peer: CallPeer, limit: int | None) -> None:
 @asynccontextmanager
 async def staged(scene: Scene) -> AsyncIterator[Stage]:
     """A running gateway with fresh keys, its consumer listening; all gone after the block."""
-    credential, complaint_credential = _fresh_credential(), _fresh_credential()
+    credential, complaint_credential = fresh_credential(), fresh_credential()
     token = secrets.token_urlsafe(24)
     async with AsyncExitStack() as stack:
         directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="earhook-"))
         stack.enter_context(_log_into(scene.recordings))
         stream = f"unix:{directory}/pcm.sock"
         keys = {"demo": credential, COMPLAINT_KEY: complaint_credential}
-        gateway = Gateway(_configuration(scene, stream, keys, token))
+        calls = scene.calls + scene.is_analysed
+        gateway = Gateway(demo_configuration(calls, scene.recordings, stream, keys, token))
         await stack.enter_async_context(gateway)
         consumer = connect(stream, gaps=True, events=True, name="earhook demo")
         await stack.enter_async_context(consumer)
@@ -273,50 +343,6 @@ def _has_analysis(gateway: Gateway) -> bool:
         for sink in gateway.sinks
         for subscriber in sink.snapshot().subscribers
     )
-
-
-def _fresh_credential() -> PeerCredential:
-    return PeerCredential(secrets.token_urlsafe(24), os.urandom(32))
-
-
-def _configuration(
-    scene: Scene, stream: str, keys: dict[str, PeerCredential], token: str
-) -> Configuration:
-    tables = [
-        {
-            "name": name,
-            "api_key": credential.api_key,
-            "secrets": [base64.b64encode(credential.secret or b"").decode("ascii")],
-        }
-        for name, credential in keys.items()
-    ]
-    host = {"host": "127.0.0.1", "port": 0}
-    tokens = [{"name": "demo-sender", "token": token}]
-    return Configuration.model_validate(
-        {
-            "media": {**host, "max_calls": max(scene.calls + 1, 100)},
-            "ingest": {**host, "plaintext": True, "tokens": tokens},
-            "admin": {"port": _admin_port()},
-            # Nobody's voice: whoever uses this machine may hear it.
-            "console": {"recordings": True},
-            "keys": tables,
-            "sinks": [
-                {"kind": "recording", "directory": scene.recordings},
-                {"kind": "pcm-stream", "listen": stream},
-            ],
-        }
-    )
-
-
-def _admin_port() -> int:
-    """The usual one, so that `earhook top` finds it; any, where somebody has that."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", USUAL_ADMIN_PORT))
-        except OSError:
-            return 0
-    return USUAL_ADMIN_PORT
 
 
 @contextmanager

@@ -113,6 +113,14 @@ class Story:
         """Whether the analysis has told everything of the last call."""
         return self.session in self.heard_out
 
+    def latest(self, most: int) -> list[Happening]:
+        """So many that became known last, in the order of the call.
+
+        Words become known when they have been recognised, and so after keys that were pressed
+        later.
+        """
+        return sorted(self.happenings[-most:], key=lambda one: one.position)
+
     @property
     def transcript(self) -> list[Happening]:
         """What was understood."""

@@ -13,29 +13,33 @@ from earhook.terminal.event_text import ANGRY, SIDES, UNEASY, clean, event_text,
 from earhook.testing.peer_session import PeerState
 
 from .board import call_row
-from .stage import USUAL_ADMIN_PORT, Stage
+from .configuration import USUAL_ADMIN_PORT
+from .program import program
+from .stage import Stage
 from .story import Happening
 
-__all__ = ["happening_text", "story_board"]
+__all__ = ["happening_text", "happening_texts", "story_board"]
 
 CURVE: Final = "▁▂▃▄▅▆▇█"
 CURVE_CELLS: Final = 40
-LINES_AROUND: Final = 17
-"""What the picture has besides what happened."""
+LABEL_CELLS: Final = 21
+LINES_AROUND: Final = 14
+"""What the picture has besides its heading and what happened, and what stands above it."""
 FEWEST_LINES: Final = 6
 
 
 def story_board(stage: Stage, seconds: float, width: int, height: int) -> RenderableType:
     """The whole picture, `seconds` after the beginning."""
-    room = max(FEWEST_LINES, height - LINES_AROUND)
+    heading = _heading(stage, seconds, width)
+    room = max(FEWEST_LINES, height - LINES_AROUND - len(heading))
     return Group(
-        _heading(stage, seconds),
+        *heading,
         Text(),
         _call(stage, width),
         Text(),
         *_mood(stage),
         Text(),
-        *_happenings(stage.story.happenings[-room:], room),
+        *_happenings(stage.story.latest(room), room),
         *_hearing(stage),
         Text(),
         _footer(stage),
@@ -44,34 +48,43 @@ def story_board(stage: Stage, seconds: float, width: int, height: int) -> Render
 
 def happening_text(happening: Happening) -> Text:
     """When, and what."""
-    line = Text.assemble((f"{time_text(happening.position):>7}  ", "dim"))
-    line.append_text(event_text(happening.kind, happening.details))
-    return line
+    return Text.assemble(*happening_texts(happening))
 
 
-def _heading(stage: Stage, seconds: float) -> Text:
+def happening_texts(happening: Happening) -> tuple[Text, Text]:
+    """The same in two parts."""
+    when = Text(f"{time_text(happening.position):>7}  ", "dim")
+    return when, event_text(happening.kind, happening.details)
+
+
+def _heading(stage: Stage, seconds: float, width: int) -> list[Text]:
     others = sum(
         peer.session.state is PeerState.OPEN
         for session, peer in stage.peers.items()
         if session.lower() != stage.story.session
     )
-    return Text.assemble(
-        ("Earhook", "bold"),
-        f"  {seconds:.0f} s  {others} other calls are live\n",
-        ("see it in a browser  ", "dim"),
-        (stage.console, "bold underline"),
-        ("\nor in terminals      ", "dim"),
-        _command("top", stage),
-        ("   ", ""),
-        _command("tail --text", stage),
-        no_wrap=True,
-        overflow="ellipsis",
-    )
-
-
-def _command(name: str, stage: Stage) -> str:
+    lines = [
+        Text.assemble(("Earhook", "bold"), f"  {seconds:.0f} s  {others} other calls are live"),
+        _entry("see it in a browser", Text(stage.console, "bold underline")),
+    ]
+    if stage.scene.seconds is None:  # there is time to take it
+        lines.append(_entry("take the PCM at", Text(stage.stream)))
     port = stage.gateway.admin_port
-    return f"earhook {name}" + ("" if port == USUAL_ADMIN_PORT else f" --admin 127.0.0.1:{port}")
+    option = "" if port == USUAL_ADMIN_PORT else f" --admin 127.0.0.1:{port}"
+    commands = [f"{program()} {name}{option}" for name in ("top", "tail --text")]
+    together = "   ".join(commands)
+    words = "or in a terminal"
+    if LABEL_CELLS + len(together) <= width:
+        lines.append(_entry(words, Text(together)))
+    else:
+        lines += [_entry(word, Text(one)) for word, one in zip((words, ""), commands, strict=True)]
+    return lines
+
+
+def _entry(label: str, text: Text) -> Text:
+    line = Text.assemble((label.ljust(LABEL_CELLS), "dim"), text)
+    line.no_wrap, line.overflow = True, "ellipsis"
+    return line
 
 
 def _call(stage: Stage, width: int) -> RenderableType:
@@ -138,6 +151,8 @@ def _hearing(stage: Stage) -> list[Text]:
 def _footer(stage: Stage) -> Text:
     if stage.story.failure:
         return Text(f"the analysis failed: {clean(stage.story.failure)}", "bold red")
+    if stage.trouble:
+        return Text(clean(stage.trouble), "bold yellow")
     if stage.story.unheard_seconds:
         text = "this machine is slow or busy: the recogniser had no time for "
         return Text(f"{text}{stage.story.unheard_seconds:.0f} s of the call", "yellow")

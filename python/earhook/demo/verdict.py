@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,22 +69,13 @@ def books(stage: Stage) -> Iterator[BookRow]:
 
 def findings(stage: Stage) -> Iterator[Finding]:
     """Everything that must hold, checked."""
-    peers = stage.peers
     yield _placed(stage)
-    good = [peer for peer in peers.values() if _went_well(peer)]
-    yield Finding(
-        len(good) == len(peers), f"{len(good)} of {len(peers)} calls were opened, held and closed"
-    )
+    yield _went_well(stage)
     yield _heard(stage)
     yield _quickly(stage)
     yield _recorded(stage)
     yield _paused(stage)
-    rows = list(books(stage))
-    even = sum(row.balances for row in rows)
-    complete = len(rows) == len(stage.gateway.sinks) * len(peers)
-    yield Finding(
-        complete and even == len(rows), f"{even} of {len(rows)} books balance, none dropped"
-    )
+    yield _balanced(stage)
     if stage.scene.is_analysed:
         yield _analysed(stage)
 
@@ -94,18 +86,71 @@ def recordings_of(directory: Path, session_id: str) -> list[Path]:
 
 
 def _placed(stage: Stage) -> Finding:
-    if stage.faults:
-        return Finding(holds=False, text=f"calls could not be placed: {stage.faults[0]}")
     opened = [peer.record.opened_seconds or 0.0 for peer in stage.peers.values()]
-    slowest = max(opened, default=0.0)
-    return Finding(
-        holds=True,
-        text=f"every `open`, and the first POST, was answered within {slowest * 1000:.1f} ms",
+    text = (
+        f"every `open`, and the first POST, was answered within {max(opened) * 1000:.1f} ms"
+        if opened
+        else "no call was let in"
     )
+    again = stage.refusals - len(stage.faults)
+    if again:
+        text += f"; calls were refused {_times(again)} and placed again"
+    if stage.faults:
+        text = f"{_count(len(stage.faults), 'call')} could not be placed: {stage.faults[0]}"
+    return Finding(not stage.faults, text)
 
 
-def _went_well(peer: PlacedCall) -> bool:
-    return peer.record.outcome == "completed" and not peer.record.objections
+def _went_well(stage: Stage) -> Finding:
+    """What became of every call that there was to be."""
+    failures = [
+        f"call {number} {why}"
+        for number, peer in enumerate(stage.peers.values(), start=1)
+        if (why := _failure(peer))
+    ]
+    total = len(stage.peers) + len(stage.faults)
+    good = len(stage.peers) - len(failures)
+    text = f"{good} of {total} calls were opened, held and closed"
+    return Finding(good == total, "; ".join([text, *failures]))
+
+
+def _failure(peer: PlacedCall) -> str:
+    """Why a call is none that went well; empty: it did."""
+    record = peer.record
+    if record.objections:
+        return f"met with {'; '.join(record.objections[:2])}"
+    if record.outcome == "completed":
+        return ""
+    told = record.disconnect_text or record.disconnect_reason
+    return f"was {record.outcome or 'not ended'}" + (f" ({told})" if told else "")
+
+
+def _balanced(stage: Stage) -> Finding:
+    """The books of every call at every way out."""
+    rows = list(books(stage))
+    total = len(stage.gateway.sinks) * len(stage.peers)
+    even = sum(row.balances for row in rows)
+    parts = [f"{even} of {total} books balance"]
+    dropped = Counter[str]()
+    for row in rows:
+        dropped.update(row.books.dropped)
+    if even < len(rows) and dropped.total():
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in dropped.items() if count)
+        parts.append(f"samples were dropped: {reasons}")
+    elif even == total:
+        parts[0] += ", none of ours dropped" if dropped.total() else ", none dropped"
+    if len(rows) < total:
+        numbers = sorted(set(range(1, len(stage.peers) + 1)) - {row.call for row in rows})
+        calls = ", ".join(str(number) for number in numbers) or "?"
+        parts.append(f"there are no settled ones of call {calls}")
+    return Finding(even == total, "; ".join(parts))
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _times(number: int) -> str:
+    return "once" if number == 1 else f"{number} times"
 
 
 def _analysed(stage: Stage) -> Finding:
@@ -113,8 +158,10 @@ def _analysed(stage: Stage) -> Finding:
     story = stage.story
     if story.failure:
         return Finding(holds=False, text=f"the analysis failed: {story.failure}")
+    said, found = len(story.transcript), len(story.hits)
     text = (
-        f"{len(story.transcript)} utterances were understood, rules found {len(story.hits)} things"
+        f"{_count(said, 'utterance')} {'was' if said == 1 else 'were'} understood, "
+        f"rules found {_count(found, 'thing')}"
     )
     if story.unheard_seconds:
         text += f"; the recogniser had no time for {story.unheard_seconds:.0f} s"
@@ -123,18 +170,21 @@ def _analysed(stage: Stage) -> Finding:
 
 def _heard(stage: Stage) -> Finding:
     """Every sample that was sent arrived at the consumer, at its position, and is right."""
-    sent = arrived = 0
-    holds = True
-    for session, peer in stage.peers.items():
-        hearing = stage.audience.hearings.get(session)
-        sent += peer.record.samples_sent
-        if hearing is None:
-            holds = False
-            continue
-        arrived += min(hearing.arrived)
-        holds = holds and _is_complete(peer, hearing)
-    text = f"{arrived:,} of {sent:,} samples a channel arrived at the consumer, all of them right"
-    return Finding(holds and arrived == sent, text)
+    sent = sum(peer.record.samples_sent for peer in stage.peers.values())
+    hearings = [
+        (peer, stage.audience.hearings.get(session)) for session, peer in stage.peers.items()
+    ]
+    arrived = sum(min(hearing.arrived) for _, hearing in hearings if hearing is not None)
+    wrong = sum(hearing.wrong for _, hearing in hearings if hearing is not None)
+    holds = arrived == sent and all(
+        hearing is not None and _is_complete(peer, hearing) for peer, hearing in hearings
+    )
+    text = f"{arrived:,} of {sent:,} samples a channel arrived at the consumer"
+    if holds:
+        return Finding(holds, f"{text}, all of them right")
+    if wrong:
+        return Finding(holds, f"{text}, {wrong:,} were not what was sent")
+    return Finding(holds, text if arrived != sent else f"{text}, but the totals do not agree")
 
 
 def _quickly(stage: Stage) -> Finding:
@@ -163,10 +213,15 @@ def _is_complete(peer: PlacedCall, hearing: Hearing) -> bool:
 def _told_pause(peer: PlacedCall) -> int:
     """Samples withheld that the gateway can know of.
 
-    A pause that lasts until the call ends is ended by nothing that says how long it was.
+    A pause that lasts until the call ends is ended by nothing that says how long it was; one that
+    is ended so that the call can be, is.
     """
     withheld = peer.record.withheld
-    lasts = bool(withheld) and withheld[-1].start + withheld[-1].samples >= peer.position
+    lasts = (
+        bool(withheld)
+        and not peer.session.flowing
+        and withheld[-1].start + withheld[-1].samples >= peer.position
+    )
     return peer.record.samples_withheld - (withheld[-1].samples if lasts else 0)
 
 
@@ -213,4 +268,7 @@ def _paused(stage: Stage) -> Finding:
         for channel in (0, 1)
     )
     seconds = sum(_told_pause(peer) for peer, _ in paused) / 8000
-    return Finding(holds, f"the secure pause of {seconds:.1f} s is a gap, and silence in the file")
+    text = f"the secure pause of {seconds:.1f} s is a gap, and silence in the file"
+    if not holds:
+        text = f"a secure pause of {seconds:.1f} s did not come out as a gap of that length"
+    return Finding(holds, text)

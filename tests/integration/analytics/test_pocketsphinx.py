@@ -18,7 +18,7 @@ from earhook.media.g711 import decode_g711
 
 from .lines import RATE, Ear, noise
 
-pytest.importorskip("pocketsphinx", reason="it has no wheel for this Python")
+pytest.importorskip("pocketsphinx", reason="it is not installed")
 
 CHANNEL = {"customer": 0, "agent": 1}
 
