@@ -9,7 +9,7 @@ from importlib.resources import files
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from earhook.terminal.attention import NEEDS_A_LOOK, REASONS, UNHAPPY
+from earhook.terminal.attention import REASONS, UNHAPPY
 from earhook.terminal.live_list import FLAGS, LiveList, Row
 from earhook.terminal.top_view import View, picture, still_picture
 
@@ -218,9 +218,10 @@ def test_the_pane_of_a_call_is_in_the_order_of_its_time() -> None:
 def test_what_is_the_matter_is_said_in_the_words_of_the_console() -> None:
     script = files("earhook.console").joinpath("static/attention.js").read_text()
     table = script.partition("REASONS = [")[2].partition("];")[0]
-    assert [reason.words for reason in REASONS] == re.findall(r'words: "([^"]+)"', table)
-    assert f"call.attention >= {NEEDS_A_LOOK} " in script
+    told = re.findall(r'words: "([^"]+)", grade: "([^"]*)"', table)
+    assert [(reason.words, reason.is_grave) for reason in REASONS] == [
+        (words, grade != "") for words, grade in told
+    ]
     assert f"sentiment < {UNHAPPY:g}," in table
-    heading = shown(one_call(0, NEEDS_A_LOOK), 100)[0]
-    assert ", 1 needs a look" in heading
+    assert ", 1 needs a look" in shown(one_call(0b10, 1), 100)[0]
     assert "need" not in shown(one_call(0b100, 200), 100)[0]

@@ -10,10 +10,8 @@ from typing import Final, NamedTuple
 
 from .live_list import State
 
-__all__ = ["NEEDS_A_LOOK", "Reason", "needs_a_look", "reasons_of"]
+__all__ = ["Reason", "needs_a_look", "reasons_of"]
 
-NEEDS_A_LOOK: Final = 40
-"""From this much attention on."""
 UNHAPPY: Final = -0.2
 _GRAVE, _BAD = "bold red", "yellow"
 
@@ -25,6 +23,11 @@ class Reason(NamedTuple):
     style: str
     holds: Callable[[State], bool]
 
+    @property
+    def is_grave(self) -> bool:
+        """Whether somebody should look at the call for it."""
+        return self.style not in ("", "dim")
+
 
 def reasons_of(state: State) -> tuple[Reason, ...]:
     """The gravest first; never empty."""
@@ -34,8 +37,8 @@ def reasons_of(state: State) -> tuple[Reason, ...]:
 
 
 def needs_a_look(state: State) -> bool:
-    """Whether an operator should look at the call. One that has ended needs none."""
-    return state.attention >= NEEDS_A_LOOK and "ended" not in state.flags
+    """Whether an operator should look at the call: its gravest reason stands in yellow or red."""
+    return reasons_of(state)[0].is_grave
 
 
 def _flag(flag: str, words: str, style: str) -> Reason:

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from rich.table import Table
 from rich.text import Text
 
-from .attention import NEEDS_A_LOOK, reasons_of
+from .attention import reasons_of
 from .event_text import ANGRY, SEVERITY_STYLES, SIDES, UNEASY, clean
 from .live_list import Level, LiveList, Row, State
 
@@ -19,7 +19,6 @@ QUIETEST_DBFS: Final = -60
 ATTENTION_CELLS: Final = 14
 """For nearly all that may be the matter; what is left of the line goes there as well."""
 BETWEEN_CELLS: Final = 2
-GRAVE: Final = 80
 LEAVES_FIRST: Final = (
     ("conversation",), ("key",), ("caller",), ("lag",), ("talk",), ("mood",), ("customer", "agent"),
     ("lost",), ("hits",), ("time",), ("!",),
@@ -73,10 +72,8 @@ def _fitting(width: int) -> list[_Column]:
 
 def _attention(_live: LiveList, row: Row) -> Text:
     own = row.state or _UNTOLD
-    style = "dim"
-    if "ended" not in own.flags and own.attention >= NEEDS_A_LOOK:
-        style = "bold red" if own.attention >= GRAVE else "yellow"
-    return Text(str(own.attention), style)
+    gravest = reasons_of(own)[0]
+    return Text(str(own.attention), gravest.style if gravest.is_grave else "dim")
 
 
 def _session(_live: LiveList, row: Row) -> Text:

@@ -8,6 +8,8 @@ const SPANS = new Set(["speech", "talk_over", "interruption", "dead_air_ended", 
 const BEGINNINGS = { dead_air: "dead_air_ended", one_way: "one_way_ended", paused: "resumed" };
 /** Kinds that tell a gap: `start`, `samples` and the reason. */
 const GAPS = new Set(["resumed", "discarded", "clock_jumped"]);
+/** States of an analysis that goes on. */
+export const AT_WORK = new Set(["started", "behind", "caught_up"]);
 
 const SPEAKS = ENVELOPE_SPEAKS.external | ENVELOPE_SPEAKS.internal;
 
@@ -65,9 +67,11 @@ export class Story {
 
   /** By how many seconds what was understood is behind what was spoken: about, for words end before speech does. */
   behindSeconds(rate) {
-    if (this.engine?.state !== "started") return 0;
+    if (!AT_WORK.has(this.engine?.state)) return 0;
+    const told = this.engine.state === "behind" ? this.engine.behind_seconds ?? 0 : 0;
     const last = (all) => all.reduce((latest, { end }) => Math.max(latest, end ?? 0), 0);
-    return Math.max(0, last(this.spans.filter(({ kind }) => kind === "speech")) - last(this.sentences)) / rate;
+    const spoken = last(this.spans.filter(({ kind }) => kind === "speech"));
+    return Math.max(told, (spoken - last(this.sentences)) / rate);
   }
 
   /** Whether this event ends a span that is open. */

@@ -1,7 +1,7 @@
 // What was said and what is to be thought of it: transcript, rule hits, shares of talk.
 
 import { Blank, html, moodClass, Sheet, useEffect, useRef } from "./pieces.js";
-import { placeOf } from "./story.js";
+import { AT_WORK, placeOf } from "./story.js";
 import { CHANNELS, clock, count, decibels, lasting, moment, percent, signed, SPEAKER } from "./words.js";
 
 const BEHIND_SECONDS = 5;
@@ -23,7 +23,7 @@ function useEnd(isWanted) {
 export function Transcript({ story, rate, missed, lookAt }) {
   const [box, onScroll] = useEnd(true);
   const sentences = story.sentences.filter(({ text }) => text);
-  const aside = html`<${Late} story=${story} rate=${rate} /><span class="muted">${story.engine ? `${story.engine.engine} ${story.engine.state}` : ""}</span>`;
+  const aside = html`<${Late} story=${story} rate=${rate} /><span class="muted">${story.engine ? `${story.engine.engine} ${AT_WORK.has(story.engine.state) ? "at work" : story.engine.state}` : ""}</span>`;
   return html`
     <${Sheet} title="Transcript" aside=${aside}>
       ${missed > 0 && html`<p class="notice">${count(missed)} older events are no longer kept.</p>`}
