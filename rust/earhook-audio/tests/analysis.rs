@@ -244,6 +244,36 @@ fn dead_air_is_told_when_it_is_and_when_it_ends() {
 }
 
 #[test]
+fn dead_air_that_goes_on_counts_up_to_now_and_once() {
+    let lane = joined(&[voice(1.0), silence(9.0), voice(1.0), silence(12.0), voice(1.0)]);
+    let other = silence(24.0);
+    let mut analysis = CallAnalysis::new(RATE, 2, &Settings::default()).unwrap();
+    let mut facts = Vec::new();
+    let mut until = |seconds: f64| {
+        let (from, to) = (analysis.end(), samples(seconds));
+        let start = usize::try_from(from).unwrap();
+        analysis.push_audio(from, &[&lane[start..to], &other[start..to]], &mut facts);
+        let summary = analysis.summary();
+        let ended: u64 = spans(&facts, "dead_air_ended").iter().map(Span::samples).sum();
+        (summary.dead_air_samples, summary.longest_dead_air_samples, ended)
+    };
+    assert_eq!(until(3.0), (0, 0, 0)); // it may be a pause
+    let (dead, longest, _) = until(7.0);
+    assert!(is_about(Span { start: 0, end: dead }, 0.0, 6.0), "{dead}");
+    assert_eq!(longest, dead);
+    assert_eq!(until(9.0), (dead + 2 * 8_000, dead + 2 * 8_000, 0));
+    let (first, longest, ended) = until(10.8);
+    assert_eq!((first, longest), (ended, ended)); // over, and counted once
+    let (both, longest, _) = until(18.0);
+    assert!(both > first && longest == first, "{both} {longest}"); // the second is shorter yet
+    let (both, longest, _) = until(22.6);
+    assert_eq!(longest, both - first);
+    assert!(longest > first);
+    let (all, _, ended) = until(24.0);
+    assert_eq!(all, ended);
+}
+
+#[test]
 fn a_pause_of_the_stream_is_no_dead_air_and_no_silence() {
     let quiet = silence(4.0);
     let mut analysis = CallAnalysis::new(RATE, 2, &Settings::default()).unwrap();

@@ -16,7 +16,6 @@ from earhook.media.signal import Fact, Level, SignalFeed, Stretch, summary_of
 from earhook.ops.logging import get_logger
 from earhook.sinks.base import CallEvent, LiveCall, SinkBooks, SinkSnapshot
 
-from .dead_air import DeadAir
 from .measurer import Measurer
 from .settings import SIGNAL_SINK, SignalSettings
 from .telling import FACT_KINDS, event_of, summary_as_json
@@ -46,7 +45,6 @@ class CallSignal:
     """What is known of one call: its figures while it is live and for as long as it is shown."""
 
     __slots__ = (
-        "_dead_air",
         "_envelope",
         "_feed",
         "_final",
@@ -65,7 +63,6 @@ class CallSignal:
         self._feed = feed
         self._rate = rate
         self._final: dict[str, Any] | None = None
-        self._dead_air = DeadAir()
         self._envelope: Stretch | None = None
 
     def levels(self) -> list[Level]:
@@ -77,9 +74,7 @@ class CallSignal:
         if self._final is not None:
             return self._final
         found = self._feed.summary(self.number)
-        if found is None:
-            return None
-        return summary_as_json(self._dead_air.put_into(summary_of(found)), self._rate)
+        return None if found is None else summary_as_json(summary_of(found), self._rate)
 
     def envelope(self, since: int) -> Stretch | None:
         """How loud it has been, in all points that end behind a position; None after a defect."""
@@ -111,9 +106,6 @@ class CallSignal:
         match event.kind:
             case "dead_air" | "dead_air_ended":
                 self.is_dead_air = event.kind == "dead_air"
-                found = self._feed.summary(self.number)
-                if found is not None:
-                    self._dead_air.note(event, summary_of(found).samples)
             case "one_way" | "one_way_ended":
                 self.one_way = event.details["silent"] if event.kind == "one_way" else None
 

@@ -110,7 +110,7 @@ impl CallAnalysis {
             ..Summary::default()
         };
         if let Some(conversation) = &self.conversation {
-            conversation.totals.add_to(&mut summary);
+            conversation.add_to(&mut summary, self.position);
         }
         summary
     }

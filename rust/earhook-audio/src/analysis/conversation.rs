@@ -35,12 +35,12 @@ pub(super) struct Conversation {
     heard_until: u64,
     dead_air_since: Option<u64>,
     empty: [Empty; 2],
-    pub(super) totals: Totals,
+    totals: Totals,
 }
 
 /// What the conversation adds to the summary.
 #[derive(Default)]
-pub(super) struct Totals {
+struct Totals {
     talk_over: u64,
     dead_air: u64,
     longest_dead_air: u64,
@@ -207,6 +207,19 @@ impl Conversation {
         out.push(Fact::DeadAirEnded { span });
     }
 
+    /// What the conversation adds to a summary up to `end`; dead air that goes on counts.
+    pub(super) fn add_to(&self, summary: &mut Summary, end: u64) {
+        let totals = &self.totals;
+        let going_on = self.dead_air_since.map_or(0, |start| end.saturating_sub(start));
+        summary.talk_over_samples = totals.talk_over;
+        summary.dead_air_samples = totals.dead_air + going_on;
+        summary.longest_dead_air_samples = totals.longest_dead_air.max(going_on);
+        summary.one_way = totals.one_way;
+        for (lane, interruptions) in summary.lanes.iter_mut().zip(totals.interruptions) {
+            lane.interruptions = interruptions;
+        }
+    }
+
     fn watch_line(&mut self, block: Span, lane: usize, heard: &[Heard; 2], out: &mut Vec<Fact>) {
         if !heard[lane].is_empty || heard[lane].open.is_some() {
             self.end_one_way(lane, block.start, out);
@@ -230,18 +243,6 @@ impl Conversation {
         let empty = std::mem::take(&mut self.empty[lane]);
         if let (true, Some(start)) = (empty.is_told, empty.since) {
             out.push(Fact::OneWayEnded { silent: lane, span: Span { start, end } });
-        }
-    }
-}
-
-impl Totals {
-    pub(super) fn add_to(&self, summary: &mut Summary) {
-        summary.talk_over_samples = self.talk_over;
-        summary.dead_air_samples = self.dead_air;
-        summary.longest_dead_air_samples = self.longest_dead_air;
-        summary.one_way = self.one_way;
-        for (lane, interruptions) in summary.lanes.iter_mut().zip(self.interruptions) {
-            lane.interruptions = interruptions;
         }
     }
 }

@@ -41,17 +41,10 @@ impl Window {
     pub(super) fn take(&mut self, block: &[i16], peak: u16, out: &mut Scaled) {
         let shift = self.bits.max(bits(peak)).saturating_sub(SCALED_BITS);
         let (before, now) = out.samples.split_at_mut(REACH);
-        for (scaled, sample) in before.iter_mut().zip(&self.tail) {
-            *scaled = sample >> shift;
-        }
-        if block.len() == BLOCK {
-            for (scaled, sample) in now.iter_mut().zip(block) {
-                *scaled = sample >> shift;
-            }
-        } else {
-            for (scaled, pair) in now.iter_mut().zip(block.chunks_exact(2)) {
-                *scaled = pair[0].midpoint(pair[1]) >> shift;
-            }
+        before.copy_from_slice(&self.tail);
+        at_8_khz(block, now);
+        for sample in &mut out.samples {
+            *sample >>= shift;
         }
         out.factor = (1_u32 << shift) as f32;
         self.pass(block, peak);
