@@ -32,7 +32,7 @@ impl Window {
     #[inline(always)]
     pub(super) fn pass(&mut self, block: &[i16], peak: u16) {
         let end = &block[block.len() - REACH * (block.len() / BLOCK)..];
-        at_8_khz(end, &mut self.tail);
+        scale(end, 0, &mut self.tail);
         self.bits = bits(peak);
     }
 
@@ -41,11 +41,8 @@ impl Window {
     pub(super) fn take(&mut self, block: &[i16], peak: u16, out: &mut Scaled) {
         let shift = self.bits.max(bits(peak)).saturating_sub(SCALED_BITS);
         let (before, now) = out.samples.split_at_mut(REACH);
-        before.copy_from_slice(&self.tail);
-        at_8_khz(block, now);
-        for sample in &mut out.samples {
-            *sample >>= shift;
-        }
+        scale(&self.tail, shift, before);
+        scale(block, shift, now);
         out.factor = (1_u32 << shift) as f32;
         self.pass(block, peak);
     }
@@ -68,15 +65,18 @@ const fn bits(peak: u16) -> u32 {
     u16::BITS - peak.leading_zeros()
 }
 
-/// Half the rate of 16,000 samples a second: each pair, smoothed by its neighbours. What lies above
-/// 4,000 Hz and is folded down is of little power in speech, and of none in tones.
+/// Shifted down, at 8,000 samples a second. Of 16,000 it is each pair, smoothed by its neighbours:
+/// what lies above 4,000 Hz and is folded down is of little power in speech, and of none in tones.
 #[inline(always)]
-fn at_8_khz(samples: &[i16], out: &mut [i16]) {
+fn scale(samples: &[i16], shift: u32, out: &mut [i16]) {
     if samples.len() == out.len() {
-        return out.copy_from_slice(samples);
-    }
-    for (out, pair) in out.iter_mut().zip(samples.chunks_exact(2)) {
-        *out = pair[0].midpoint(pair[1]);
+        for (out, sample) in out.iter_mut().zip(samples) {
+            *out = sample >> shift;
+        }
+    } else {
+        for (out, pair) in out.iter_mut().zip(samples.chunks_exact(2)) {
+            *out = pair[0].midpoint(pair[1]) >> shift;
+        }
     }
 }
 
